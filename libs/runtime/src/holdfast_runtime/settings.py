@@ -1,0 +1,174 @@
+"""The whole configuration in one typed tree: file first, environment over it (CQ-4, FP-5.1, FP-5.2, CF-1 … CF-3).
+
+Unknown keys and values outside their range refuse to start, with the key, the value and the range.
+`docs/configuration.md` is generated from here.
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Fraction = Annotated[Decimal, Field(ge=0, le=1)]
+Secs = Annotated[float, Field(gt=0, le=86_400)]
+Money = Annotated[Decimal, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class VenueKind(StrEnum):
+    """Which venue the stack trades on."""
+
+    PAPERMARKET = "papermarket"
+    ALPACA = "alpaca"
+
+
+class AccountSettings(Section):
+    """The one broker account of this stack."""
+
+    id: str = Field(default="paper", pattern=r"^[a-z0-9-]{1,32}$", description="Name of the account in the ledger.")
+    live: bool = Field(default=False, description="True allows a live account, together with `--live`.")
+
+
+class VenueSettings(Section):
+    """Where orders go and market data comes from."""
+
+    kind: VenueKind = Field(default=VenueKind.PAPERMARKET, description="papermarket or alpaca.")
+    trading_url: str = Field(default="", description="Base of the trading REST; empty: the venue's own.")
+    trading_stream_url: str = Field(default="", description="Trade-updates stream; empty: the venue's own.")
+    data_url: str = Field(default="", description="Base of the market-data REST; empty: the venue's own.")
+    data_stream_url: str = Field(default="", description="Market-data stream; empty: the venue's own.")
+    timeout_secs: Secs = Field(default=2.0, description="Bound of one broker request (SQ-1).")
+    requests_per_minute: int = Field(default=180, ge=1, le=200, description="Below the venue's 200.")
+    mute_after_secs: Secs = Field(default=30.0, description="A stream without a frame for so long is mute: rebuilt.")
+
+
+class ReplaySettings(Section):
+    """What papermarket replays, and how fast."""
+
+    recording: Path | None = Field(default=None, description="Folder of Parquet files; empty: the default recording.")
+    symbols: tuple[str, ...] = Field(default=(), description="Narrows the recording; empty: all of its symbols.")
+    start: str = Field(default="", description="First day or instant (ISO 8601); empty: the recording's first session.")
+    end: str = Field(default="", description="Last day or instant (ISO 8601); empty: the recording's end.")
+    speed: float = Field(default=60.0, ge=0, le=100_000, description="Market seconds per wall second; 0 is lock-step.")
+    starting_cash: Money = Field(default=Decimal(100_000), description="Cash of the fresh account, in dollars.")
+    slippage_bps: Annotated[Decimal, Field(ge=0, le=100)] = Field(
+        default=Decimal(1), description="Added to what the recording says, against the order."
+    )
+    roster: tuple[str, ...] = Field(
+        default=("signal", "scoring", "gate", "execution", "reconciliation"),
+        description="Services that must settle each tick.",
+    )
+
+
+class StrategySettings(Section):
+    """One strategy of a book."""
+
+    id: str = Field(pattern=r"^[a-z0-9-]{1,32}$", description="Name; part of every id it gives.")
+    kind: str = Field(description="Entry-point name of the strategy class (group holdfast.strategies).")
+    book: str = Field(default="equity", pattern=r"^(equity|crypto)$")
+    symbols: tuple[str, ...] = Field(min_length=1, description="Symbols it may trade.")
+    allocation: Money = Field(default=Decimal(10_000), description="Dollars a target weight of 1 stands for.")
+    stop_fraction: Annotated[Decimal, Field(gt=0, lt=1)] = Field(
+        default=Decimal("0.05"), description="Distance of the protective stop below the entry."
+    )
+    enabled: bool = True
+    parameters: dict[str, Any] = Field(default_factory=dict, description="Checked by the strategy class itself.")
+
+
+class FeedSettings(Section):
+    """Freshness of market data."""
+
+    quote_stale_secs: Secs = Field(default=5.0, description="Market time after which a quote is stale.")
+    bar_grace_secs: Secs = Field(default=5.0, description="A bar is stale after its interval and this much.")
+    max_bar_move: Annotated[Decimal, Field(gt=1, le=100)] = Field(
+        default=Decimal(5), description="A price that differs from the last by this factor is quarantined (BS-8)."
+    )
+    warmup_daily_bars: int = Field(default=260, ge=1, le=2_000)
+    warmup_minute_bars: int = Field(default=390, ge=1, le=10_000)
+
+
+class GateSettings(Section):
+    """Limits that gates explain and execution enforces (order protocol, controls)."""
+
+    max_positions: int = Field(default=16, ge=1, le=500, description="Open positions and entries (FP-3.2).")
+    max_new_per_cycle: int = Field(default=6, ge=1, le=256, description="Entries of one cycle (FP-3.3).")
+    cooldown_secs: Annotated[float, Field(ge=0, le=86_400)] = Field(default=900.0, description="Per symbol (FP-3.7).")
+    collar: Annotated[Decimal, Field(gt=0, le=1)] = Field(default=Decimal("0.02"), description="Around a fresh price.")
+    max_order_notional: Money = Field(default=Decimal(15_000))
+    max_symbol_notional: Money = Field(default=Decimal(15_000))
+    buying_power_fraction: Fraction = Field(default=Decimal("0.8"), description="Of equity, net of open orders (BR-7).")
+    max_gross_exposure: Annotated[Decimal, Field(gt=0, le=4)] = Field(default=Decimal(1), description="Times equity.")
+    max_entries_per_symbol_day: int = Field(default=10, ge=1, le=1_000, description="Repeated execution throttle.")
+    entries_per_minute: int = Field(default=60, ge=1, le=200, description="Per account.")
+    entry_threshold: Annotated[float, Field(ge=0, le=5)] = Field(default=2.0, description="Composite score (FP-3.8).")
+    min_order_notional: Money = Field(default=Decimal(1))
+
+
+class ExecutionSettings(Section):
+    """The ledger and the broker session."""
+
+    ledger_url: str = Field(default="", description="SQLAlchemy URL; empty: SQLite in the state folder.")
+    lease_takeover_secs: Secs = Field(default=3.0, description="A beat unchanged for so long is taken over (SQ-5).")
+    lease_beat_secs: Secs = Field(default=0.5)
+    last_write_margin_secs: Secs = Field(default=2.0, description="No socket write later than this after a beat.")
+    max_retries: int = Field(default=3, ge=0, le=3, description="After the first send (SQ-1).")
+    lookup_backoff_secs: Secs = Field(default=0.25, description="First wait before a look-up; doubles.")
+    tombstone_after_secs: Secs = Field(default=60.0)
+    partial_entry_secs: Secs = Field(default=2.0, description="A partial entry older than this is cut and protected.")
+    protection_bound_secs: Secs = Field(default=5.0, description="Every held quantity has an active stop within this.")
+    verdict_max_age_secs: Secs = Field(default=90.0, description="Entries need a clean verdict younger than this.")
+    stop_sweep_before_close_secs: Secs = Field(default=600.0)
+
+
+class ReconciliationSettings(Section):
+    """How often the ledger is compared with the broker, in market time."""
+
+    interval_secs: Secs = Field(default=30.0, description="In session.")
+    closed_interval_secs: Secs = Field(default=900.0, description="Out of session.")
+
+
+class AdminSettings(Section):
+    """Dashboard and JSON API."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8800, ge=0, le=65_535, description="0 takes a free one.")
+
+
+class BusSettings(Section):
+    """NATS."""
+
+    url: str = Field(default="", description="nats:// address; empty: a nats-server child of `holdfast up`.")
+    replicas: int = Field(default=1, ge=1, le=3)
+
+
+class TelemetrySettings(Section):
+    """Traces, metrics and logs."""
+
+    otlp_endpoint: str = Field(default="", description="OTLP/HTTP collector; empty: the local OTLP/JSON file only.")
+    log_level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
+    max_file_bytes: int = Field(default=50_000_000, ge=1_000_000, description="Each log or trace file, then rotated.")
+
+
+class Settings(Section):
+    """Everything."""
+
+    state_dir: Path = Field(default=Path(".holdfast"), description="Ledger, bus, logs, traces and certificates.")
+    account: AccountSettings = AccountSettings()
+    venue: VenueSettings = VenueSettings()
+    replay: ReplaySettings = ReplaySettings()
+    strategies: tuple[StrategySettings, ...] = ()
+    feed: FeedSettings = FeedSettings()
+    gate: GateSettings = GateSettings()
+    execution: ExecutionSettings = ExecutionSettings()
+    reconciliation: ReconciliationSettings = ReconciliationSettings()
+    admin: AdminSettings = AdminSettings()
+    bus: BusSettings = BusSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    endpoints: dict[str, str] = Field(default_factory=dict, description="host:port of each service's gRPC.")
