@@ -27,7 +27,7 @@ TRADE_UPDATES = "trade_updates"
 
 FLOWS = (
     Flow(DATA, (VENUE,), ("signal",), exact=True),
-    Flow(PRICES, ("signal",), ("execution", "gate")),
+    Flow(PRICES, ("signal",), ("execution", "gate"), exact=True),
     Flow(CYCLES, ("signal",), ("scoring",)),
     # A version of the ledger that a caller was answered: execution's own report must be at least as new.
     Flow(LEDGER, ("gate", "reconciliation"), ("execution",)),

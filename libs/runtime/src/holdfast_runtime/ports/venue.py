@@ -217,7 +217,13 @@ class Broker(Protocol):
         """Asks for a cancel; OrderRefused(NOT_CANCELABLE) where the order is already terminal."""
 
     async def replace_order(
-        self, order_id: str, *, client_order_id: str, quantity: Decimal | None, stop_price: Decimal | None
+        self,
+        order_id: str,
+        *,
+        client_order_id: str,
+        quantity: Decimal | None = None,
+        stop_price: Decimal | None = None,
+        time_in_force: TimeInForce | None = None,
     ) -> BrokerOrder:
         """Asks for a replacement: a new order with an id of its own."""
 

@@ -144,6 +144,8 @@ class Decision(_message.Message):
     MARKET_TIME_FIELD_NUMBER: _builtins.int
     VALID_UNTIL_FIELD_NUMBER: _builtins.int
     DECIDED_AT_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
+    STRENGTH_FIELD_NUMBER: _builtins.int
     signal_id: _builtins.str
     cycle_id: _builtins.str
     strategy: _builtins.str
@@ -153,6 +155,9 @@ class Decision(_message.Message):
     allowed: _builtins.bool
     reason: _builtins.str
     """ALLOWED, or the reason of the first block."""
+    traceparent: _builtins.str
+    """W3C trace context of the signal's own span: kept with the intent."""
+    strength: _builtins.float
     @_builtins.property
     def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Verdict]: ...
     @_builtins.property
@@ -193,10 +198,12 @@ class Decision(_message.Message):
         market_time: _timestamp_pb2.Timestamp | None = ...,
         valid_until: _timestamp_pb2.Timestamp | None = ...,
         decided_at: _timestamp_pb2.Timestamp | None = ...,
+        traceparent: _builtins.str = ...,
+        strength: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decided_at", b"decided_at", "limit_price", b"limit_price", "market_time", b"market_time", "quantity", b"quantity", "reference_price", b"reference_price", "score", b"score", "stop_price", b"stop_price", "valid_until", b"valid_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "book", b"book", "cycle_id", b"cycle_id", "decided_at", b"decided_at", "direction", b"direction", "limit_price", b"limit_price", "market_time", b"market_time", "quantity", b"quantity", "reason", b"reason", "reference_price", b"reference_price", "score", b"score", "signal_id", b"signal_id", "stop_price", b"stop_price", "strategy", b"strategy", "symbol", b"symbol", "valid_until", b"valid_until", "verdicts", b"verdicts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "book", b"book", "cycle_id", b"cycle_id", "decided_at", b"decided_at", "direction", b"direction", "limit_price", b"limit_price", "market_time", b"market_time", "quantity", b"quantity", "reason", b"reason", "reference_price", b"reference_price", "score", b"score", "signal_id", b"signal_id", "stop_price", b"stop_price", "strategy", b"strategy", "strength", b"strength", "symbol", b"symbol", "traceparent", b"traceparent", "valid_until", b"valid_until", "verdicts", b"verdicts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from holdfast.common.v1 import common_pb2 as holdfast_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fholdfast/signal/v1/signal.proto\x12\x12holdfast.signal.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fholdfast/common/v1/common.proto\"\xfa\x02\n\x06Signal\x12\x11\n\tsignal_id\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x30\n\tdirection\x18\x03 \x01(\x0e\x32\x1d.holdfast.common.v1.Direction\x12\x10\n\x08strength\x18\x04 \x01(\x01\x12\x32\n\rtarget_weight\x18\x05 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12\x34\n\x0freference_price\x18\x06 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12\x32\n\rstop_fraction\x18\x07 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12:\n\x08\x66\x65\x61tures\x18\x08 \x03(\x0b\x32(.holdfast.signal.v1.Signal.FeaturesEntry\x1a/\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x93\x02\n\x05\x43ycle\x12\x10\n\x08\x63ycle_id\x18\x01 \x01(\t\x12\x10\n\x08strategy\x18\x02 \x01(\t\x12&\n\x04\x62ook\x18\x03 \x01(\x0e\x32\x18.holdfast.common.v1.Book\x12/\n\x0bmarket_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bingest_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07signals\x18\x07 \x03(\x0b\x32\x1a.holdfast.signal.v1.Signal\"\x86\x03\n\x03\x42\x61r\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12)\n\x05start\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x04open\x18\x04 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12)\n\x04high\x18\x05 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12(\n\x03low\x18\x06 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12*\n\x05\x63lose\x18\x07 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12+\n\x06volume\x18\x08 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12/\n\x0bingest_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tafter_gap\x18\n \x01(\x08\"\xa4\x02\n\x05Quote\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x03\x62id\x18\x03 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12(\n\x03\x61sk\x18\x04 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12-\n\x08\x62id_size\x18\x05 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12-\n\x08\x61sk_size\x18\x06 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12/\n\x0bingest_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8c\x03\n\x05Price\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12(\n\x03\x62id\x18\x02 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12(\n\x03\x61sk\x18\x03 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12.\n\nquote_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x04last\x18\x05 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12(\n\x03low\x18\x06 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12)\n\x04high\x18\x07 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12,\n\x08\x62\x61r_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x62\x61r_interval_secs\x18\t \x01(\x03\x12\x16\n\x0e\x66\x65\x65\x64_connected\x18\n \x01(\x08\x12\x0e\n\x06halted\x18\x0b \x01(\x08\"\x1f\n\x0cWatchRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\"\x8f\x01\n\rWatchResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12/\n\x0bmarket_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x06prices\x18\x03 \x03(\x0b\x32\x19.holdfast.signal.v1.Price\x12\x10\n\x08snapshot\x18\x04 \x01(\x08\x32_\n\rPricesService\x12N\n\x05Watch\x12 .holdfast.signal.v1.WatchRequest\x1a!.holdfast.signal.v1.WatchResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fholdfast/signal/v1/signal.proto\x12\x12holdfast.signal.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fholdfast/common/v1/common.proto\"\x8f\x03\n\x06Signal\x12\x11\n\tsignal_id\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x30\n\tdirection\x18\x03 \x01(\x0e\x32\x1d.holdfast.common.v1.Direction\x12\x10\n\x08strength\x18\x04 \x01(\x01\x12\x32\n\rtarget_weight\x18\x05 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12\x34\n\x0freference_price\x18\x06 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12\x32\n\rstop_fraction\x18\x07 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12:\n\x08\x66\x65\x61tures\x18\x08 \x03(\x0b\x32(.holdfast.signal.v1.Signal.FeaturesEntry\x12\x13\n\x0btraceparent\x18\t \x01(\t\x1a/\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x93\x02\n\x05\x43ycle\x12\x10\n\x08\x63ycle_id\x18\x01 \x01(\t\x12\x10\n\x08strategy\x18\x02 \x01(\t\x12&\n\x04\x62ook\x18\x03 \x01(\x0e\x32\x18.holdfast.common.v1.Book\x12/\n\x0bmarket_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bingest_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07signals\x18\x07 \x03(\x0b\x32\x1a.holdfast.signal.v1.Signal\"\x86\x03\n\x03\x42\x61r\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12)\n\x05start\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x04open\x18\x04 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12)\n\x04high\x18\x05 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12(\n\x03low\x18\x06 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12*\n\x05\x63lose\x18\x07 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12+\n\x06volume\x18\x08 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12/\n\x0bingest_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tafter_gap\x18\n \x01(\x08\"\xa4\x02\n\x05Quote\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x03\x62id\x18\x03 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12(\n\x03\x61sk\x18\x04 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12-\n\x08\x62id_size\x18\x05 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12-\n\x08\x61sk_size\x18\x06 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12/\n\x0bingest_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8c\x03\n\x05Price\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12(\n\x03\x62id\x18\x02 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12(\n\x03\x61sk\x18\x03 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12.\n\nquote_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x04last\x18\x05 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12(\n\x03low\x18\x06 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12)\n\x04high\x18\x07 \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12,\n\x08\x62\x61r_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x62\x61r_interval_secs\x18\t \x01(\x03\x12\x16\n\x0e\x66\x65\x65\x64_connected\x18\n \x01(\x08\x12\x0e\n\x06halted\x18\x0b \x01(\x08\"\x1f\n\x0cWatchRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\"\x8f\x01\n\rWatchResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12/\n\x0bmarket_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x06prices\x18\x03 \x03(\x0b\x32\x19.holdfast.signal.v1.Price\x12\x10\n\x08snapshot\x18\x04 \x01(\x08\x32_\n\rPricesService\x12N\n\x05Watch\x12 .holdfast.signal.v1.WatchRequest\x1a!.holdfast.signal.v1.WatchResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,21 +36,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGNAL_FEATURESENTRY']._loaded_options = None
   _globals['_SIGNAL_FEATURESENTRY']._serialized_options = b'8\001'
   _globals['_SIGNAL']._serialized_start=122
-  _globals['_SIGNAL']._serialized_end=500
-  _globals['_SIGNAL_FEATURESENTRY']._serialized_start=453
-  _globals['_SIGNAL_FEATURESENTRY']._serialized_end=500
-  _globals['_CYCLE']._serialized_start=503
-  _globals['_CYCLE']._serialized_end=778
-  _globals['_BAR']._serialized_start=781
-  _globals['_BAR']._serialized_end=1171
-  _globals['_QUOTE']._serialized_start=1174
-  _globals['_QUOTE']._serialized_end=1466
-  _globals['_PRICE']._serialized_start=1469
-  _globals['_PRICE']._serialized_end=1865
-  _globals['_WATCHREQUEST']._serialized_start=1867
-  _globals['_WATCHREQUEST']._serialized_end=1898
-  _globals['_WATCHRESPONSE']._serialized_start=1901
-  _globals['_WATCHRESPONSE']._serialized_end=2044
-  _globals['_PRICESSERVICE']._serialized_start=2046
-  _globals['_PRICESSERVICE']._serialized_end=2141
+  _globals['_SIGNAL']._serialized_end=521
+  _globals['_SIGNAL_FEATURESENTRY']._serialized_start=474
+  _globals['_SIGNAL_FEATURESENTRY']._serialized_end=521
+  _globals['_CYCLE']._serialized_start=524
+  _globals['_CYCLE']._serialized_end=799
+  _globals['_BAR']._serialized_start=802
+  _globals['_BAR']._serialized_end=1192
+  _globals['_QUOTE']._serialized_start=1195
+  _globals['_QUOTE']._serialized_end=1487
+  _globals['_PRICE']._serialized_start=1490
+  _globals['_PRICE']._serialized_end=1886
+  _globals['_WATCHREQUEST']._serialized_start=1888
+  _globals['_WATCHREQUEST']._serialized_end=1919
+  _globals['_WATCHRESPONSE']._serialized_start=1922
+  _globals['_WATCHRESPONSE']._serialized_end=2065
+  _globals['_PRICESSERVICE']._serialized_start=2067
+  _globals['_PRICESSERVICE']._serialized_end=2162
 # @@protoc_insertion_point(module_scope)

@@ -54,11 +54,14 @@ class Signal(_message.Message):
     REFERENCE_PRICE_FIELD_NUMBER: _builtins.int
     STOP_FRACTION_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
     signal_id: _builtins.str
     symbol: _builtins.str
     direction: _common_pb2.Direction.ValueType
     strength: _builtins.float
     """Conviction of the strategy, 0 to 1."""
+    traceparent: _builtins.str
+    """W3C trace context of the signal's own span."""
     @_builtins.property
     def target_weight(self) -> _common_pb2.Decimal:
         """Share of the strategy's allocation that the position should reach, 0 to 1."""
@@ -86,10 +89,11 @@ class Signal(_message.Message):
         reference_price: _common_pb2.Decimal | None = ...,
         stop_fraction: _common_pb2.Decimal | None = ...,
         features: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        traceparent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reference_price", b"reference_price", "stop_fraction", b"stop_fraction", "target_weight", b"target_weight"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["direction", b"direction", "features", b"features", "reference_price", b"reference_price", "signal_id", b"signal_id", "stop_fraction", b"stop_fraction", "strength", b"strength", "symbol", b"symbol", "target_weight", b"target_weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["direction", b"direction", "features", b"features", "reference_price", b"reference_price", "signal_id", b"signal_id", "stop_fraction", b"stop_fraction", "strength", b"strength", "symbol", b"symbol", "target_weight", b"target_weight", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
