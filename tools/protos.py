@@ -1,4 +1,4 @@
-"""Generates libs/contracts from protos/. `make protos` writes; `make protos-check` compares (buf lint and breaking beside)."""
+"""Generates libs/contracts from protos/: `make protos` writes, `make protos-check` compares."""
 
 import shutil
 import subprocess

@@ -9,7 +9,7 @@ class Activity(Protocol):
     """Work in flight and positions in flows. Without lock-step it only counts."""
 
     def busy(self) -> AbstractContextManager[None]:
-        """While inside, the service is not settled. Hold it over every piece of work that a message or a timer began."""
+        """While inside, the service is not settled. Hold it over all work that a message or a timer began."""
 
     def sent(self, flow: str, position: int) -> None:
         """The service has sent up to `position` in `flow` (a stream sequence, a version, a count)."""

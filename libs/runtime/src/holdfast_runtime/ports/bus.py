@@ -50,7 +50,7 @@ class Bus(Protocol):
         """
 
     def read(self, stream: str, subject: str, *, after: int = 0) -> AsyncIterator[Message]:
-        """Every message after position `after`, then new ones as they come, without a durable place: for projections."""
+        """Every message after position `after`, then new ones as they come, without a durable place (projections)."""
 
     async def last_position(self, stream: str) -> int:
         """Position of the newest message ever stored in the stream; 0 where there was none."""

@@ -1,6 +1,6 @@
 """The five services and the venue's clock as they are called.
 
-A service implements its port, and a caller holds the same port: over gRPC between processes, directly in the simulation.
+A service implements its port, and a caller holds the same port: over gRPC between processes, direct in the simulation.
 Who calls, and until when, is in `holdfast_runtime.calls.current()`.
 Errors: Refused (a coded no), Retry (unavailable, or the deadline passed), both raised on either side alike.
 """

@@ -11,7 +11,7 @@ class MarketClock(Protocol):
         """The present instant, aware, UTC."""
 
     async def sleep_until(self, instant: datetime) -> None:
-        """Returns at `instant` of market time, at once where that has passed. In lock-step this is a timer of the run."""
+        """Returns at `instant` of market time, at once where that has passed. In lock-step it is a timer of the run."""
 
 
 class MonotonicClock(Protocol):

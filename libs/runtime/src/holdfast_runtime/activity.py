@@ -1,0 +1,49 @@
+"""Work in flight and positions in flows: what decides whether a service is settled (ports/activity.py)."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class ActivityTracker:
+    """The one Activity of a process. `on_change` is called whenever a report may have to be sent anew."""
+
+    def __init__(self) -> None:
+        self._in_flight = 0
+        self._sent: dict[str, int] = {}
+        self._received: dict[str, int] = {}
+        self._conditions: list[Callable[[], bool]] = []
+        self.on_change: Callable[[], None] = lambda: None
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        self._in_flight += 1
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self.on_change()
+
+    def sent(self, flow: str, position: int) -> None:
+        self._sent[flow] = position
+        self.on_change()
+
+    def received(self, flow: str, position: int) -> None:
+        self._received[flow] = position
+        self.on_change()
+
+    def settled_when(self, condition: Callable[[], bool]) -> None:
+        self._conditions.append(condition)
+
+    def changed(self) -> None:
+        self.on_change()
+
+    @property
+    def settled(self) -> bool:
+        """True where nothing is in flight and every condition holds."""
+        return not self._in_flight and all(condition() for condition in self._conditions)
+
+    @property
+    def positions(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Positions sent and received, by flow."""
+        return dict(self._sent), dict(self._received)

@@ -1,0 +1,104 @@
+"""A service's side of the venue's ticks: takes market time over, and answers Done when it has settled.
+
+The services themselves know nothing of this: they report to Activity and sleep on the market clock.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import structlog
+
+from holdfast.papermarket.v1 import market_clock_pb2 as pb
+from holdfast_runtime.activity import ActivityTracker
+from holdfast_runtime.clock import VenueMarketClock
+from holdfast_runtime.errors import Refused, Retry
+from holdfast_runtime.ports.calls import MarketClockCalls
+from holdfast_runtime.ports.clock import MonotonicClock
+from holdfast_runtime.wire import from_timestamp, to_timestamp
+
+RECONNECT_SECS = 0.1
+REPORT_EVERY_SECS = 2.0
+"""A report is repeated after so long, so that a lost one holds nothing up."""
+LOOP_TURNS = 6
+
+log = structlog.get_logger()
+
+
+class TickFollower:
+    """Follows MarketClockService for one process, for ever."""
+
+    def __init__(
+        self,
+        *,
+        service: str,
+        venue: MarketClockCalls,
+        market_clock: VenueMarketClock,
+        monotonic_clock: MonotonicClock,
+        activity: ActivityTracker,
+        progress: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._service = service
+        self._venue = venue
+        self._market_clock = market_clock
+        self._monotonic_clock = monotonic_clock
+        self._activity = activity
+        self._progress = progress
+        self._number: int | None = None
+        self._dirty = asyncio.Event()
+        self.ended = asyncio.Event()
+        """Set when the recording has ended."""
+        self.ready: Callable[[], bool] = lambda: True
+        """Until this holds no report goes out, so the run does not begin."""
+        activity.on_change = self._dirty.set
+
+    async def run(self) -> None:
+        """Follows until cancelled; a venue that is away is waited for."""
+        while True:
+            try:
+                async for response in self._venue.follow(self._reports()):
+                    self._take(response.tick)
+            except (Retry, Refused) as error:
+                log.info("market_clock.reconnecting", reason=str(error))
+            self._number = None
+            self._progress()
+            await self._monotonic_clock.sleep(RECONNECT_SECS)
+
+    def _take(self, tick: pb.Tick) -> None:
+        scaled = tick.pace == pb.PACE_SCALED and tick.running and not tick.ended
+        self._market_clock.set(from_timestamp(tick.market_time), speed=tick.speed if scaled else 0.0)
+        self._number = tick.number
+        self._progress()
+        self._dirty.set()
+        if tick.ended:
+            self.ended.set()
+
+    async def _reports(self) -> AsyncIterator[pb.FollowRequest]:
+        # The first message names the follower; its number can match no tick.
+        yield pb.FollowRequest(done=pb.Done(service=self._service, number=2**63))
+        last: pb.Done | None = None
+        while True:
+            try:
+                await asyncio.wait_for(self._dirty.wait(), timeout=REPORT_EVERY_SECS)
+            except TimeoutError:
+                last = None
+            self._dirty.clear()
+            self._progress()
+            # Woken sleepers and finished handlers run, through their layers of tasks, before this looks at what they began.
+            for _ in range(LOOP_TURNS):
+                await asyncio.sleep(0)
+            report = self._report()
+            if report is not None and report != last:
+                last = report
+                yield pb.FollowRequest(done=report)
+
+    def _report(self) -> pb.Done | None:
+        if self._number is None or not self.ready() or not self._activity.settled:
+            return None
+        sent, received = self._activity.positions
+        return pb.Done(
+            service=self._service,
+            number=self._number,
+            sent=sent,
+            received=received,
+            next_timer=to_timestamp(self._market_clock.next_timer()),
+        )

@@ -1,0 +1,1 @@
+"""gRPC behind the ports of `ports/calls.py`: contracts, server, client."""

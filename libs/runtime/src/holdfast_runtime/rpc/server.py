@@ -1,0 +1,170 @@
+"""The gRPC server: tracing, deadline, authentication, error mapping and logging around a service's own methods."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf.any_pb2 import Any as PackedAny
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from opentelemetry import context as trace_context
+from opentelemetry.propagate import extract
+
+from holdfast_runtime.activity import ActivityTracker
+from holdfast_runtime.calls import Call, enter
+from holdfast_runtime.errors import AskBroker, AskPerson, Code, HoldfastError, Malformed, Refused, Retry
+from holdfast_runtime.identity import Identity, peer_name
+from holdfast_runtime.ports.clock import MonotonicClock
+from holdfast_runtime.rpc.contracts import Method, methods
+from holdfast_runtime.telemetry import metrics
+
+ERROR_DOMAIN = "holdfast"
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+MAX_CONCURRENT_CALLS = 512
+MAX_CONNECTION_AGE_MS = 600_000
+
+log = structlog.get_logger()
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class RpcServer:
+    """Serves ports over mutual TLS. Every call has a caller, a deadline and a coded error."""
+
+    def __init__(self, *, identity: Identity, clock: MonotonicClock, activity: ActivityTracker) -> None:
+        self._clock = clock
+        self._activity = activity
+        self._identity = identity
+        self._server = grpc.aio.server(
+            maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS,
+            options=(
+                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.max_connection_age_ms", MAX_CONNECTION_AGE_MS),
+                ("grpc.so_reuseport", 0),
+            ),
+        )
+
+    def add(self, port: type, implementation: object, allow: Mapping[str, frozenset[str]]) -> None:
+        """Binds every method of `port` to the method of that name. `allow`: callers by method; absent: any service."""
+        by_service: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
+        for method in methods(port):
+            service, _, name = method.path[1:].partition("/")
+            handler = self._handler(method, getattr(implementation, method.name), allow.get(method.name))
+            by_service.setdefault(service, {})[name] = handler
+        self._server.add_generic_rpc_handlers(
+            tuple(grpc.method_handlers_generic_handler(service, found) for service, found in by_service.items())
+        )
+
+    async def start(self, address: str) -> int:
+        """Listens on `host:port` (0 takes a free one) and returns the port."""
+        credentials = grpc.ssl_server_credentials(
+            [(self._identity.key, self._identity.certificate)],
+            root_certificates=self._identity.authority,
+            require_client_auth=True,
+        )
+        bound = self._server.add_secure_port(address, credentials)
+        await self._server.start()
+        return bound
+
+    async def stop(self, grace_secs: float) -> None:
+        """Refuses new calls and gives the running ones `grace_secs`."""
+        await self._server.stop(grace_secs)
+
+    def _handler(
+        self, method: Method, target: Callable[[Any], Any], allowed: frozenset[str] | None
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        async def unary(request: Any, context: Context) -> Any:
+            with self._activity.busy():
+                return await self._guarded(method, context, allowed, lambda: target(request))
+
+        async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
+            try:
+                self._admit(method, context, allowed, stream=True)
+                async for response in target(request):
+                    yield response
+            except HoldfastError as error:
+                await self._abort(method, context, error)
+
+        serializer = method.response.SerializeToString
+        deserializer = method.request.FromString
+        if method.client_streaming:
+            return grpc.stream_stream_rpc_method_handler(stream, deserializer, serializer)
+        if method.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(stream, deserializer, serializer)
+        return grpc.unary_unary_rpc_method_handler(unary, deserializer, serializer)
+
+    async def _guarded(
+        self,
+        method: Method,
+        context: Context,
+        allowed: frozenset[str] | None,
+        call: Callable[[], Awaitable[Any]],
+    ) -> Any:
+        started_secs = self._clock.now_secs()
+        token = trace_context.attach(extract(dict(context.invocation_metadata() or ())))
+        try:
+            self._admit(method, context, allowed, stream=False)
+            response = await call()
+        except HoldfastError as error:
+            return await self._abort(method, context, error)
+        except Exception as error:
+            log.exception("rpc.failed", method=method.path)
+            return await self._abort(method, context, Refused(Code.INTERNAL, "INTERNAL", type(error).__name__))
+        finally:
+            trace_context.detach(token)
+        metrics.RPC_SERVED.labels(method=method.path, code="OK").inc()
+        metrics.RPC_SECONDS.labels(method=method.path).observe(self._clock.now_secs() - started_secs)
+        return response
+
+    def _admit(self, method: Method, context: Context, allowed: frozenset[str] | None, *, stream: bool) -> None:
+        caller = peer_name(context.auth_context())
+        if caller is None:
+            raise Refused(Code.UNAUTHENTICATED, "NO_IDENTITY", "the caller's certificate names no service")
+        if allowed is not None and caller not in allowed:
+            log.warning("rpc.denied", method=method.path, caller=caller)
+            raise Refused(
+                Code.PERMISSION_DENIED,
+                "CALLER_NOT_ALLOWED",
+                f"{caller} may not call {method.path}; allowed: {', '.join(sorted(allowed))}",
+                {"caller": caller},
+            )
+        remaining_secs = context.time_remaining()
+        if remaining_secs is None and not stream:
+            raise Refused(Code.INVALID_ARGUMENT, "NO_DEADLINE", f"{method.path} refuses a call without a deadline")
+        enter(Call(caller=caller, deadline_secs=self._clock.now_secs() + (remaining_secs or float("inf"))))
+
+    async def _abort(self, method: Method, context: Context, error: HoldfastError) -> None:
+        code, detail = describe(error)
+        metrics.RPC_SERVED.labels(method=method.path, code=code.name).inc()
+        status = Status(code=code.value, message=str(error))
+        for part in detail:
+            packed = PackedAny()
+            packed.Pack(part)
+            status.details.append(packed)
+        await context.abort(STATUS_CODES[code], str(error), (("grpc-status-details-bin", status.SerializeToString()),))
+
+
+STATUS_CODES: dict[Code, grpc.StatusCode] = {code: grpc.StatusCode[code.name] for code in Code}
+
+
+def describe(error: HoldfastError) -> tuple[Code, list[ErrorInfo | RetryInfo]]:
+    """The canonical code of a typed error, and its details for the wire."""
+    match error:
+        case Refused():
+            info = ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=error.metadata)
+            return error.code, [info]
+        case Retry():
+            delay = Duration()
+            delay.FromMilliseconds(int(error.after_secs * 1000))
+            return Code.UNAVAILABLE, [
+                ErrorInfo(reason="RETRY", domain=ERROR_DOMAIN),
+                RetryInfo(retry_delay=delay),
+            ]
+        case Malformed():
+            return Code.INVALID_ARGUMENT, [ErrorInfo(reason="MALFORMED", domain=ERROR_DOMAIN)]
+        case AskBroker() | AskPerson():
+            return Code.FAILED_PRECONDITION, [ErrorInfo(reason=type(error).__name__, domain=ERROR_DOMAIN)]
+        case _:
+            return Code.FAILED_PRECONDITION, [ErrorInfo(reason="GIVE_UP", domain=ERROR_DOMAIN)]

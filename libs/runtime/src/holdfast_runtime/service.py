@@ -1,0 +1,221 @@
+"""The life of one service process: what every `__main__` runs, so that wiring is all that is left there.
+
+Start: configuration, telemetry, health (not ready), bus, build, gRPC, loops, ready.
+Stop at SIGTERM: unready, stop loops, the service's own stop in reverse order, gRPC, bus, telemetry.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal as signals
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+import uvloop
+
+from holdfast_runtime.activity import ActivityTracker
+from holdfast_runtime.bus.buckets import NatsBucket
+from holdfast_runtime.bus.nats_bus import NatsBus
+from holdfast_runtime.clock import SystemMonotonicClock, VenueMarketClock, WallMarketClock
+from holdfast_runtime.config import InvalidConfiguration, load_settings
+from holdfast_runtime.errors import AskPerson
+from holdfast_runtime.flows import VENUE
+from holdfast_runtime.health import STUCK_AFTER_SECS, Health, Progress, serve_health
+from holdfast_runtime.identity import load_identity
+from holdfast_runtime.lockstep import TickFollower
+from holdfast_runtime.loops import supervise, watch_for_end
+from holdfast_runtime.ports.buckets import Bucket
+from holdfast_runtime.ports.calls import MarketClockCalls
+from holdfast_runtime.ports.clock import MarketClock
+from holdfast_runtime.rpc.client import Remotes
+from holdfast_runtime.rpc.server import RpcServer
+from holdfast_runtime.secrets import SecretStore
+from holdfast_runtime.settings import Settings, VenueKind
+from holdfast_runtime.telemetry import logs, metrics, traces
+
+Port = TypeVar("Port")
+
+EXIT_INVALID_CONFIGURATION = 78
+EXIT_NEEDS_PERSON = 77
+EXIT_GAVE_UP = 70
+STOP_GRACE_SECS = 5.0
+TELEMETRY_FLUSH_SECS = 3.0
+
+log = structlog.get_logger()
+
+
+class Shell:
+    """What a service is wired with. Built by `run`; a service's `build` takes its ports from here."""
+
+    def __init__(self, name: str, settings: Settings, certificates: Path) -> None:
+        self.name = name
+        self.settings = settings
+        self.monotonic_clock = SystemMonotonicClock()
+        self.activity = ActivityTracker()
+        self.secrets = SecretStore.from_environment()
+        self.health = Health(self.monotonic_clock)
+        self.market_clock: MarketClock
+        self._certificates = certificates
+        identity = load_identity(certificates, name)
+        self._server = RpcServer(identity=identity, clock=self.monotonic_clock, activity=self.activity)
+        self._remotes = Remotes(identity=identity, clock=self.monotonic_clock)
+        self._loops: list[tuple[str, Callable[[], Awaitable[None]], Progress]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._on_stop: list[Callable[[], Awaitable[None]]] = []
+        self._bus: NatsBus | None = None
+        self._over: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._choose_clock()
+
+    def _choose_clock(self) -> None:
+        if self.settings.venue.kind is not VenueKind.PAPERMARKET:
+            self.market_clock = WallMarketClock()
+            return
+        clock = VenueMarketClock()
+        self.market_clock = clock
+        if self.name == VENUE:
+            return
+        follower = TickFollower(
+            service=self.name,
+            venue=self.remote(MarketClockCalls, VENUE),
+            market_clock=clock,
+            monotonic_clock=self.monotonic_clock,
+            activity=self.activity,
+            progress=self.progress("market-clock"),
+        )
+        follower.ready = lambda: self.health.ready
+        self.health.ready_when(clock.started.is_set)
+        self.loop("market-clock", follower.run)
+
+    @property
+    def bus(self) -> NatsBus:
+        """The bus, connected in the background: until it is there, publishing raises Retry."""
+        if self._bus is None:
+            settings = self.settings.bus
+            token = self.secrets.optional("NATS_TOKEN")
+            self._bus = NatsBus(
+                url=settings.url,
+                name=self.name,
+                replicas=settings.replicas,
+                token=token.reveal() if token else None,
+                progress=self.progress,
+            )
+        return self._bus
+
+    def bucket(self, name: str) -> Bucket:
+        """A key-value bucket declared in the table of buckets."""
+        return NatsBucket(self.bus, name)
+
+    def remote(self, port: type[Port], service: str) -> Port:
+        """A caller of `service` that implements `port`."""
+        return self._remotes.remote(port, service, self.endpoint(service))
+
+    def endpoint(self, name: str) -> str:
+        """host:port of a service. Raises InvalidConfiguration where none is given."""
+        try:
+            return self.settings.endpoints[name]
+        except KeyError:
+            raise InvalidConfiguration(f"endpoints.{name}: missing; give its host:port") from None
+
+    def serve(self, port: type, implementation: object, allow: Mapping[str, set[str]] | None = None) -> None:
+        """Exposes `implementation` as `port`. `allow`: identities that may call a method; absent: any service."""
+        allowed = {method: frozenset(callers) for method, callers in (allow or {}).items()}
+        self._server.add(port, implementation, allowed)
+
+    def progress(self, name: str, *, stuck_after_secs: float = STUCK_AFTER_SECS) -> Progress:
+        """The heartbeat of a loop: call it once per turn, idle turns included."""
+        return self.health.progress(name, stuck_after_secs=stuck_after_secs)
+
+    def loop(self, name: str, turn: Callable[[], Awaitable[None]]) -> None:
+        """Runs `turn` supervised while the service lives."""
+        self._loops.append((name, turn, Progress(name, self.monotonic_clock, STUCK_AFTER_SECS)))
+
+    def ready_when(self, condition: Callable[[], bool]) -> None:
+        self.health.ready_when(condition)
+
+    def on_stop(self, stop: Callable[[], Awaitable[None]]) -> None:
+        """Called at the end, in reverse order, while gRPC, bus and telemetry still work."""
+        self._on_stop.append(stop)
+
+    def over(self, exit_code: int) -> None:
+        """Ends the process in order."""
+        if not self._over.done():
+            self._over.set_result(exit_code)
+
+    async def live(self, build: Callable[["Shell"], Awaitable[None]]) -> int:
+        """Builds, serves until told to stop, stops in order; returns the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signals.SIGTERM, signals.SIGINT):
+            loop.add_signal_handler(number, self.over, 0)
+        health_server = await serve_health(self.health, self.endpoint(f"{self.name}.health"))
+        if address := self.settings.endpoints.get(f"{self.name}.metrics"):
+            metrics.serve(address)
+        try:
+            await build(self)
+            if self._bus is not None:
+                self.loop("bus", self._bus.run)
+            await self._server.start(self.endpoint(self.name))
+            for name, turn, _ in self._loops:
+                self._start(name, turn)
+            self.health.started()
+            log.info("service.started")
+            return await self._over
+        finally:
+            self.health.stopping()
+            await self._stop()
+            await health_server.stop(0.5)
+
+    def _start(self, name: str, turn: Callable[[], Awaitable[None]]) -> None:
+        def ended(error: BaseException | None) -> None:
+            if error is not None:
+                log.error("service.loop_over", loop=name, error=str(error))
+                self.over(EXIT_NEEDS_PERSON if isinstance(error, AskPerson) else EXIT_GAVE_UP)
+
+        progress = Progress(name, self.monotonic_clock, STUCK_AFTER_SECS)
+        task = asyncio.create_task(supervise(name, turn, self.monotonic_clock, progress), name=name)
+        watch_for_end(task, ended)
+        self._tasks.append(task)
+
+    async def _stop(self) -> None:
+        log.info("service.stopping")
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks, timeout=STOP_GRACE_SECS) if self._tasks else None
+        for stop in reversed(self._on_stop):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop(), timeout=STOP_GRACE_SECS)
+        await self._server.stop(STOP_GRACE_SECS)
+        if self._bus is not None:
+            await self._bus.close()
+        await self._remotes.close()
+
+
+def run(name: str, build: Callable[[Shell], Awaitable[None]]) -> None:
+    """Runs a service process to its end. Exit 78: the configuration is wrong; 77: a person is needed; 70: gave up."""
+    config = os.environ.get("HOLDFAST_CONFIG")
+    try:
+        settings = load_settings(Path(config) if config else None, os.environ, None)
+    except InvalidConfiguration as error:
+        sys.stderr.write(f"holdfast {name}: the configuration is refused\n{error}\n")
+        sys.exit(EXIT_INVALID_CONFIGURATION)
+    logs.setup(name, settings)
+    traces.setup(name, settings)
+    certificates = Path(os.environ.get("HOLDFAST_CERTIFICATES", settings.state_dir / "certificates"))
+
+    async def main() -> int:
+        try:
+            return await Shell(name, settings, certificates).live(build)
+        except AskPerson as error:
+            log.error("service.needs_person", error=str(error), steps=list(error.steps))
+            sys.stderr.write(f"holdfast {name}: {error}\n" + "".join(f"  - {step}\n" for step in error.steps))
+            return EXIT_NEEDS_PERSON
+        except InvalidConfiguration as error:
+            sys.stderr.write(f"holdfast {name}: the configuration is refused\n{error}\n")
+            return EXIT_INVALID_CONFIGURATION
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        code = runner.run(main())
+    traces.shutdown(TELEMETRY_FLUSH_SECS)
+    sys.exit(code)
