@@ -1,0 +1,1 @@
+"""Pure rules of execution: no I/O, no clock, no chance."""
