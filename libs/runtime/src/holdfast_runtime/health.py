@@ -57,6 +57,11 @@ class Health:
         """The heartbeat of a loop: call it once per turn."""
         return self._loops.setdefault(name, Progress(name, self._clock, stuck_after_secs))
 
+    def touch(self, name: str) -> None:
+        """A turn of that loop is over; nothing where it has no heartbeat."""
+        if name in self._loops:
+            self._loops[name]()
+
     def ready_when(self, condition: Callable[[], bool]) -> None:
         self._conditions.append(condition)
 

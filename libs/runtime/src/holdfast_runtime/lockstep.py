@@ -83,7 +83,7 @@ class TickFollower:
                 last = None
             self._dirty.clear()
             self._progress()
-            # Woken sleepers and finished handlers run, through their layers of tasks, before this looks at what they began.
+            # Woken sleepers and finished handlers run, through their layers of tasks, before this looks.
             for _ in range(LOOP_TURNS):
                 await asyncio.sleep(0)
             report = self._report()

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from holdfast_runtime.errors import HoldfastError
+from holdfast_runtime.errors import AskPerson, HoldfastError
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.telemetry import metrics
 
@@ -26,7 +26,8 @@ async def supervise(
 ) -> None:
     """Runs `turn` until it returns or the task is cancelled; restarts it after a failure.
 
-    Raises GaveUp after MAX_FAILURES_IN_A_ROW failures that were each less than HEALTHY_AFTER_SECS apart.
+    Raises GaveUp after MAX_FAILURES_IN_A_ROW failures that were each less than HEALTHY_AFTER_SECS apart,
+    and AskPerson at once, since no restart helps.
     """
     failures = 0
     while True:
@@ -34,6 +35,8 @@ async def supervise(
         try:
             await turn()
             return
+        except AskPerson:
+            raise
         except HoldfastError as error:
             log.warning("loop.failed", loop=name, error=str(error), kind=type(error).__name__)
         except Exception:

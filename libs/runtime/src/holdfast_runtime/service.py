@@ -62,7 +62,7 @@ class Shell:
         identity = load_identity(certificates, name)
         self._server = RpcServer(identity=identity, clock=self.monotonic_clock, activity=self.activity)
         self._remotes = Remotes(identity=identity, clock=self.monotonic_clock)
-        self._loops: list[tuple[str, Callable[[], Awaitable[None]], Progress]] = []
+        self._loops: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._on_stop: list[Callable[[], Awaitable[None]]] = []
         self._bus: NatsBus | None = None
@@ -130,7 +130,7 @@ class Shell:
 
     def loop(self, name: str, turn: Callable[[], Awaitable[None]]) -> None:
         """Runs `turn` supervised while the service lives."""
-        self._loops.append((name, turn, Progress(name, self.monotonic_clock, STUCK_AFTER_SECS)))
+        self._loops.append((name, turn))
 
     def ready_when(self, condition: Callable[[], bool]) -> None:
         self.health.ready_when(condition)
@@ -157,7 +157,7 @@ class Shell:
             if self._bus is not None:
                 self.loop("bus", self._bus.run)
             await self._server.start(self.endpoint(self.name))
-            for name, turn, _ in self._loops:
+            for name, turn in self._loops:
                 self._start(name, turn)
             self.health.started()
             log.info("service.started")
@@ -173,8 +173,8 @@ class Shell:
                 log.error("service.loop_over", loop=name, error=str(error))
                 self.over(EXIT_NEEDS_PERSON if isinstance(error, AskPerson) else EXIT_GAVE_UP)
 
-        progress = Progress(name, self.monotonic_clock, STUCK_AFTER_SECS)
-        task = asyncio.create_task(supervise(name, turn, self.monotonic_clock, progress), name=name)
+        supervised = supervise(name, turn, self.monotonic_clock, lambda: self.health.touch(name))
+        task = asyncio.create_task(supervised, name=name)
         watch_for_end(task, ended)
         self._tasks.append(task)
 
@@ -182,7 +182,8 @@ class Shell:
         log.info("service.stopping")
         for task in self._tasks:
             task.cancel()
-        await asyncio.wait(self._tasks, timeout=STOP_GRACE_SECS) if self._tasks else None
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=STOP_GRACE_SECS)
         for stop in reversed(self._on_stop):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop(), timeout=STOP_GRACE_SECS)

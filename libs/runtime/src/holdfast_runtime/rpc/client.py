@@ -66,8 +66,8 @@ class _Remote:
 
     def __init__(self, channel: grpc.aio.Channel, found: tuple[Method, ...], clock: MonotonicClock) -> None:
         for method in found:
-            bind = self._streaming if method.server_streaming else self._unary
-            setattr(self, method.name, bind(channel, method, clock))
+            bound = self._streaming(channel, method) if method.server_streaming else self._unary(channel, method, clock)
+            setattr(self, method.name, bound)
 
     def _unary(self, channel: grpc.aio.Channel, method: Method, clock: MonotonicClock) -> Callable[[Any], Any]:
         send = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
@@ -80,7 +80,7 @@ class _Remote:
 
         return call
 
-    def _streaming(self, channel: grpc.aio.Channel, method: Method, clock: MonotonicClock) -> Callable[[Any], Any]:
+    def _streaming(self, channel: grpc.aio.Channel, method: Method) -> Callable[[Any], Any]:
         kind = channel.stream_stream if method.client_streaming else channel.unary_stream
         send = kind(method.path, method.request.SerializeToString, method.response.FromString)
 
