@@ -1,8 +1,8 @@
 """States of an intent and the moves between them (order protocol, points 1-12, invariants 1, 11 and 13).
 
-An intent is one wish with at most one live broker order. A *proven* terminal outcome (rejected, cancelled, expired) may be
-followed by the intent's next leg, which has a client order id of its own; nothing else leaves a terminal state, except
-a late fill, which is counted and alerted.
+An intent is one wish with at most one live broker order. A *proven* terminal outcome (rejected, cancelled, expired) may
+be followed by the intent's next leg, which has a client order id of its own; nothing else leaves a terminal state,
+except a late fill, which is counted and alerted.
 """
 
 from enum import StrEnum
