@@ -1,0 +1,139 @@
+"""The `holdfast` command."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from holdfast_cli import plan as plans
+from holdfast_cli import up as up_command
+from holdfast_cli.trace_view import TraceNotFound, show
+from holdfast_runtime.config import InvalidConfiguration, dump_settings, load_settings
+from holdfast_runtime.settings import Settings, VenueKind
+
+EXIT_USAGE = 2
+DEFAULT_CONFIG = Path(__file__).with_name("default.yaml")
+OWN_CONFIG = Path("holdfast.yaml")
+
+app = typer.Typer(
+    help="Holdfast runs trading strategies as small services that stay safe when anything around them fails.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+config_app = typer.Typer(help="Look at the configuration.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+console = Console()
+errors = Console(stderr=True)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="Configuration file. Default: holdfast.yaml here, else the built-in one."),
+]
+StateOption = Annotated[Path | None, typer.Option("--state-dir", help="Where runs are kept. Default: .holdfast here.")]
+
+
+@app.command()
+def up(
+    config: ConfigOption = None,
+    venue: Annotated[VenueKind | None, typer.Option(help="papermarket replays a recording; alpaca trades.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="With account.live: true, allows a live account.")] = False,
+    speed: Annotated[
+        str | None, typer.Option(help="Market seconds per second, or max: lock-step, as fast as the system.")
+    ] = None,
+    symbols: Annotated[str | None, typer.Option(help="Narrows the recording: SPY,IBM")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="First day or instant: 2013-10-07")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Last day or instant: 2013-10-11")] = None,
+    recording: Annotated[Path | None, typer.Option(help="Folder of Parquet files to replay.")] = None,
+    until_end: Annotated[bool, typer.Option("--until-end", help="Stop when the recording has ended.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write the JSON report here (with --until-end).")] = None,
+    state_dir: StateOption = None,
+) -> None:
+    """Start the whole stack on this machine and trade.
+
+    Exit codes: 0 ended well, 1 the stack broke, 2 wrong usage, 3 an invariant did not hold.
+    """
+    overrides: dict[str, Any] = {"replay": {}, "venue": {}}
+    if venue is not None:
+        overrides["venue"]["kind"] = venue.value
+    if speed is not None:
+        overrides["replay"]["speed"] = 0 if speed == "max" else speed
+    if symbols is not None:
+        overrides["replay"]["symbols"] = [each.strip().upper() for each in symbols.split(",") if each.strip()]
+    for key, value in (("start", start), ("end", end), ("recording", recording)):
+        if value is not None:
+            overrides["replay"][key] = str(value)
+    if state_dir is not None:
+        overrides["state_dir"] = str(state_dir)
+    settings = _settings(config, overrides)
+    _refuse_impossible(settings, live=live, until_end=until_end, report=report)
+    plan = plans.lay_out(settings, os.environ, live=live)
+    work = up_command.run(plan, console, until_end=until_end, report_file=report)
+    raise typer.Exit(up_command.run_blocking(work))
+
+
+@app.command()
+def token(state_dir: StateOption = None) -> None:
+    """Print the dashboard's token of the newest run."""
+    console.print((_latest(state_dir) / "admin.token").read_text(), highlight=False, soft_wrap=True)
+
+
+@app.command()
+def trace(
+    subject: Annotated[str, typer.Argument(help="A signal id, a client order id, a broker order id or a trace id.")],
+    state_dir: StateOption = None,
+) -> None:
+    """Print the way of a signal or an order through the services, with times."""
+    try:
+        show(_latest(state_dir) / "traces", subject, console)
+    except TraceNotFound as error:
+        _fail(str(error))
+
+
+@config_app.command("check")
+def config_check(config: ConfigOption = None) -> None:
+    """Check a configuration and print it whole, with its defaults."""
+    console.print(dump_settings(_settings(config, {})), highlight=False, soft_wrap=True)
+
+
+def _settings(config: Path | None, overrides: dict[str, Any]) -> Settings:
+    file = config or (OWN_CONFIG if OWN_CONFIG.exists() else DEFAULT_CONFIG)
+    if not file.exists():
+        _fail(f"{file}: there is no such configuration file")
+    try:
+        return load_settings(file, os.environ, overrides)
+    except InvalidConfiguration as error:
+        _fail(f"the configuration is refused\n{error}")
+
+
+def _refuse_impossible(settings: Settings, *, live: bool, until_end: bool, report: Path | None) -> None:
+    if report is not None and not until_end:
+        _fail("--report needs --until-end: a report is written when the recording has ended")
+    if settings.venue.kind is VenueKind.PAPERMARKET:
+        return
+    if until_end:
+        _fail("--until-end needs the papermarket venue: a real market does not end")
+    missing = [key for key in plans.BROKER_KEYS if not os.environ.get(key)]
+    if missing:
+        _fail(f"--venue alpaca needs {' and '.join(missing)} in the environment")
+    if live and not settings.account.live:
+        _fail("--live needs account.live: true in the configuration as well; it is false")
+    if settings.account.live and not live:
+        _fail("account.live is true: a live account is refused without --live")
+
+
+def _latest(state_dir: Path | None) -> Path:
+    folder = plans.latest_run(state_dir or Path(".holdfast"))
+    if folder is None:
+        _fail(f"no run in {state_dir or Path('.holdfast')}: start one with `holdfast up`")
+    return folder
+
+
+def _fail(message: str) -> NoReturn:
+    errors.print(f"holdfast: {message}", highlight=False, soft_wrap=True)
+    raise typer.Exit(EXIT_USAGE)
+
+
+if __name__ == "__main__":
+    app()

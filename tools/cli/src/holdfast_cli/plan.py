@@ -1,0 +1,190 @@
+"""What a local stack consists of: the run's folder, ports, certificates, secrets, and the processes with their settings."""
+
+import os
+import secrets
+import shutil
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from holdfast_runtime.config import dump_settings
+from holdfast_runtime.identity import Authority
+from holdfast_runtime.settings import Settings, VenueKind
+
+SERVICES = ("execution", "signal", "gate", "scoring", "reconciliation", "admin")
+VENUE_SERVICE = "papermarket"
+OPERATOR = "operator"
+"""Identity of the person at the terminal: it may read, nothing else."""
+KEPT_RUNS = 5
+BROKER_KEYS = ("ALPACA_API_KEY", "ALPACA_SECRET_KEY")
+NEEDS_BROKER_KEYS = ("execution", "signal", "reconciliation", "papermarket")
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One child of the supervisor."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    health_address: str
+    error_file: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A stack that is laid out on disk and ready to be started."""
+
+    run_id: str
+    folder: Path
+    settings: Settings
+    nats_port: int
+    nats_token: str
+    processes: tuple[Process, ...]
+
+    @property
+    def dashboard_url(self) -> str:
+        return f"http://{self.settings.admin.host}:{self.settings.admin.port}/"
+
+
+def lay_out(settings: Settings, environ: Mapping[str, str], *, live: bool) -> Plan:
+    """Makes the run's folder with everything the processes need. Secrets go to files of mode 0600, one folder a service."""
+    base = settings.state_dir.resolve()
+    paper = settings.venue.kind is VenueKind.PAPERMARKET
+    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}" if paper else settings.account.id
+    folder = base / "runs" / run_id
+    folder.mkdir(parents=True, exist_ok=True)
+    _prune(base / "runs", keep=folder)
+    _point_latest(base, folder)
+    services = (VENUE_SERVICE, *SERVICES) if paper else SERVICES
+    ports = iter(_free_ports(3 * len(services) + 3))
+    nats_port = next(ports)
+    endpoints = {}
+    for service in services:
+        endpoints[service] = f"{LOOPBACK}:{next(ports)}"
+        endpoints[f"{service}.health"] = f"{LOOPBACK}:{next(ports)}"
+        endpoints[f"{service}.metrics"] = f"{LOOPBACK}:{next(ports)}"
+    update: dict[str, object] = {
+        "state_dir": folder,
+        "endpoints": endpoints,
+        "bus": settings.bus.model_copy(update={"url": settings.bus.url or f"nats://{LOOPBACK}:{nats_port}"}),
+        "admin": settings.admin.model_copy(update={"port": _port_or_free(settings.admin.host, settings.admin.port)}),
+    }
+    if paper:
+        endpoints["papermarket.http"] = http = f"{LOOPBACK}:{next(ports)}"
+        update["venue"] = settings.venue.model_copy(
+            update={
+                "trading_url": f"http://{http}",
+                "trading_stream_url": f"ws://{http}/stream",
+                "data_url": f"http://{http}",
+                "data_stream_url": f"ws://{http}/v2/iex",
+            }
+        )
+    settings = settings.model_copy(update=update)
+    config_file = folder / "holdfast.yaml"
+    config_file.write_text(dump_settings(settings))
+    authority = Authority(folder / "certificates")
+    authority.issue([*services, OPERATOR])
+    nats_token = secrets.token_urlsafe(24)
+    keys = _broker_keys(environ, paper=paper)
+    common = _inherited(environ) | {
+        "HOLDFAST_CONFIG": str(config_file),
+        "HOLDFAST_CERTIFICATES": str(folder / "certificates"),
+        "HOLDFAST_RUN_ID": run_id,
+        "HOLDFAST_LIVE": "1" if live else "0",
+        "PYTHONUNBUFFERED": "1",
+    }
+    (folder / "logs").mkdir(exist_ok=True)
+    processes = []
+    for service in services:
+        own = {"NATS_TOKEN": nats_token}
+        if service in NEEDS_BROKER_KEYS:
+            own |= keys
+        if service == "admin":
+            own["ADMIN_TOKEN"] = secrets.token_urlsafe(24)
+            write_secret(folder / "admin.token", own["ADMIN_TOKEN"])
+        secret_folder = folder / "secrets" / service
+        for key, value in own.items():
+            write_secret(secret_folder / key, value)
+        processes.append(
+            Process(
+                name=service,
+                command=(sys.executable, "-m", f"holdfast_{service}"),
+                environment=common | {"HOLDFAST_SECRETS_DIR": str(secret_folder)},
+                health_address=endpoints[f"{service}.health"],
+                error_file=folder / "logs" / f"{service}.err",
+            )
+        )
+    return Plan(
+        run_id=run_id,
+        folder=folder,
+        settings=settings,
+        nats_port=nats_port,
+        nats_token=nats_token,
+        processes=tuple(processes),
+    )
+
+
+def write_secret(path: Path, value: str) -> None:
+    """A file that only its owner may read."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(value)
+
+
+def latest_run(state_dir: Path) -> Path | None:
+    """Folder of the newest run, None where there was none."""
+    link = state_dir.resolve() / "latest"
+    return link.resolve() if link.exists() else None
+
+
+def _broker_keys(environ: Mapping[str, str], *, paper: bool) -> dict[str, str]:
+    if paper:
+        return {key: secrets.token_hex(16) for key in BROKER_KEYS}
+    return {key: environ[key] for key in BROKER_KEYS}
+
+
+def _inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    """The caller's environment without the broker's keys: services read those from files of their own."""
+    return {key: value for key, value in environ.items() if key not in BROKER_KEYS}
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind((LOOPBACK, 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def _port_or_free(host: str, port: int) -> int:
+    """The wanted port, or a free one where somebody else listens there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return _free_ports(1)[0]
+        return int(probe.getsockname()[1])
+
+
+def _prune(runs: Path, *, keep: Path) -> None:
+    """Old paper runs go, so that the state folder stays bounded. A broker account's ledger is never touched."""
+    old = sorted(path for path in runs.iterdir() if path != keep and path.name[:1].isdigit())
+    for path in old[: max(0, len(old) - KEPT_RUNS + 1)]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _point_latest(base: Path, folder: Path) -> None:
+    fresh = base / f"latest.{os.getpid()}"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(folder.relative_to(base))
+    fresh.replace(base / "latest")

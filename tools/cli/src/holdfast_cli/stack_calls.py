@@ -1,0 +1,62 @@
+"""The terminal's own look at a running stack: gRPC as the operator, and papermarket's JSON."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from holdfast_cli.plan import OPERATOR, VENUE_SERVICE
+from holdfast_runtime.clock import SystemMonotonicClock
+from holdfast_runtime.config import load_settings
+from holdfast_runtime.identity import load_identity
+from holdfast_runtime.ports.calls import ExecutionCalls, PricesCalls, ReconciliationCalls
+from holdfast_runtime.rpc.client import Remotes
+from holdfast_runtime.settings import Settings
+
+HTTP_TIMEOUT_SECS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackCalls:
+    """Callers of one running stack."""
+
+    settings: Settings
+    execution: ExecutionCalls
+    prices: PricesCalls
+    reconciliation: ReconciliationCalls
+    http: httpx.AsyncClient
+
+    @property
+    def on_papermarket(self) -> bool:
+        return f"{VENUE_SERVICE}.http" in self.settings.endpoints
+
+    async def venue(self, page: str) -> dict[str, Any]:
+        """papermarket's own JSON: `status` or `books`. Raises httpx.HTTPError while it is away."""
+        base = f"http://{self.settings.endpoints[f'{VENUE_SERVICE}.http']}"
+        answer = await self.http.get(f"{base}/papermarket/v1/{page}")
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+@asynccontextmanager
+async def stack_calls(folder: Path) -> AsyncIterator[StackCalls]:
+    """Callers of the stack whose run folder this is."""
+    settings = load_settings(folder / "holdfast.yaml", {}, None)
+    clock = SystemMonotonicClock()
+    remotes = Remotes(identity=load_identity(folder / "certificates", OPERATOR), clock=clock)
+    endpoints = settings.endpoints
+    async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_SECS, trust_env=False) as http:
+        try:
+            yield StackCalls(
+                settings=settings,
+                execution=remotes.remote(ExecutionCalls, "execution", endpoints["execution"]),
+                prices=remotes.remote(PricesCalls, "signal", endpoints["signal"]),
+                reconciliation=remotes.remote(ReconciliationCalls, "reconciliation", endpoints["reconciliation"]),
+                http=http,
+            )
+        finally:
+            await remotes.close()

@@ -1,0 +1,190 @@
+"""Runs the stack's processes as the kubelet would: restarts with backoff, liveness by the gRPC health protocol."""
+
+import asyncio
+import contextlib
+import ctypes
+import signal as signals
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from holdfast_cli.plan import Process
+from holdfast_runtime.service import EXIT_INVALID_CONFIGURATION, EXIT_NEEDS_PERSON
+
+FIRST_BACKOFF_SECS = 0.2
+MAX_BACKOFF_SECS = 5.0
+STABLE_AFTER_SECS = 20.0
+PROBE_EVERY_SECS = 0.5
+PROBE_TIMEOUT_SECS = 2.0
+LIVENESS_FAILURES = 5
+STARTUP_LIMIT_SECS = 60.0
+STOP_LIMIT_SECS = 12.0
+FINAL_EXITS = (EXIT_INVALID_CONFIGURATION, EXIT_NEEDS_PERSON)
+PR_SET_PDEATHSIG = 1
+
+
+class State(StrEnum):
+    """What a person is shown of a process."""
+
+    STARTING = "starting"
+    READY = "ready"
+    UNREADY = "not ready"
+    STUCK = "stuck"
+    BACKOFF = "restarting"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class StackFailed(Exception):
+    """A process ended in a way that no restart helps: its message says which and where to look."""
+
+
+def die_with_parent() -> None:
+    """In the child, before exec: it gets SIGTERM when the supervisor dies, so that no orphan trades on."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signals.SIGTERM)
+
+
+@dataclass(slots=True)
+class Child:
+    """One supervised process."""
+
+    process: Process
+    state: State = State.STARTING
+    pid: int | None = None
+    restarts: int = 0
+    last_exit: int | None = None
+    _handle: asyncio.subprocess.Process | None = None
+    _stopping: bool = False
+    _became_ready: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Keeps the process running until `stop`. Raises StackFailed where no restart helps."""
+        backoff_secs = FIRST_BACKOFF_SECS
+        loop = asyncio.get_running_loop()
+        while not self._stopping:
+            began_secs = loop.time()
+            await self._run_once()
+            if self._stopping:
+                break
+            if self.last_exit in FINAL_EXITS:
+                self.state = State.FAILED
+                raise StackFailed(f"{self.process.name} ended with {self.last_exit}: {self._last_words()}")
+            backoff_secs = FIRST_BACKOFF_SECS if loop.time() - began_secs > STABLE_AFTER_SECS else backoff_secs
+            self.state = State.BACKOFF
+            self.restarts += 1
+            await asyncio.sleep(backoff_secs)
+            backoff_secs = min(backoff_secs * 2, MAX_BACKOFF_SECS)
+        self.state = State.STOPPED
+
+    async def _run_once(self) -> None:
+        self.state = State.STARTING
+        with self.process.error_file.open("ab") as errors:
+            self._handle = await asyncio.create_subprocess_exec(
+                *self.process.command,
+                env=dict(self.process.environment),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+        self.pid = self._handle.pid
+        probe = asyncio.create_task(self._probe(self._handle))
+        try:
+            self.last_exit = await self._handle.wait()
+        finally:
+            probe.cancel()
+            self.pid = None
+
+    async def _probe(self, handle: asyncio.subprocess.Process) -> None:
+        """Startup, liveness and readiness, as Kubernetes asks them. Without progress the process is killed."""
+        loop = asyncio.get_running_loop()
+        began_secs = loop.time()
+        failures = 0
+        async with grpc.aio.insecure_channel(self.process.health_address, options=CHANNEL_OPTIONS) as channel:
+            health = health_pb2_grpc.HealthStub(channel)
+            while handle.returncode is None:
+                alive = await _serving(health, "liveness")
+                ready = alive and await _serving(health, "readiness")
+                if ready:
+                    self.state = State.READY
+                    self._became_ready.set()
+                elif self.state is State.READY:
+                    self.state = State.UNREADY
+                starting = self.state is State.STARTING and loop.time() - began_secs < STARTUP_LIMIT_SECS
+                failures = 0 if alive or starting else failures + 1
+                if failures >= LIVENESS_FAILURES:
+                    self.state = State.STUCK
+                    handle.kill()
+                    return
+                await asyncio.sleep(PROBE_EVERY_SECS)
+
+    async def stop(self) -> None:
+        """SIGTERM, and SIGKILL where that is not answered in time."""
+        self._stopping = True
+        handle = self._handle
+        if handle is None or handle.returncode is not None:
+            return
+        # A process that is frozen (SIGSTOP) takes no SIGTERM before it is woken.
+        for number in (signals.SIGTERM, signals.SIGCONT):
+            with contextlib.suppress(ProcessLookupError):
+                handle.send_signal(number)
+        try:
+            await asyncio.wait_for(handle.wait(), STOP_LIMIT_SECS)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                handle.kill()
+            await handle.wait()
+
+    def _last_words(self) -> str:
+        try:
+            lines = self.process.error_file.read_text(errors="replace").strip().splitlines()
+        except OSError:
+            lines = []
+        words = [line for line in lines if not line.startswith("{")][-6:] or lines[-1:]
+        return "\n".join(words) if words else f"see {self.process.error_file}"
+
+
+CHANNEL_OPTIONS = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500))
+
+
+async def _serving(health: health_pb2_grpc.HealthStub, name: str) -> bool:
+    try:
+        answer = await health.Check(health_pb2.HealthCheckRequest(service=name), timeout=PROBE_TIMEOUT_SECS)
+    except grpc.aio.AioRpcError:
+        return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+class Supervisor:
+    """All processes of a plan."""
+
+    def __init__(self, processes: tuple[Process, ...], *, on_start: Callable[[], None] = lambda: None) -> None:
+        self.children = tuple(Child(process) for process in processes)
+        self._on_start = on_start
+
+    async def run(self) -> None:
+        """Runs all until cancelled or until one fails for good (StackFailed); then stops all."""
+        self._on_start()
+        tasks = [asyncio.create_task(child.run(), name=child.process.name) for child in self.children]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+        finally:
+            # The venue goes last: what is still in flight is answered.
+            ordered = sorted(self.children, key=lambda child: child.process.name == "papermarket")
+            await asyncio.gather(*(child.stop() for child in ordered[:-1]))
+            await ordered[-1].stop()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def all_ready(self) -> bool:
+        return all(child.state is State.READY for child in self.children)

@@ -1,0 +1,118 @@
+"""`holdfast up`: starts the stack, shows it, and with `--until-end` writes the report when the recording has ended."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+
+from holdfast_cli import report
+from holdfast_cli.nats_server import nats_process
+from holdfast_cli.plan import Plan
+from holdfast_cli.screen import Screen
+from holdfast_cli.stack_calls import StackCalls, stack_calls
+from holdfast_cli.supervisor import StackFailed, Supervisor
+from holdfast_runtime.errors import HoldfastError
+from holdfast_runtime.telemetry.trace_file import stage_durations_ms
+
+EXIT_OK = 0
+EXIT_BROKEN = 1
+EXIT_INVARIANT = 3
+EXIT_INTERRUPTED = 130
+LOOK_EVERY_SECS = 0.2
+REPORT_TRIES = 20
+
+
+async def run(plan: Plan, console: Console, *, until_end: bool, report_file: Path | None) -> int:
+    """Runs the stack. 0: stopped or ended well; 1: it broke; 3: it ended and an invariant did not hold."""
+    supervisor = Supervisor((nats_process(plan), *plan.processes))
+    stack = asyncio.create_task(supervisor.run(), name="supervisor")
+    try:
+        async with stack_calls(plan.folder) as calls:
+            console.print(f"dashboard {plan.dashboard_url}  (its token: holdfast token)", highlight=False)
+            screen = asyncio.create_task(Screen(plan, supervisor, console).run(calls), name="screen")
+            try:
+                if not until_end:
+                    await _first(stack, screen)
+                    return EXIT_OK
+                await _first(stack, asyncio.create_task(_ended(calls), name="wait-for-end"))
+                found = await _report(calls, plan)
+            finally:
+                screen.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await screen
+        return _conclude(found, report_file, console)
+    except StackFailed as error:
+        console.print(f"[red]the stack has stopped[/red]: {error}", highlight=False)
+        return EXIT_BROKEN
+    except HoldfastError as error:
+        console.print(f"[red]the report could not be made[/red]: {error}\nlogs: {plan.folder / 'logs'}")
+        return EXIT_BROKEN
+    finally:
+        stack.cancel()
+        with contextlib.suppress(asyncio.CancelledError, StackFailed):
+            await stack
+
+
+async def _first(*awaitables: asyncio.Task[None]) -> None:
+    """Returns when the first one does, or raises what it raised; the last one is cancelled, the first is the stack."""
+    done, _ = await asyncio.wait(awaitables, return_when=asyncio.FIRST_COMPLETED)
+    for task in awaitables[1:]:
+        if task not in done:
+            task.cancel()
+    for task in done:
+        task.result()
+
+
+async def _ended(calls: StackCalls) -> None:
+    """Until the recording has ended and everything has settled."""
+    while True:
+        with contextlib.suppress(httpx.HTTPError):
+            status = await calls.venue("status")
+            if status.get("ended") and status.get("settled", True):
+                return
+        await asyncio.sleep(LOOK_EVERY_SECS)
+
+
+async def _report(calls: StackCalls, plan: Plan) -> dict[str, Any]:
+    """A service may be restarting just now: tried again, a bounded number of times."""
+    for left in range(REPORT_TRIES, 0, -1):
+        try:
+            stages = await asyncio.to_thread(stage_durations_ms, plan.folder / "traces")
+            return await report.gather(calls, stages)
+        except (HoldfastError, httpx.HTTPError) as error:
+            if left == 1:
+                raise HoldfastError(str(error)) from error
+            await asyncio.sleep(LOOK_EVERY_SECS)
+    raise AssertionError("unreachable")
+
+
+def _conclude(found: dict[str, Any], report_file: Path | None, console: Console) -> int:
+    if report_file is not None:
+        report_file.parent.mkdir(parents=True, exist_ok=True)
+        report_file.write_text(json.dumps(found, indent=2) + "\n")
+    decisions = found["decisions"]
+    console.print(
+        f"{len(found['orders'])} orders, {len(found['fills'])} fills, equity {found['equity']}, "
+        f"realised {found['realised_pnl']}, unrealised {found['unrealised_pnl']}; "
+        f"{decisions['allowed']} allowed, {decisions['blocked']} blocked; reconciliation {found['reconciliation']['state']}",
+        highlight=False,
+    )
+    broken = [each for each in found["invariants"] if not each["held"]]
+    for each in broken:
+        console.print(f"[red]invariant not held[/red] {each['name']}: {each['detail']}", highlight=False)
+    if report_file is not None:
+        console.print(f"report {report_file}", highlight=False)
+    return EXIT_INVARIANT if broken else EXIT_OK
+
+
+def run_blocking(work: Coroutine[Any, Any, int]) -> int:
+    """Runs to the end; Ctrl-C stops the stack in order."""
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
