@@ -310,3 +310,7 @@ class Feed(Protocol):
         self, symbols: tuple[str, ...], timeframe: Timeframe, start: datetime, end: datetime
     ) -> dict[str, list[Bar]]:
         """Every bar that starts in [start, end) and is already visible, oldest first; a missing bar is absent."""
+
+    async def latest_quotes(self, symbols: tuple[str, ...]) -> dict[str, Quote]:
+        """The newest visible quote of each symbol, asked after each StreamUp: the stream repeats none. Absent where
+        there is none."""
