@@ -1,0 +1,1 @@
+"""Traces, metrics and logs, and the redaction that all of them pass through."""

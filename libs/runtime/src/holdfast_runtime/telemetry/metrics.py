@@ -1,0 +1,240 @@
+"""The one table of all metrics, and the endpoint that shows them (OpenMetrics, with exemplars).
+
+Every metric of every service is a constant of this module: a name, a unit in the name where there is one, a help text,
+and labels whose values are few and known (never an order id). Add yours here.
+"""
+
+import threading
+from dataclasses import dataclass
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    start_http_server,
+)
+
+# A creation series beside each counter doubles the page and nothing here reads it.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves this function unannotated
+
+REGISTRY = CollectorRegistry(auto_describe=True)
+"""Private: what another library registers globally does not appear."""
+
+FAST_SECS = (0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Buckets of what happens inside the stack, in seconds."""
+
+SLOW_SECS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+"""Buckets of what waits for the outside world, in seconds."""
+
+
+# Loops: the supervised work of a service.
+LOOP_TURNS = Counter("holdfast_loop_turns", "Completed turns of a supervised loop.", ["loop"], registry=REGISTRY)
+LOOP_FAILURES = Counter(
+    "holdfast_loop_failures", "Turns of a supervised loop that raised.", ["loop"], registry=REGISTRY
+)
+LOOP_RESTARTS = Counter(
+    "holdfast_loop_restarts", "Times a supervised loop was started again.", ["loop"], registry=REGISTRY
+)
+LOOP_GIVEN_UP = Gauge(
+    "holdfast_loop_given_up", "1 where a supervised loop is not started again.", ["loop"], registry=REGISTRY
+)
+LOOP_AGE = Gauge(
+    "holdfast_loop_age_seconds",
+    "Age of the last completed turn of a loop, as liveness sees it.",
+    ["loop"],
+    registry=REGISTRY,
+)
+
+# Calls between services. code: canonical code by name, OK included.
+RPC_SERVED = Counter("holdfast_rpc_served", "Calls answered, by code.", ["method", "code"], registry=REGISTRY)
+RPC_SECONDS = Histogram(
+    "holdfast_rpc_seconds", "Time to answer a call.", ["method"], registry=REGISTRY, buckets=FAST_SECS
+)
+RPC_CALLED = Counter(
+    "holdfast_rpc_called", "Calls made, by the code that came back.", ["method", "code"], registry=REGISTRY
+)
+RPC_CALL_SECONDS = Histogram(
+    "holdfast_rpc_call_seconds",
+    "Time of a call as its caller sees it.",
+    ["method"],
+    registry=REGISTRY,
+    buckets=FAST_SECS,
+)
+
+# The bus.
+BUS_PUBLISHED = Counter("holdfast_bus_published", "Messages stored in a stream.", ["stream"], registry=REGISTRY)
+BUS_PUBLISH_FAILURES = Counter(
+    "holdfast_bus_publish_failures", "Publishes that the bus did not confirm.", ["stream"], registry=REGISTRY
+)
+BUS_CONSUMED = Counter(
+    "holdfast_bus_consumed", "Messages handled and acknowledged.", ["stream", "consumer"], registry=REGISTRY
+)
+BUS_REDELIVERED = Counter(
+    "holdfast_bus_redelivered", "Messages that came more than once.", ["stream", "consumer"], registry=REGISTRY
+)
+BUS_DEAD_LETTERS = Counter(
+    "holdfast_bus_dead_letters",
+    "Messages put aside with their reason.",
+    ["stream", "consumer", "reason"],
+    registry=REGISTRY,
+)
+BUS_CONNECTED = Gauge("holdfast_bus_connected", "1 while connected to the bus.", registry=REGISTRY)
+
+# The way of a trade.
+CYCLES = Counter(
+    "holdfast_cycles",
+    "Cycles, by what became of them (published, decided, expired).",
+    ["strategy", "outcome"],
+    registry=REGISTRY,
+)
+SIGNALS = Counter("holdfast_signals", "Signals published.", ["strategy", "direction"], registry=REGISTRY)
+DECISIONS = Counter(
+    "holdfast_decisions",
+    "Decisions by outcome (allowed, blocked), the gate that decided, and its coded reason.",
+    ["outcome", "gate", "reason"],
+    registry=REGISTRY,
+)
+GATE_VERDICTS = Counter(
+    "holdfast_gate_verdicts", "Verdicts (pass, block, shrink) of each gate.", ["gate", "verdict"], registry=REGISTRY
+)
+ORDERS = Counter("holdfast_orders", "Orders that reached a state, by purpose.", ["purpose", "state"], registry=REGISTRY)
+OPEN_ORDERS = Gauge("holdfast_open_orders", "Orders that are not terminal, by purpose.", ["purpose"], registry=REGISTRY)
+SENDS = Counter(
+    "holdfast_sends", "Order requests sent to the venue, by what came back.", ["request", "outcome"], registry=REGISTRY
+)
+SEND_SECONDS = Histogram(
+    "holdfast_send_seconds",
+    "Time of one order request to the venue.",
+    ["request"],
+    registry=REGISTRY,
+    buckets=SLOW_SECS,
+)
+SEND_ATTEMPTS = Histogram(
+    "holdfast_send_attempts",
+    "Attempts an order needed until its outcome was known.",
+    registry=REGISTRY,
+    buckets=(1, 2, 3, 4),
+)
+UNKNOWN_OUTCOMES = Gauge("holdfast_unknown_outcomes", "Orders whose outcome is not known now.", registry=REGISTRY)
+UNKNOWN_OUTCOMES_SEEN = Counter("holdfast_unknown_outcomes_seen", "Sends that ended unknown.", registry=REGISTRY)
+FILLS = Counter("holdfast_fills", "Executions applied to the ledger.", ["purpose", "side"], registry=REGISTRY)
+POSITIONS = Gauge("holdfast_positions", "Positions held.", registry=REGISTRY)
+UNPROTECTED_POSITIONS = Gauge(
+    "holdfast_unprotected_positions", "Positions with held quantity that no active stop covers.", registry=REGISTRY
+)
+EQUITY = Gauge("holdfast_equity_dollars", "Equity of the account, for display only.", registry=REGISTRY)
+HALTS = Gauge("holdfast_halts", "Halts in force, by scope.", ["scope"], registry=REGISTRY)
+LEDGER_COMMIT_SECONDS = Histogram(
+    "holdfast_ledger_commit_seconds", "Time of one ledger transaction.", ["kind"], registry=REGISTRY, buckets=FAST_SECS
+)
+OUTBOX_BACKLOG = Gauge("holdfast_outbox_backlog", "Facts stored and not yet published.", registry=REGISTRY)
+LEASE_EPOCH = Gauge(
+    "holdfast_lease_epoch", "Epoch of the account's lease as last seen.", ["account"], registry=REGISTRY
+)
+LEASE_HELD = Gauge(
+    "holdfast_lease_held", "1 where this process holds the account's lease.", ["account"], registry=REGISTRY
+)
+
+# Reconciliation and input.
+RECONCILIATIONS = Counter(
+    "holdfast_reconciliations", "Comparisons with the broker, by verdict.", ["verdict"], registry=REGISTRY
+)
+DISCREPANCIES = Counter(
+    "holdfast_discrepancies", "Discrepancies found, by class and what was done.", ["kind", "action"], registry=REGISTRY
+)
+RECONCILIATION_AGE = Gauge(
+    "holdfast_reconciliation_age_seconds", "Age of the last clean verdict, in market time.", registry=REGISTRY
+)
+FEED_AGE = Gauge(
+    "holdfast_feed_age_seconds", "Age of the newest datum, in market time.", ["feed", "symbol"], registry=REGISTRY
+)
+FEED_STALE = Gauge("holdfast_feed_stale", "1 while a feed is stale.", ["feed", "symbol"], registry=REGISTRY)
+FEED_GAPS = Counter("holdfast_feed_gaps", "Intervals for which no datum came.", ["feed", "symbol"], registry=REGISTRY)
+FEED_ITEMS = Counter("holdfast_feed_items", "Data taken in.", ["feed"], registry=REGISTRY)
+FEED_RECONNECTS = Counter(
+    "holdfast_feed_reconnects", "Times a stream had to be built again.", ["feed"], registry=REGISTRY
+)
+QUARANTINED = Counter(
+    "holdfast_quarantined_items",
+    "Input that could not be read or believed, kept with its reason.",
+    ["source", "reason"],
+    registry=REGISTRY,
+)
+
+# Telemetry about itself, and secrets.
+SPANS_DROPPED = Counter(
+    "holdfast_spans_dropped", "Spans lost, by exporter and why.", ["exporter", "reason"], registry=REGISTRY
+)
+LOGS_DROPPED = Counter(
+    "holdfast_logs_dropped", "Log lines lost, by sink and why.", ["sink", "reason"], registry=REGISTRY
+)
+SECRET_REFRESH_FAILURES = Counter(
+    "holdfast_secret_refresh_failures", "Refreshes that kept the last good value (IN-6).", ["name"], registry=REGISTRY
+)
+
+STAGE_SECONDS = Histogram(
+    "holdfast_stage_seconds",
+    "Time of one stage of a trade, with the trace that shows an example.",
+    ["stage"],
+    registry=REGISTRY,
+    buckets=FAST_SECS,
+)
+
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+
+
+def observe_stage(stage: str, secs: float, *, traceparent: str = "") -> None:
+    """Adds one duration in seconds to `stage`, with the trace as its exemplar where there is one."""
+    STAGE_SECONDS.labels(stage).observe(secs, exemplar(traceparent))
+
+
+def exemplar(traceparent: str) -> dict[str, str] | None:
+    """Labels of an exemplar for a W3C traceparent; None where there is no trace."""
+    parts = traceparent.split("-")
+    if len(parts) != 4:
+        return None
+    return {"trace_id": parts[1], "span_id": parts[2]}
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row of the table: `name` without the suffixes that exposition adds, `kind` counter, gauge or histogram."""
+
+    name: str
+    kind: str
+    help: str
+
+
+def table() -> list[Metric]:
+    """Every metric, sorted by name."""
+    return sorted(
+        (Metric(each.name, each.type, each.documentation) for each in REGISTRY.collect()), key=lambda m: m.name
+    )
+
+
+class Endpoint:
+    """The HTTP page of the metrics. `port` is the one really taken."""
+
+    def __init__(self, server: WSGIServer, thread: threading.Thread) -> None:
+        self._server = server
+        self._thread = thread
+        self.port = int(server.server_port)
+
+    def close(self) -> None:
+        """Stops answering and frees the port."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(timeout=1.0)
+
+
+def serve(address: str = "127.0.0.1:0") -> Endpoint:
+    """Shows the table at http://<host:port>/metrics from a thread of its own; port 0 takes a free one."""
+    host, _, port = address.rpartition(":")
+    server, thread = start_http_server(int(port), addr=host, registry=REGISTRY)
+    return Endpoint(server, thread)

@@ -1,0 +1,226 @@
+"""Where finished spans go: bounded queues, and OTLP/JSON files that nothing secret gets into (SE-2)."""
+
+import json
+import math
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import SpanContext, SpanKind, Status
+
+from holdfast_runtime.rotation import BoundedFile
+from holdfast_runtime.secrets import HIDDEN
+from holdfast_runtime.telemetry import metrics
+from holdfast_runtime.telemetry.redaction import looks_secret, redact_text
+
+MAX_QUEUE = 32_768
+BATCH = 512
+EVERY_MS = 500
+SPANS_PER_LINE = 64
+
+_KINDS = {SpanKind.INTERNAL: 1, SpanKind.SERVER: 2, SpanKind.CLIENT: 3, SpanKind.PRODUCER: 4, SpanKind.CONSUMER: 5}
+_NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+_HAS_IS_REMOTE = 0x100
+_IS_REMOTE = 0x200
+
+
+class BoundedSpanProcessor(BatchSpanProcessor):
+    """Queues finished spans for one exporter. A full queue drops the newest span, and every lost span is counted."""
+
+    def __init__(
+        self, name: str, exporter: SpanExporter, *, max_queue: int = MAX_QUEUE, every_ms: int = EVERY_MS
+    ) -> None:
+        self._name = name
+        self._max_queue = max_queue
+        self._waiting = 0
+        self._waiting_lock = threading.Lock()
+        super().__init__(
+            _CountingExporter(self, exporter),
+            max_queue_size=max_queue,
+            max_export_batch_size=min(BATCH, max_queue),
+            schedule_delay_millis=every_ms,
+        )
+
+    def on_end(self, span: ReadableSpan) -> None:
+        if not span.context.trace_flags.sampled:
+            return
+        with self._waiting_lock:
+            full = self._waiting >= self._max_queue
+            if not full:
+                self._waiting += 1
+        if full:
+            self.lost(1, "queue_full")
+        else:
+            super().on_end(span)
+
+    def taken(self, count: int) -> None:
+        """The exporter has taken `count` spans out of the queue."""
+        with self._waiting_lock:
+            self._waiting -= count
+
+    def lost(self, count: int, reason: str) -> None:
+        metrics.SPANS_DROPPED.labels(self._name, reason).inc(count)
+
+
+class _CountingExporter(SpanExporter):
+    def __init__(self, processor: BoundedSpanProcessor, inner: SpanExporter) -> None:
+        self._processor = processor
+        self._inner = inner
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self._processor.taken(len(spans))
+        result = self._inner.export(spans)
+        if result is not SpanExportResult.SUCCESS:
+            self._processor.lost(len(spans), "export_failed")
+        return result
+
+    def shutdown(self) -> None:
+        self._inner.shutdown()
+
+
+class FileSpanExporter(SpanExporter):
+    """Writes OTLP/JSON: one ExportTraceServiceRequest a line, ids in hexadecimal, 64-bit numbers as text."""
+
+    def __init__(self, service: str, file: BoundedFile) -> None:
+        self._service = service
+        self._file = file
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """One line for every SPANS_PER_LINE spans; FAILURE where the disk refused one of them."""
+        result = SpanExportResult.SUCCESS
+        for first in range(0, len(spans), SPANS_PER_LINE):
+            try:
+                self._file.write(encode(spans[first : first + SPANS_PER_LINE]))
+            except (OSError, ValueError):
+                result = SpanExportResult.FAILURE
+        return result
+
+    def shutdown(self) -> None:
+        self._file.close()
+
+
+class RedactingSpanExporter(SpanExporter):
+    """Hands spans on without their secrets."""
+
+    def __init__(self, inner: SpanExporter) -> None:
+        self._inner = inner
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        return self._inner.export([redacted(span) for span in spans])
+
+    def shutdown(self) -> None:
+        self._inner.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._inner.force_flush(timeout_millis)
+
+
+def redacted(span: ReadableSpan) -> ReadableSpan:
+    """A copy of `span` whose name, attributes, events and status carry nothing secret."""
+    events = [Event(redact_text(e.name), _attributes(e.attributes), e.timestamp) for e in span.events]
+    status = Status(span.status.status_code, redact_text(span.status.description) if span.status.description else None)
+    return ReadableSpan(
+        name=redact_text(span.name),
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes=_attributes(span.attributes),
+        events=events,
+        links=span.links,
+        kind=span.kind,
+        status=status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
+def encode(spans: Sequence[ReadableSpan]) -> bytes:
+    """One line of OTLP/JSON for spans of one process, without its newline."""
+    request = {
+        "resourceSpans": [
+            {
+                "resource": {"attributes": _key_values(spans[0].resource.attributes)},
+                "scopeSpans": [{"scope": {"name": "holdfast"}, "spans": [_span(span) for span in spans]}],
+            }
+        ]
+    }
+    return json.dumps(request, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _span(span: ReadableSpan) -> dict[str, Any]:
+    context = span.context
+    encoded: dict[str, Any] = {
+        "traceId": f"{context.trace_id:032x}",
+        "spanId": f"{context.span_id:016x}",
+        "flags": _flags(span.parent),
+        "name": redact_text(span.name),
+        "kind": _KINDS[span.kind],
+        "startTimeUnixNano": str(span.start_time),
+        "endTimeUnixNano": str(span.end_time),
+        "attributes": _key_values(span.attributes or {}),
+    }
+    if span.parent is not None:
+        encoded["parentSpanId"] = f"{span.parent.span_id:016x}"
+    if span.events:
+        encoded["events"] = [
+            {
+                "timeUnixNano": str(e.timestamp),
+                "name": redact_text(e.name),
+                "attributes": _key_values(e.attributes or {}),
+            }
+            for e in span.events
+        ]
+    if span.links:
+        encoded["links"] = [
+            {"traceId": f"{link.context.trace_id:032x}", "spanId": f"{link.context.span_id:016x}"}
+            for link in span.links
+        ]
+    status: dict[str, Any] = {}
+    if code := span.status.status_code.value:
+        status["code"] = code
+    if span.status.description:
+        status["message"] = redact_text(span.status.description)
+    encoded["status"] = status
+    return encoded
+
+
+def _flags(parent: SpanContext | None) -> int:
+    return _HAS_IS_REMOTE | (_IS_REMOTE if parent is not None and parent.is_remote else 0)
+
+
+def _attributes(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {key: _value_of(key, value) for key, value in (attributes or {}).items()}
+
+
+def _key_values(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"key": key, "value": _any_value(_value_of(key, value))} for key, value in attributes.items()]
+
+
+def _value_of(key: str, value: Any) -> Any:
+    if isinstance(value, bool):
+        return value
+    if looks_secret(key):
+        return HIDDEN
+    if isinstance(value, str):
+        return redact_text(value)
+    if isinstance(value, Sequence):
+        return [_value_of("", each) for each in value]
+    return value
+
+
+def _any_value(value: Any) -> dict[str, Any]:
+    match value:
+        case bool():
+            return {"boolValue": value}
+        case str():
+            return {"stringValue": value}
+        case int():
+            return {"intValue": str(value)}
+        case float():
+            return {"doubleValue": value if math.isfinite(value) else _NOT_FINITE[str(value)]}
+        case list() | tuple():
+            return {"arrayValue": {"values": [_any_value(each) for each in value]}}
+    return {"stringValue": str(value)}
