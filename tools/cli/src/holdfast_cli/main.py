@@ -29,7 +29,7 @@ errors = Console(stderr=True)
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", help="Configuration file. Default: holdfast.yaml here, else the built-in one."),
+    typer.Option("--config", help="Configuration. Default: holdfast.yaml here, else the built-in one."),
 ]
 StateOption = Annotated[Path | None, typer.Option("--state-dir", help="Where runs are kept. Default: .holdfast here.")]
 

@@ -1,4 +1,4 @@
-"""What a local stack consists of: the run's folder, ports, certificates, secrets, and the processes with their settings."""
+"""What a local stack consists of: the folder of the run, ports, certificates, secrets and processes."""
 
 import os
 import secrets
@@ -52,7 +52,7 @@ class Plan:
 
 
 def lay_out(settings: Settings, environ: Mapping[str, str], *, live: bool) -> Plan:
-    """Makes the run's folder with everything the processes need. Secrets go to files of mode 0600, one folder a service."""
+    """Makes the run's folder with all that the processes need. Secrets are files of mode 0600, one folder a service."""
     base = settings.state_dir.resolve()
     paper = settings.venue.kind is VenueKind.PAPERMARKET
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}" if paper else settings.account.id

@@ -80,8 +80,13 @@ def latencies(values_ms: Iterable[float]) -> dict[str, float]:
     return found
 
 
-async def gather(calls: StackCalls, stages: Mapping[str, Iterable[float]]) -> dict[str, Any]:
-    """Reads a running stack and builds its report. Raises the calls' typed errors where a service is away."""
+async def gather(
+    calls: StackCalls, stages: Mapping[str, Iterable[float]]
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Reads a running stack and builds its report; papermarket's own books beside it.
+
+    Raises the calls' typed errors where a service is away.
+    """
     verdict = (await calls.reconciliation.reconcile(reconciliation_pb2.ReconcileRequest(reason="report"))).verdict
     ledger = await calls.execution.get_ledger(pb.GetLedgerRequest(since=Timestamp(seconds=0)))
     prices: dict[str, Decimal] = {}
@@ -90,7 +95,7 @@ async def gather(calls: StackCalls, stages: Mapping[str, Iterable[float]]) -> di
         break
     books = await calls.venue("books") if calls.on_papermarket else None
     status = await calls.venue("status") if calls.on_papermarket else {}
-    return build(
+    found = build(
         ledger=ledger,
         verdict=verdict,
         prices=prices,
@@ -98,6 +103,7 @@ async def gather(calls: StackCalls, stages: Mapping[str, Iterable[float]]) -> di
         books=books,
         recording=status.get("recording", {}),
     )
+    return found, books
 
 
 def _price(position: pb.Position, prices: Mapping[str, Decimal]) -> Decimal:

@@ -94,6 +94,7 @@ class Child:
                 preexec_fn=die_with_parent,
             )
         self.pid = self._handle.pid
+        self.process.error_file.with_suffix(".pid").write_text(f"{self.pid}\n")
         probe = asyncio.create_task(self._probe(self._handle))
         try:
             self.last_exit = await self._handle.wait()

@@ -83,7 +83,10 @@ async def _report(calls: StackCalls, plan: Plan) -> dict[str, Any]:
     for left in range(REPORT_TRIES, 0, -1):
         try:
             stages = await asyncio.to_thread(stage_durations_ms, plan.folder / "traces")
-            return await report.gather(calls, stages)
+            found, books = await report.gather(calls, stages)
+            if books is not None:
+                (plan.folder / "books.json").write_text(json.dumps(books, indent=2) + "\n")
+            return found
         except (HoldfastError, httpx.HTTPError) as error:
             if left == 1:
                 raise HoldfastError(str(error)) from error
@@ -99,7 +102,8 @@ def _conclude(found: dict[str, Any], report_file: Path | None, console: Console)
     console.print(
         f"{len(found['orders'])} orders, {len(found['fills'])} fills, equity {found['equity']}, "
         f"realised {found['realised_pnl']}, unrealised {found['unrealised_pnl']}; "
-        f"{decisions['allowed']} allowed, {decisions['blocked']} blocked; reconciliation {found['reconciliation']['state']}",
+        f"{decisions['allowed']} allowed, {decisions['blocked']} blocked; "
+        f"reconciliation {found['reconciliation']['state']}",
         highlight=False,
     )
     broken = [each for each in found["invariants"] if not each["held"]]

@@ -1,0 +1,63 @@
+# Everything a newcomer needs: `make run` and `make test`. `make help` lists the rest.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+UV_VERSION := 0.13.8
+PYTHON ?= python3
+BOOTSTRAP := .uv/bin/python
+UV := .uv/bin/uv
+BIN := .venv/bin
+SETUP_STAMP := .venv/.setup
+MEMBERS := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml tools/*/pyproject.toml)
+SOURCES := libs services tools tests
+
+.PHONY: help setup run test lint types protos protos-check docs bench contract-alpaca clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "holdfast needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)" >&2; exit 1; }
+	$(PYTHON) -m venv .uv
+	$(BOOTSTRAP) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(SETUP_STAMP): $(UV) uv.lock pyproject.toml $(MEMBERS)
+	$(UV) sync --frozen --quiet --python $(PYTHON)
+	@touch $@
+
+setup: $(SETUP_STAMP) ## Install everything into .venv, from the lock
+
+run: setup ## Start the stack and replay the recorded week
+	$(BIN)/holdfast up
+
+test: setup lint types ## Everything that CI needs: lint, types, contracts, tests
+	$(BIN)/pytest
+
+lint: setup ## ruff, import contracts, dependencies, buf
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check --quiet $(SOURCES)
+	$(BIN)/lint-imports --no-timing
+	@for member in libs/core libs/runtime libs/venue libs/exchange libs/catalogue $(wildcard services/* tools/*/); do \
+	  test -f $$member/pyproject.toml && (cd $$member && $(CURDIR)/$(BIN)/deptry --no-ansi src 2>&1 | sed -n '/^src.*DEP/p;/issue/p' ; cd $$member 2>/dev/null; exit 0) ; done
+	$(MAKE) --no-print-directory protos-check
+
+types: setup ## mypy, strict
+	$(BIN)/mypy libs/core/src libs/runtime/src libs/venue/src libs/exchange/src libs/catalogue/src services/*/src tools/*/src
+
+protos: setup ## Generate libs/contracts from protos/
+	$(BIN)/python tools/protos.py
+
+protos-check: setup ## buf lint and breaking, and that the generated code is current
+	$(BIN)/buf lint
+	@if git rev-parse --quiet --verify HEAD >/dev/null; then $(BIN)/buf breaking --against '.git#branch=main'; fi
+	$(BIN)/python tools/protos.py --check
+
+docs: setup ## Generate the docs that come from code
+	$(BIN)/python -m holdfast_runtime.config_docs docs/configuration.md
+
+bench: setup ## Latency and throughput, beside a floor in the same run
+	$(BIN)/python -m tests.load.bench
+
+clean: ## Remove what setup and runs made
+	rm -rf .venv .uv .holdfast

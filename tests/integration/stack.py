@@ -1,0 +1,141 @@
+"""Runs `holdfast up` as a user does, and looks at it from outside."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HOLDFAST = Path(sys.executable).with_name("holdfast")
+LIMIT_SECS = 240.0
+LOOK_EVERY_SECS = 0.05
+
+COMPARED_ORDER_FIELDS = (
+    "intent_id", "strategy", "symbol", "side", "purpose", "state", "type", "quantity",
+    "limit_price", "stop_price", "filled_quantity", "filled_average_price",
+)  # fmt: skip
+COMPARED_FILL_FIELDS = ("symbol", "strategy", "side", "quantity", "price", "realised_pnl", "filled_at", "intent_id")
+
+
+def eventually(condition: Callable[[], Any], what: str, limit_secs: float = LIMIT_SECS) -> Any:
+    """Waits until `condition` gives something true and returns it. Fails naming `what` after the limit."""
+    give_up = time.monotonic() + limit_secs
+    while time.monotonic() < give_up:
+        if found := condition():
+            return found
+        time.sleep(LOOK_EVERY_SECS)
+    raise AssertionError(f"not within {limit_secs} s: {what}")
+
+
+class Stack:
+    """One running `holdfast up`."""
+
+    def __init__(self, folder: Path, *options: str, config: dict[str, Any] | None = None) -> None:
+        self.state_dir = folder / "state"
+        self.report_file = folder / "report.json"
+        self.output_file = folder / "output.txt"
+        command = [str(HOLDFAST), "up", "--state-dir", str(self.state_dir), *options]
+        if config is not None:
+            file = folder / "config.yaml"
+            file.write_text(yaml.safe_dump(config))
+            command += ["--config", str(file)]
+        if "--until-end" in options:
+            command += ["--report", str(self.report_file)]
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("ALPACA_", "HOLDFAST__"))}
+        self._output = self.output_file.open("wb")
+        self.process = subprocess.Popen(command, stdout=self._output, stderr=self._output, env=environment, cwd=folder)
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the run."""
+        return eventually(lambda: (self.state_dir / "latest").exists() and (self.state_dir / "latest"), "a run folder")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        file = eventually(lambda: (f := self.folder / "holdfast.yaml").exists() and f, "the run's configuration")
+        found: dict[str, Any] = yaml.safe_load(file.read_text())
+        return found
+
+    def venue(self, page: str) -> dict[str, Any] | None:
+        """papermarket's own JSON; None while it is away."""
+        try:
+            address = f"http://{self.settings['endpoints']['papermarket.http']}/papermarket/v1/{page}"
+            with urllib.request.urlopen(address, timeout=5) as answer:
+                found: dict[str, Any] = json.load(answer)
+                return found
+        except OSError:
+            return None
+
+    def wait_for_tick(self, number: int) -> None:
+        """Until the venue has come as far as tick `number`."""
+        def reached() -> bool:
+            assert self.process.poll() is None, f"the stack has ended: {self.process.returncode}\n{self.output}"
+            status = self.venue("status")
+            return status is not None and status["tick"] >= number
+
+        eventually(reached, f"tick {number}")
+
+    def kill(self, service: str) -> int:
+        """kill -9. Returns the process id that was killed."""
+        pid = self.pid(service)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def pid(self, service: str) -> int:
+        return int((self.folder / "logs" / f"{service}.pid").read_text())
+
+    def wait_for_restart(self, service: str, old_pid: int) -> None:
+        eventually(lambda: self.pid(service) != old_pid, f"{service} restarted")
+
+    def report(self) -> dict[str, Any]:
+        """Waits for the end and returns the report. Fails with the output where the stack ended otherwise."""
+        code = self.process.wait(LIMIT_SECS)
+        assert code == 0, f"exit code {code}\n{self.output}"
+        found: dict[str, Any] = json.loads(self.report_file.read_text())
+        return found
+
+    @property
+    def output(self) -> str:
+        return self.output_file.read_text()[-4000:]
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(40)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(10)
+        self._output.close()
+
+
+@contextmanager
+def running(folder: Path, *options: str, config: dict[str, Any] | None = None) -> Iterator[Stack]:
+    """A stack that is stopped in the end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stack = Stack(folder, *options, config=config)
+    try:
+        yield stack
+    finally:
+        stack.stop()
+
+
+def comparable(report: dict[str, Any]) -> dict[str, Any]:
+    """What two runs of the same recording must have in common; broker-made and client order ids are left out."""
+    return {
+        "orders": sorted(
+            ({field: order[field] for field in COMPARED_ORDER_FIELDS} for order in report["orders"]), key=json.dumps
+        ),
+        "fills": sorted(
+            ({field: fill[field] for field in COMPARED_FILL_FIELDS} for fill in report["fills"]), key=json.dumps
+        ),
+        **{key: report[key] for key in ("cash", "equity", "realised_pnl", "unrealised_pnl", "decisions")},
+    }
