@@ -208,10 +208,13 @@ class Unreadable:
 class Broker(Protocol):
     """The trading side of one account. Every call is bounded in time."""
 
-    async def submit_order(self, order: OrderRequest, *, last_write_at_secs: float) -> BrokerOrder:
-        """Sends exactly one POST, never after `last_write_at_secs` of monotonic time (checked in the sending thread).
+    async def submit_order(
+        self, order: OrderRequest, *, last_write_at_secs: float, reducing: bool = False
+    ) -> BrokerOrder:
+        """Sends at most one POST, never after `last_write_at_secs` of monotonic time (checked in the sending thread).
 
-        Raises NotSent where that instant had passed, so nothing was written."""
+        `reducing`: a stop or an exit: it goes before entries and polls, on threads and connections of its own.
+        Raises NotSent where nothing was written: that instant had passed, or no connection could be made."""
 
     async def cancel_order(self, order_id: str) -> None:
         """Asks for a cancel; OrderRefused(NOT_CANCELABLE) where the order is already terminal."""
@@ -251,7 +254,7 @@ class Broker(Protocol):
 
 
 class NotSent(GiveUp):
-    """The deadline had passed before the socket write: nothing left this machine."""
+    """Nothing left this machine: the deadline had passed before the socket write, or there was no connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,158 @@
+"""Opens the venue that the configuration names. A live account needs two keys turned: `account.live` and `--live`."""
+
+import os
+import random
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from alpaca.common.enums import BaseURL
+
+from holdfast_runtime.errors import AskPerson
+from holdfast_runtime.ports.clock import MarketClock, MonotonicClock
+from holdfast_runtime.ports.venue import FeedEvent
+from holdfast_runtime.settings import Settings, VenueKind
+from holdfast_venue.access import Access, Credentials
+from holdfast_venue.broker import AlpacaBroker, live_refused
+from holdfast_venue.feed import AlpacaFeed, DataDialect
+from holdfast_venue.http import VenueHttp
+from holdfast_venue.limiter import RateLimiter
+from holdfast_venue.streams import Stream
+from holdfast_venue.updates import TradeUpdatesDialect
+
+LIVE_FLAG = "HOLDFAST_LIVE"
+"""Set to 1 by `--live`."""
+API_KEY, SECRET_KEY = "ALPACA_API_KEY", "ALPACA_SECRET_KEY"
+DATA_STREAM = f"{BaseURL.MARKET_DATA_STREAM.value}/v2/iex"
+
+
+class Secret(Protocol):
+    def reveal(self) -> str: ...
+
+
+class Secrets(Protocol):
+    """What is needed of holdfast_runtime.secrets.SecretStore."""
+
+    def get(self, name: str) -> Secret: ...
+
+    def refresh(self) -> object: ...
+
+
+def open_broker(
+    settings: Settings,
+    secrets: Secrets,
+    *,
+    monotonic_clock: MonotonicClock,
+    share: float = 1.0,
+    seed: int = 0,
+    environ: Mapping[str, str] | None = None,
+) -> AlpacaBroker:
+    """The broker of this stack's account. Raises AskPerson for a live account that was not allowed on both sides.
+
+    `share`: part of the venue's rate limit that this process may use; those of all processes add up to 1."""
+    live_allowed = _check_live(settings, os.environ if environ is None else environ)
+    access = _access(secrets)
+    venue = settings.venue
+    own = BaseURL.TRADING_LIVE if live_allowed else BaseURL.TRADING_PAPER
+    own_stream = BaseURL.TRADING_STREAM_LIVE if live_allowed else BaseURL.TRADING_STREAM_PAPER
+    limit = _requests_per_minute(settings)
+    http = VenueHttp(
+        base_url=_url(settings, venue.trading_url, own.value, "venue.trading_url"),
+        access=access,
+        limiter=RateLimiter(per_minute=None if limit is None else limit * share, clock=monotonic_clock),
+        clock=monotonic_clock,
+        timeout_secs=venue.timeout_secs,
+        system="broker",
+        use_proxies=_outside(settings),
+    )
+    stream = Stream(
+        name="trade_updates",
+        url=_url(settings, venue.trading_stream_url, own_stream.value, "venue.trading_stream_url"),
+        dialect=TradeUpdatesDialect,
+        access=access,
+        clock=monotonic_clock,
+        chance=random.Random(seed),
+        mute_after_secs=venue.mute_after_secs,
+        use_proxies=_outside(settings),
+    )
+    live = False if not _outside(settings) else (None if venue.trading_url else live_allowed)
+    return AlpacaBroker(http=http, stream=stream, clock=monotonic_clock, live=live, may_be_live=live_allowed)
+
+
+def open_feed(
+    settings: Settings,
+    secrets: Secrets,
+    *,
+    market_clock: MarketClock,
+    monotonic_clock: MonotonicClock,
+    seed: int = 0,
+) -> AlpacaFeed:
+    """The market data of this stack: the one data connection an account may have, and history."""
+    access = _access(secrets)
+    venue = settings.venue
+    http = VenueHttp(
+        base_url=_url(settings, venue.data_url, BaseURL.DATA.value, "venue.data_url"),
+        access=access,
+        limiter=RateLimiter(per_minute=_requests_per_minute(settings), clock=monotonic_clock),
+        clock=monotonic_clock,
+        timeout_secs=venue.timeout_secs,
+        system="market_data",
+        use_proxies=_outside(settings),
+    )
+    url = _url(settings, venue.data_stream_url, DATA_STREAM, "venue.data_stream_url")
+
+    def stream(dialect: Callable[[], DataDialect]) -> Stream[FeedEvent]:
+        return Stream(
+            name="market_data",
+            url=url,
+            dialect=dialect,
+            access=access,
+            clock=monotonic_clock,
+            chance=random.Random(seed),
+            mute_after_secs=venue.mute_after_secs,
+            use_proxies=_outside(settings),
+            headers={"Content-Type": "application/msgpack"},
+        )
+
+    return AlpacaFeed(http=http, stream=stream, now=market_clock.now)
+
+
+def _check_live(settings: Settings, environ: Mapping[str, str]) -> bool:
+    """True where a live account is allowed. Raises AskPerson where only one of the two keys is turned."""
+    configured, flagged = settings.account.live, environ.get(LIVE_FLAG) == "1"
+    if not _outside(settings):
+        if flagged:
+            raise live_refused("it was started with --live, but venue.kind is papermarket")
+        return False
+    if configured and not flagged:
+        raise live_refused("account.live is true, but it was not started with --live")
+    if flagged and not configured:
+        raise live_refused("it was started with --live, but account.live is not true")
+    return configured
+
+
+def _access(secrets: Secrets) -> Access:
+    def credentials() -> Credentials:
+        return Credentials(secrets.get(API_KEY).reveal(), secrets.get(SECRET_KEY).reveal())
+
+    credentials()
+    return Access(credentials, secrets.refresh)
+
+
+def _outside(settings: Settings) -> bool:
+    return settings.venue.kind is VenueKind.ALPACA
+
+
+def _requests_per_minute(settings: Settings) -> float | None:
+    """papermarket's minute is one of market time; in lock-step nothing may wait."""
+    if _outside(settings):
+        return float(settings.venue.requests_per_minute)
+    speed = settings.replay.speed
+    return None if speed == 0 else settings.venue.requests_per_minute * max(1.0, speed)
+
+
+def _url(settings: Settings, configured: str, own: str, key: str) -> str:
+    if configured:
+        return configured
+    if _outside(settings):
+        return own
+    raise AskPerson(f"{key} is empty", steps=(f"Set {key} to papermarket's address, or venue.kind to alpaca.",))
