@@ -1,0 +1,1 @@
+"""What the gates decide on: plain frozen values and pure rules."""

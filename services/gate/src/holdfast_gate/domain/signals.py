@@ -1,0 +1,85 @@
+"""A signal on its way through the gates, the cycle it belongs to, and what the batch was already allowed."""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+
+from holdfast_core.money import ZERO
+from holdfast_gate.domain.ledger import LedgerView
+from holdfast_gate.domain.market import Basis, Price
+from holdfast_gate.domain.rules import Rules, StrategyRules
+
+
+class Direction(Enum):
+    ENTER_LONG = "ENTER_LONG"
+    EXIT_LONG = "EXIT_LONG"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A scored signal and, gate by gate, the order it would become."""
+
+    signal_id: str
+    symbol: str
+    direction: Direction
+    score: float
+    target_weight: Decimal
+    signal_price: Decimal | None
+    """Last price the strategy saw."""
+    stop_fraction: Decimal | None
+    """None: the strategy's own from the configuration."""
+    basis: Basis | None = None
+    quantity: Decimal = ZERO
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+
+    @property
+    def cost(self) -> Decimal:
+        """The most it may cost, in dollars."""
+        return self.quantity * (self.limit_price or ZERO)
+
+    @property
+    def rank(self) -> tuple[int, float, str]:
+        """Exits first, then by score, then by id: the order within a batch (order protocol, point 2)."""
+        score = -math.inf if math.isnan(self.score) else self.score
+        return (0 if self.direction is Direction.EXIT_LONG else 1, -score, self.signal_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleFacts:
+    """The batch that is decided."""
+
+    cycle_id: str
+    strategy: str
+    book: str
+    market_time: datetime
+    valid_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What earlier signals of the same batch were allowed: later ones count it."""
+
+    entries: int = 0
+    symbols: frozenset[str] = frozenset()
+    cost: Decimal = ZERO
+
+    def plus(self, candidate: Candidate) -> "Allowed":
+        return Allowed(self.entries + 1, self.symbols | {candidate.symbol}, self.cost + candidate.cost)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Everything a gate may know. Time comes in as a value; nothing here changes while a signal is evaluated."""
+
+    rules: Rules
+    cycle: CycleFacts
+    now: datetime
+    session_open: bool
+    ledger: LedgerView
+    prices: dict[str, Price]
+    strategy: StrategyRules | None
+    """None: no strategy of that name is configured."""
+    allowed: Allowed = Allowed()

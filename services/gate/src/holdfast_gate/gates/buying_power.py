@@ -1,0 +1,46 @@
+"""BUYING_POWER_SHORT."""
+
+from dataclasses import replace
+
+from holdfast_core.money import ZERO
+from holdfast_gate.domain.signals import Candidate, Context
+from holdfast_gate.gates.base import Gate, Verdict, amount, blocked, passed, shrunk
+from holdfast_gate.gates.size import whole_shares
+
+
+class BuyingPower(Gate):
+    """The order's cost at its limit fits what is free: the smallest of three, each net of open orders and of what
+    this batch was allowed.
+
+    80 % of equity less what is invested; settled cash; the gross exposure limit less what is invested.
+    """
+
+    name = "buying_power"
+    title = "Buying power"
+    priority = "P0"
+    requirements = ("BR-7", "FP-4.3", "RC-3", "RC-4", "PT-2")
+
+    def evaluate(self, signal: Candidate, context: Context) -> Verdict:
+        ledger, rules = context.ledger, context.rules
+        batch = context.allowed.cost
+        invested = ledger.exposure + batch
+        by_fraction = rules.buying_power_fraction * ledger.equity - invested
+        by_cash = ledger.cash - ledger.reserved - batch
+        by_exposure = rules.max_gross_exposure * ledger.equity - invested
+        free = min(by_fraction, by_cash, by_exposure)
+        fits = min(signal.quantity, whole_shares(free, signal.limit_price or ZERO))
+        numbers = {
+            "equity": amount(ledger.equity),
+            "invested": amount(invested),
+            "cash": amount(ledger.cash),
+            "free": amount(free),
+            "cost": amount(signal.cost),
+            "wanted": amount(signal.quantity),
+            "quantity": amount(fits),
+        }
+        if fits <= 0 or fits * (signal.limit_price or ZERO) < rules.min_order_notional:
+            return blocked("BUYING_POWER_SHORT", "There is not enough buying power for one share.", numbers)
+        if fits < signal.quantity:
+            smaller = replace(signal, quantity=fits)
+            return shrunk("BUYING_POWER_SHORT", "Made smaller by the buying power left.", numbers, smaller)
+        return passed(numbers)

@@ -1,0 +1,33 @@
+"""CAP_NOTIONAL."""
+
+from dataclasses import replace
+
+from holdfast_core.money import ZERO
+from holdfast_gate.domain.signals import Candidate, Context
+from holdfast_gate.gates.base import Gate, Verdict, amount, blocked, passed, shrunk
+from holdfast_gate.gates.size import whole_shares
+
+
+class NotionalCaps(Gate):
+    """The most the order may cost, at its limit, stays within the caps of an order and of a symbol."""
+
+    name = "caps"
+    title = "Order and symbol caps"
+    requirements = ("FP-3.6",)
+
+    def evaluate(self, signal: Candidate, context: Context) -> Verdict:
+        rules = context.rules
+        cap = min(rules.max_order_notional, rules.max_symbol_notional)
+        fits = min(signal.quantity, whole_shares(cap, signal.limit_price or ZERO))
+        numbers = {
+            "order_cap": amount(rules.max_order_notional),
+            "symbol_cap": amount(rules.max_symbol_notional),
+            "cost": amount(signal.cost),
+            "wanted": amount(signal.quantity),
+            "quantity": amount(fits),
+        }
+        if fits <= 0:
+            return blocked("CAP_NOTIONAL", "One share costs more than the cap.", numbers)
+        if fits < signal.quantity:
+            return shrunk("CAP_NOTIONAL", "Made smaller by the cap.", numbers, replace(signal, quantity=fits))
+        return passed(numbers)

@@ -1,0 +1,30 @@
+"""FEED_STALE, FEED_DISCONNECTED."""
+
+from dataclasses import replace
+
+from holdfast_gate.domain.market import basis_of
+from holdfast_gate.domain.signals import Candidate, Context
+from holdfast_gate.gates.base import Gate, Verdict, amount, blocked, instant, passed, secs
+
+
+class FeedFresh(Gate):
+    """No entry while blind: a fresh quote, else a fresh bar, over a connected feed."""
+
+    name = "feed"
+    title = "Market data fresh"
+    priority = "LOW"
+    requirements = ("SQ-6", "FP-1.3", "TL-1", "MG-9")
+
+    def evaluate(self, signal: Candidate, context: Context) -> Verdict:
+        price = context.prices.get(signal.symbol)
+        if price is None:
+            numbers = {"as_of": "never", "now": instant(context.now)}
+            return blocked("FEED_STALE", f"No price of {signal.symbol} was ever seen.", numbers)
+        numbers = {"quote_at": instant(price.quote_at), "bar_at": instant(price.bar_at), "now": instant(context.now)}
+        if not price.connected:
+            return blocked("FEED_DISCONNECTED", "The market-data feed is disconnected.", numbers)
+        basis = basis_of(price, context.now, context.rules)
+        if basis is None:
+            return blocked("FEED_STALE", f"The newest price of {signal.symbol} is too old.", numbers)
+        numbers = {"source": basis.source, "price": amount(basis.price), "age_secs": secs(context.now - basis.at)}
+        return passed(numbers, replace(signal, basis=basis))

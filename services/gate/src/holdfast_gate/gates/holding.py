@@ -1,0 +1,44 @@
+"""NOTHING_HELD, SYMBOL_OWNED, EXIT_OPEN."""
+
+from dataclasses import replace
+
+from holdfast_core.money import ZERO
+from holdfast_gate.domain.market import Basis
+from holdfast_gate.domain.signals import Candidate, Context
+from holdfast_gate.gates.base import Gate, Verdict, amount, blocked, passed
+
+
+class HoldingToExit(Gate):
+    """An exit sells what its own strategy holds, or may still come to hold by an open entry, and sells it once."""
+
+    name = "holding"
+    title = "Something to exit"
+    requirements = ("IG-2", "SQ-7")
+    applies_to_entries = False
+    applies_to_exits = True
+
+    def evaluate(self, signal: Candidate, context: Context) -> Verdict:
+        symbol, strategy = signal.symbol, context.cycle.strategy
+        holding = context.ledger.holdings.get(symbol)
+        if holding is not None and holding.strategy != strategy:
+            numbers = {"owner": holding.strategy or "none", "held": amount(holding.quantity)}
+            return blocked("SYMBOL_OWNED", f"{holding.strategy or 'Nobody of ours'} holds {symbol}.", numbers)
+        orders = [order for order in context.ledger.open_orders.get(symbol, ()) if order.strategy == strategy]
+        held = holding.quantity if holding is not None else ZERO
+        entering = sum((order.remaining for order in orders if order.entry), ZERO)
+        numbers = {"held": amount(held), "entering": amount(entering)}
+        if held + entering <= 0:
+            return blocked("NOTHING_HELD", f"{strategy} holds no {symbol}.", numbers)
+        for order in orders:
+            if order.exit:
+                numbers["intent_id"] = order.intent_id
+                return blocked("EXIT_OPEN", f"{strategy} is selling {symbol} already.", numbers)
+        return passed(numbers, replace(signal, quantity=held + entering, basis=_last_known(signal, context)))
+
+
+def _last_known(signal: Candidate, context: Context) -> Basis | None:
+    """For people to read: an exit is not measured by a price."""
+    price = context.prices.get(signal.symbol)
+    if price is None or price.last is None or price.bar_at is None:
+        return None
+    return Basis(price.last, "bar", price.bar_at)
