@@ -84,6 +84,27 @@ BUS_DEAD_LETTERS = Counter(
     registry=REGISTRY,
 )
 BUS_CONNECTED = Gauge("holdfast_bus_connected", "1 while connected to the bus.", registry=REGISTRY)
+BUS_HANDLER_FAILURES = Counter(
+    "holdfast_bus_handler_failures",
+    "Handlers that raised what nobody expected, by error class.",
+    ["stream", "consumer", "error"],
+    registry=REGISTRY,
+)
+BUS_REBUILDS = Counter(
+    "holdfast_bus_rebuilds", "Times a consumer or a reader was built again.", ["stream"], registry=REGISTRY
+)
+BUS_STREAMS_LOST = Counter(
+    "holdfast_bus_streams_lost",
+    "Streams and buckets found lost, and read or rebuilt from the start.",
+    ["stream"],
+    registry=REGISTRY,
+)
+BUS_STREAM_FILL = Gauge(
+    "holdfast_bus_stream_fill",
+    "Fraction of a stream's maximum size that is used; a full one refuses.",
+    ["stream"],
+    registry=REGISTRY,
+)
 
 # The way of a trade.
 CYCLES = Counter(

@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from holdfast_runtime.secrets import HIDDEN, hide_registered
@@ -14,6 +15,7 @@ from holdfast_runtime.secrets import HIDDEN, hide_registered
 MAX_TEXT = 16_384
 """Characters of one text; the rest is cut, and the cut is said."""
 MAX_ITEMS = 256
+MAX_NODES = 2_000
 MAX_DEPTH = 8
 
 _WORD = re.compile(r"[a-z]+|[A-Z]+(?![a-z])|[A-Z][a-z]+|[0-9]+")
@@ -52,36 +54,47 @@ def redact_text(text: str) -> str:
     return text
 
 
-def redact(value: Any, *, key: str = "", depth: int = 0) -> Any:
-    """`value` as plain JSON data, bounded in depth and size, with nothing secret left in it."""
-    if value is None or isinstance(value, bool):
-        return value
-    if looks_secret(key):
-        return HIDDEN
-    match value:
-        case Enum():
-            return redact(value.value, depth=depth)
-        case str():
-            return _bounded(redact_text(value))
-        case int() | float():
+def redact(value: Any, *, key: str = "") -> Any:
+    """`value`, found under `key`, as plain JSON data: bounded in depth and size, with nothing secret left in it."""
+    return _Walk().visit(value, key, 0)
+
+
+class _Walk:
+    """One pass over a value; counts what it has met, so that a wide or cyclic one cannot keep it busy."""
+
+    def __init__(self) -> None:
+        self._left = MAX_NODES
+
+    def visit(self, value: Any, key: str, depth: int) -> Any:
+        self._left -= 1
+        if value is None or isinstance(value, bool):
             return value
-        case Decimal():
-            return format(value, "f")
-        case date():
-            return value.isoformat()
-        case bytes() | bytearray():
-            return f"<{len(value)} bytes>"
-    if depth >= MAX_DEPTH:
-        return "…"
-    match value:
-        case Mapping():
-            items = list(value.items())[:MAX_ITEMS]
-            return {redact_text(str(k)): redact(v, key=str(k), depth=depth + 1) for k, v in items}
-        case Sequence():
-            return [redact(each, depth=depth + 1) for each in value[:MAX_ITEMS]]
-        case Set():
-            return [redact(each, depth=depth + 1) for each in sorted(value, key=repr)[:MAX_ITEMS]]
-    return _bounded(redact_text(_shown(value)))
+        if looks_secret(key):
+            return HIDDEN
+        match value:
+            case Enum():
+                return self.visit(value.value, key, depth)
+            case str():
+                return _bounded(redact_text(value))
+            case int() if value.bit_length() > 256:
+                return f"<integer of {value.bit_length()} bits>"
+            case int() | float():
+                return value
+            case Decimal():
+                return format(value, "f") if abs(value.adjusted()) < 64 else str(value)
+            case date():
+                return value.isoformat()
+            case bytes() | bytearray():
+                return f"<{len(value)} bytes>"
+        if depth >= MAX_DEPTH or self._left <= 0:
+            return "…"
+        match value:
+            case Mapping():
+                items = islice(value.items(), MAX_ITEMS)
+                return {redact_text(str(k)): self.visit(v, str(k), depth + 1) for k, v in items}
+            case Sequence() | Set():
+                return [self.visit(each, "", depth + 1) for each in islice(value, MAX_ITEMS)]
+        return _bounded(redact_text(_shown(value)))
 
 
 def _shown(value: object) -> str:
