@@ -1,0 +1,236 @@
+"""Taking the broker's word over into the ledger: one order, its fills and its protective leg, in one transaction.
+
+The same news may come as an answer, a trade update, a look-up or a snapshot, in any order and more than once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+import structlog
+
+from holdfast_core.money import ZERO
+from holdfast_execution.books import Books
+from holdfast_execution.domain.intents import TERMINAL, IntentState, Purpose
+from holdfast_execution.domain.naming import intent_name
+from holdfast_execution.domain.statuses import REPLACED, is_over, moves, state_of
+from holdfast_execution.ledger import Ledger, UnknownRow
+from holdfast_execution.rows import FillApplied, IntentRow, NewFill, NewIntent
+from holdfast_runtime.ports.venue import Broker, BrokerOrder, FillActivity, OrderType, Side, TimeInForce, TradeUpdate
+from holdfast_runtime.telemetry import metrics, traces
+
+log = structlog.get_logger()
+
+FILLS_MARGIN_SECS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted:
+    """What became of one order's news. `intent` is None where the order belongs to no intent of ours."""
+
+    intent: IntentRow | None
+    before: IntentState | None = None
+    gap: bool = False
+    """The broker's filled quantity is larger than what was counted: detail is missing."""
+    zombie: bool = False
+    """The order lives although its intent is over: it has to be cancelled."""
+    fills: tuple[FillApplied, ...] = ()
+
+
+def take_over(
+    ledger: Ledger,
+    epoch: int,
+    now: datetime,
+    order: BrokerOrder,
+    details: Sequence[NewFill],
+    *,
+    totals: bool,
+    cancel_refused: bool = False,
+) -> Adopted:
+    """Applies one order's news. `totals`: where detail is still missing, the broker's average stands for it."""
+    row = ledger.intent_of_order(broker_order_id=order.order_id)
+    if row is None and order.client_order_id:
+        row = ledger.intent_of_order(client_order_id=order.client_order_id)
+    if row is None:
+        return Adopted(intent=None)
+    before = row.state
+    present = order.order_id == row.broker_order_id or order.client_order_id == row.client_order_id
+    if present and row.state in (IntentState.SENDING, IntentState.UNKNOWN):
+        row = ledger.record_ack(epoch, now, row.intent_id, order.order_id, status=order.status)
+    applied = [ledger.apply_fill(epoch, now, fill) for fill in details]
+    missing = order.filled_quantity > _counted(ledger, row.intent_id, order.order_id)
+    if missing and totals and order.filled_average_price is not None:
+        at = order.updated_at or now
+        applied.append(
+            ledger.apply_filled_total(
+                epoch, now, order.order_id, order.filled_quantity, order.filled_average_price, at
+            )
+        )
+        missing = False
+    row = ledger.intent(row.intent_id)
+    after = state_of(order)
+    # The end of an order whose fills are not all counted yet waits for them.
+    if present and after is not None and not missing and moves(row.state, after, cancel_refused=cancel_refused):
+        row = ledger.record_order_state(
+            epoch, now, row.intent_id, after, reason=_reason(row, after), status=order.status
+        )
+    if row.purpose is Purpose.ENTRY:
+        for leg in order.legs:
+            _take_leg(ledger, epoch, now, row, leg)
+    zombie = row.state in TERMINAL and present and not is_over(order) and row.state is not IntentState.FILLED
+    return Adopted(
+        intent=row, before=before, gap=missing, zombie=zombie, fills=tuple(each for each in applied if each.applied)
+    )
+
+
+def _counted(ledger: Ledger, intent_id: str, broker_order_id: str) -> Decimal:
+    return next(
+        (leg.filled_quantity for leg in ledger.orders(intent_id) if leg.broker_order_id == broker_order_id), ZERO
+    )
+
+
+def _reason(row: IntentRow, after: IntentState) -> str:
+    if row.state is IntentState.CANCELLING and after is IntentState.CANCELLED:
+        return row.reason
+    return f"BROKER_{after.value.upper()}" if after in TERMINAL and after is not IntentState.FILLED else row.reason
+
+
+def _take_leg(ledger: Ledger, epoch: int, now: datetime, entry: IntentRow, leg: BrokerOrder) -> None:
+    """The stop that came with an entry, under the id that the broker gave it."""
+    if leg.side is not Side.SELL or ledger.intent_of_order(broker_order_id=leg.order_id) is not None:
+        return
+    if leg.replaces and ledger.intent_of_order(broker_order_id=leg.replaces) is not None:
+        return
+    if leg.status == REPLACED or (is_over(leg) and not leg.filled_quantity):
+        return
+    for number in range(1, 100):
+        name = intent_name(entry.signal_id, Purpose.STOP, number)
+        try:
+            ledger.intent(name)
+        except UnknownRow:
+            break
+    ledger.add_intent(
+        epoch,
+        now,
+        NewIntent(
+            intent_id=name,
+            signal_id=entry.signal_id,
+            strategy=entry.strategy,
+            symbol=entry.symbol,
+            side=Side.SELL,
+            purpose=Purpose.STOP,
+            quantity=leg.quantity,
+            order_type=OrderType.STOP,
+            time_in_force=_time_in_force(leg.time_in_force),
+            client_order_id=leg.client_order_id or leg.order_id,
+            book=entry.book,
+            stop_price=leg.stop_price,
+            parent_intent_id=entry.intent_id,
+            traceparent=entry.traceparent,
+            reason="OTO_LEG",
+            broker_order_id=leg.order_id,
+        ),
+    )
+
+
+def _time_in_force(word: str) -> TimeInForce:
+    return TimeInForce(word) if word in set(TimeInForce) else TimeInForce.DAY
+
+
+def detail_of(update: TradeUpdate) -> list[NewFill]:
+    """The execution in a trade update; nothing where it has none."""
+    order = update.order
+    if update.price is None or update.quantity is None or order.filled_quantity < update.quantity:
+        return []
+    if update.event not in ("fill", "partial_fill"):
+        return []
+    at = update.at or order.updated_at
+    if at is None:
+        return []
+    return [
+        NewFill(
+            broker_order_id=order.order_id,
+            quantity=update.quantity,
+            cumulative_quantity=order.filled_quantity,
+            price=update.price,
+            filled_at=at,
+            client_order_id=order.client_order_id,
+        )
+    ]
+
+
+def detail_of_activity(fill: FillActivity, client_order_id: str = "") -> NewFill:
+    return NewFill(
+        broker_order_id=fill.order_id,
+        quantity=fill.quantity,
+        cumulative_quantity=fill.cumulative_quantity,
+        price=fill.price,
+        filled_at=fill.at,
+        client_order_id=client_order_id,
+    )
+
+
+class Adopter:
+    """Applies orders' news, asks for detail where it is missing, and cancels what should not live."""
+
+    def __init__(self, books: Books, broker: Broker) -> None:
+        self._books = books
+        self._broker = broker
+
+    async def apply(
+        self, order: BrokerOrder, details: Sequence[NewFill] = (), *, cancel_refused: bool = False
+    ) -> Adopted:
+        """One order's news into the ledger. Raises what the broker raises where detail had to be asked for."""
+        adopted = await self._books.write(
+            lambda ledger, epoch, now: take_over(
+                ledger, epoch, now, order, details, totals=False, cancel_refused=cancel_refused
+            )
+        )
+        self._tell(adopted)
+        if adopted.gap and adopted.intent is not None:
+            more = await self._details(order, adopted.intent)
+            adopted = await self._books.write(
+                lambda ledger, epoch, now: take_over(
+                    ledger, epoch, now, order, more, totals=True, cancel_refused=cancel_refused
+                )
+            )
+            self._tell(adopted)
+        if adopted.zombie:
+            log.error("order.zombie", order=order.order_id, client_order_id=order.client_order_id)
+            await self._broker.cancel_order(order.order_id)
+        return adopted
+
+    async def _details(self, order: BrokerOrder, intent: IntentRow) -> list[NewFill]:
+        activities = await self._broker.fills(since=intent.created_at)
+        return [
+            detail_of_activity(fill, order.client_order_id) for fill in activities if fill.order_id == order.order_id
+        ]
+
+    def _tell(self, adopted: Adopted) -> None:
+        intent = adopted.intent
+        if intent is None:
+            return
+        for each in adopted.fills:
+            if each.fill is None:
+                continue
+            metrics.FILLS.labels(purpose=intent.purpose.value, side=intent.side.value).inc()
+            with traces.span(
+                "execution.fill",
+                parent=intent.traceparent,
+                intent_id=intent.intent_id,
+                client_order_id=intent.client_order_id,
+                quantity=each.fill.quantity,
+                price=each.fill.price,
+                late=each.late,
+            ):
+                log.info(
+                    "order.filled",
+                    intent=intent.intent_id,
+                    symbol=intent.symbol,
+                    quantity=str(each.fill.quantity),
+                    price=str(each.fill.price),
+                    late=each.late,
+                )
+        if adopted.before is not intent.state:
+            metrics.ORDERS.labels(purpose=intent.purpose.value, state=intent.state.value).inc()

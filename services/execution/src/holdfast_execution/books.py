@@ -1,0 +1,196 @@
+"""The ledger as the engine uses it: fenced writes, a mirror of what is open, and word of every change.
+
+One object knows whether this process holds the lease, why entries are locked, and what is settled.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from holdfast_execution.domain.intents import IntentState
+from holdfast_execution.ledger import Ledger, LedgerReads, LedgerRunner, UnknownRow
+from holdfast_execution.rows import HaltRow, IntentRow, PositionRow
+from holdfast_runtime import flows
+from holdfast_runtime.errors import Code, Refused
+from holdfast_runtime.ports.activity import Activity
+from holdfast_runtime.ports.clock import MarketClock
+
+T = TypeVar("T")
+
+UNSETTLED = frozenset({IntentState.SENDING, IntentState.UNKNOWN, IntentState.CANCELLING})
+
+LOCKED_WITHOUT_LEASE = "NOT_HOLDER"
+
+
+class Tenure(Protocol):
+    """The account's lease, as seen by its would-be holder."""
+
+    @property
+    def epoch(self) -> int | None:
+        """The fencing epoch; None while somebody else holds the lease."""
+
+    @property
+    def holder(self) -> str:
+        """Who holds it, as last seen."""
+
+    def last_write_at_secs(self) -> float:
+        """Monotonic instant after which nothing may be written to the broker any more, by the last committed beat."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mirror:
+    """What is open in the ledger, as of one version."""
+
+    version: int = -1
+    intents: tuple[IntentRow, ...] = ()
+    """Oldest first."""
+    parents: Mapping[str, IntentState] = field(default_factory=dict)
+    """State of the entry that an open stop came with, by the entry's intent id."""
+    positions: Mapping[str, PositionRow] = field(default_factory=dict)
+    """By symbol, flat ones too."""
+    halts: tuple[HaltRow, ...] = ()
+
+    def of_symbol(self, symbol: str) -> tuple[IntentRow, ...]:
+        return tuple(intent for intent in self.intents if intent.symbol == symbol)
+
+    @property
+    def symbols(self) -> list[str]:
+        """Symbols with anything open, sorted."""
+        held = {symbol for symbol, position in self.positions.items() if position.quantity}
+        return sorted(held | {intent.symbol for intent in self.intents})
+
+
+def read_mirror(ledger: LedgerReads) -> Mirror:
+    """The mirror of the newest version."""
+    intents = tuple(ledger.open_intents())
+    states = {intent.intent_id: intent.state for intent in intents}
+    parents: dict[str, IntentState] = {}
+    for intent in intents:
+        parent = intent.parent_intent_id
+        if parent and parent not in parents:
+            try:
+                parents[parent] = states[parent] if parent in states else ledger.intent(parent).state
+            except UnknownRow:
+                parents[parent] = IntentState.ABORTED
+    return Mirror(
+        version=ledger.version(),
+        intents=intents,
+        parents=parents,
+        positions={position.symbol: position for position in ledger.positions(open_only=False)},
+        halts=tuple(ledger.halts()),
+    )
+
+
+class Books:
+    """Reads, fenced writes, and the changes of both."""
+
+    def __init__(
+        self, runner: LedgerRunner, *, tenure: Tenure, market_clock: MarketClock, activity: Activity
+    ) -> None:
+        self._runner = runner
+        self._tenure = tenure
+        self._market_clock = market_clock
+        self._activity = activity
+        self._mirror = Mirror()
+        self._changed = asyncio.Event()
+        self._locks: dict[str, None] = {}
+        self.mark = 0
+        """Raised by every change: a loop that was idle at an older mark has to look again."""
+        self.version = 0
+        self.activity = activity
+        runner.on_commit(self._committed)
+
+    # --- access
+
+    @property
+    def now(self) -> datetime:
+        return self._market_clock.now()
+
+    @property
+    def tenure(self) -> Tenure:
+        return self._tenure
+
+    def require_holder(self) -> int:
+        """The fencing epoch. Raises Refused(NOT_HOLDER) naming the holder."""
+        epoch = self._tenure.epoch
+        if epoch is None:
+            raise Refused(
+                Code.FAILED_PRECONDITION,
+                "NOT_HOLDER",
+                f"the account's lease is held by {self._tenure.holder or 'nobody'}",
+                {"holder": self._tenure.holder},
+            )
+        return epoch
+
+    async def write(self, call: Callable[[Ledger, int, datetime], T]) -> T:
+        """Runs `call(ledger, epoch, now)` in one transaction. Raises StaleFence, Refused(NOT_HOLDER), LedgerError."""
+        epoch, now = self.require_holder(), self.now
+        with self._activity.busy():
+            return await self._runner.run(lambda ledger: call(ledger, epoch, now))
+
+    async def read(self, call: Callable[[LedgerReads], T]) -> T:
+        """Runs `call` on the newest committed state."""
+        return await self._runner.read(call)
+
+    async def look(self) -> Mirror:
+        """The mirror of the newest committed version."""
+        if self._mirror.version != self.version or self._mirror.version < 0:
+            self._mirror = await self._runner.read(read_mirror)
+            self.version = max(self.version, self._mirror.version)
+        return self._mirror
+
+    @property
+    def last_seen(self) -> Mirror:
+        """The mirror as last looked at: may be behind."""
+        return self._mirror
+
+    # --- changes
+
+    def _committed(self, version: int) -> None:
+        self.version = max(self.version, version)
+        self.pulse()
+        self._activity.received(flows.LEDGER, self.version)
+
+    def pulse(self) -> None:
+        """Something that loops decide on has changed."""
+        self.mark += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
+        self._activity.changed()
+
+    def listen(self) -> asyncio.Event:
+        """Set at the next change. Take it before looking."""
+        return self._changed
+
+    # --- locks of entries
+
+    def lock_entries(self, reason: str) -> None:
+        """No entry while any reason stands. Protection is never locked."""
+        if reason not in self._locks:
+            self._locks[reason] = None
+            self.pulse()
+
+    def unlock_entries(self, reason: str) -> None:
+        if reason in self._locks:
+            del self._locks[reason]
+            self.pulse()
+
+    @property
+    def locked_reason(self) -> str:
+        """Why entries are locked; empty where they are not."""
+        if self._tenure.epoch is None:
+            return LOCKED_WITHOUT_LEASE
+        return next(iter(self._locks), "")
+
+    @property
+    def settled(self) -> bool:
+        """Nothing unresolved, as far as the mirror is current; a standby has nothing to settle."""
+        if self._tenure.epoch is None:
+            return True
+        return (
+            self._mirror.version == self.version
+            and not self._locks
+            and not any(intent.state in UNSETTLED for intent in self._mirror.intents)
+        )

@@ -1,0 +1,160 @@
+"""One send of one intent: claim, check again, POST, write down what came of it (order protocol, points 3 to 6).
+
+A send is never repeated here: what is not known is UNKNOWN, and the resolver asks the broker.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from holdfast_execution.adoption import Adopter
+from holdfast_execution.books import Books
+from holdfast_execution.domain.intents import IntentState, Purpose
+from holdfast_execution.domain.outcomes import SendOutcome, Step, read_answer
+from holdfast_execution.rows import ClaimRefused, IntentRow
+from holdfast_runtime.errors import HoldfastError
+from holdfast_runtime.ports.clock import MonotonicClock
+from holdfast_runtime.ports.venue import Broker, BrokerOrder, OrderRequest
+from holdfast_runtime.telemetry import metrics, traces
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What became of one send. `refused`: the ledger's coded reason not to claim it; `outcome` None where no POST left."""
+
+    intent: IntentRow
+    outcome: SendOutcome | None = None
+    refused: str = ""
+    deadline_secs: float = 0.0
+    """Monotonic instant after which the POST cannot reach the broker any more."""
+
+
+def request_of(intent: IntentRow) -> OrderRequest:
+    """The order of the intent's present leg, as it leaves for the venue."""
+    return OrderRequest(
+        client_order_id=intent.client_order_id,
+        symbol=intent.symbol,
+        side=intent.side,
+        quantity=intent.leg_quantity,
+        type=intent.order_type,
+        time_in_force=intent.time_in_force,
+        limit_price=intent.limit_price,
+        stop_price=intent.stop_price,
+        protect_stop_price=intent.protect_stop_price if intent.purpose is Purpose.ENTRY else None,
+    )
+
+
+class Sender:
+    """Sends intents. `credentials_refused` is told the strategy whose send the broker answered with 401."""
+
+    def __init__(
+        self, books: Books, broker: Broker, adopter: Adopter, *, monotonic_clock: MonotonicClock, timeout_secs: float
+    ) -> None:
+        self._books = books
+        self._broker = broker
+        self._adopter = adopter
+        self._monotonic_clock = monotonic_clock
+        self._timeout_secs = timeout_secs
+        self._in_flight: set[asyncio.Task[Sent]] = set()
+        self.deadlines: dict[str, float] = {}
+        """Monotonic deadline of the last POST of each intent whose outcome is not known."""
+
+    async def send(self, intent: IntentRow) -> Sent:
+        """Sends the present leg once. A caller that goes away does not stop a send that has begun."""
+        task = asyncio.ensure_future(self._send(intent))
+        self._in_flight.add(task)
+        task.add_done_callback(self._in_flight.discard)
+        return await asyncio.shield(task)
+
+    async def settle(self) -> None:
+        """Returns when no send is in flight."""
+        while self._in_flight:
+            await asyncio.wait(set(self._in_flight))
+
+    async def _send(self, intent: IntentRow) -> Sent:
+        with (
+            self._books.activity.busy(),
+            traces.span(
+                "execution.send",
+                parent=intent.traceparent,
+                intent_id=intent.intent_id,
+                client_order_id=intent.client_order_id,
+                purpose=intent.purpose.value,
+                symbol=intent.symbol,
+                attempt=intent.attempts + 1,
+            ) as span,
+        ):
+            try:
+                claimed = await self._books.write(
+                    lambda ledger, epoch, now: ledger.claim_send(epoch, now, intent.intent_id)
+                )
+            except ClaimRefused as refusal:
+                span.set(refused=refusal.reason)
+                return Sent(intent=intent, refused=refusal.reason)
+            last_write_at_secs = self._books.tenure.last_write_at_secs()
+            reason = self._too_late(claimed, last_write_at_secs)
+            if reason:
+                return await self._give_back(claimed, reason)
+            request = request_of(claimed)
+            began_secs = self._monotonic_clock.now_secs()
+            answer = await self._post(request, last_write_at_secs)
+            ended_secs = self._monotonic_clock.now_secs()
+            outcome = read_answer(request, answer)
+            span.set(outcome=outcome.step.value, reason=outcome.reason)
+            metrics.SENDS.labels(request="submit", outcome=outcome.step.value).inc()
+            metrics.SEND_SECONDS.labels(request="submit").observe(ended_secs - began_secs)
+            deadline_secs = began_secs + self._timeout_secs
+            return await self._record(claimed, outcome, deadline_secs)
+
+    def _too_late(self, claimed: IntentRow, last_write_at_secs: float) -> str:
+        if self._monotonic_clock.now_secs() >= last_write_at_secs:
+            return "LEASE_MARGIN_SHORT"
+        if claimed.purpose is Purpose.ENTRY and claimed.valid_until is not None:
+            return "CYCLE_EXPIRED" if self._books.now >= claimed.valid_until else ""
+        return ""
+
+    async def _post(self, request: OrderRequest, last_write_at_secs: float) -> BrokerOrder | HoldfastError:
+        try:
+            return await self._broker.submit_order(request, last_write_at_secs=last_write_at_secs)
+        except HoldfastError as error:
+            return error
+
+    async def _give_back(self, claimed: IntentRow, reason: str) -> Sent:
+        """Nothing left this machine: the attempt is given back; what is still valid may be tried again."""
+        again = reason != "CYCLE_EXPIRED"
+        row = await self._books.write(
+            lambda ledger, epoch, now: ledger.mark_not_sent(epoch, now, claimed.intent_id, reason, try_again=again)
+        )
+        return Sent(intent=row, refused=reason)
+
+    async def _record(self, claimed: IntentRow, outcome: SendOutcome, deadline_secs: float) -> Sent:
+        if outcome.step is Step.ADOPT and outcome.order is not None:
+            with traces.span(
+                "execution.ack", parent=claimed.traceparent, intent_id=claimed.intent_id, order_id=outcome.order.order_id
+            ):
+                adopted = await self._adopter.apply(outcome.order)
+            return Sent(intent=adopted.intent or claimed, outcome=outcome)
+        if outcome.step is Step.GIVE_BACK:
+            return await self._give_back(claimed, outcome.reason)
+        if outcome.step is Step.REJECT:
+            row = await self._books.write(
+                lambda ledger, epoch, now: ledger.record_refusal(epoch, now, claimed.intent_id, outcome.reason)
+            )
+            log.warning("order.rejected", intent=row.intent_id, symbol=row.symbol, reason=outcome.reason)
+            metrics.ORDERS.labels(purpose=row.purpose.value, state=row.state.value).inc()
+            return Sent(intent=row, outcome=outcome)
+        self.deadlines[claimed.intent_id] = deadline_secs
+        row = await self._books.write(
+            lambda ledger, epoch, now: ledger.record_unknown(epoch, now, claimed.intent_id, outcome.reason)
+        )
+        metrics.UNKNOWN_OUTCOMES_SEEN.inc()
+        log.warning("order.outcome_unknown", intent=row.intent_id, symbol=row.symbol, reason=outcome.reason)
+        return Sent(intent=row, outcome=outcome, deadline_secs=deadline_secs)
+
+
+def is_working(intent: IntentRow) -> bool:
+    """True where the order rests at the broker and may fill."""
+    return intent.state in (IntentState.ACKED, IntentState.PARTIALLY_FILLED)
