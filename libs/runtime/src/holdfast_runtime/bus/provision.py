@@ -1,0 +1,162 @@
+"""Makes a server look like the table of streams, and says where it does not."""
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
+from nats.js.errors import APIError, NotFoundError, ServerError, ServiceUnavailableError
+
+from holdfast_runtime.bus.link import BUS_ERRORS, BusAway, NatsLink
+from holdfast_runtime.bus.streams import BUCKETS, MINUTE_SECS, REPLICAS, STREAMS, BucketSpec, Stream
+from holdfast_runtime.errors import AskPerson
+from holdfast_runtime.telemetry import metrics
+
+ALARM_FRACTION = 0.8
+"""Of a stream's maximum: beyond it an alarm, since a full stream refuses what comes."""
+
+_COMPARED = (
+    "subjects",
+    "retention",
+    "storage",
+    "discard",
+    "max_bytes",
+    "max_age",
+    "max_msg_size",
+    "max_msgs_per_subject",
+    "duplicate_window",
+    "num_replicas",
+)
+
+log = structlog.get_logger()
+
+
+class BusMismatch(AskPerson):
+    """A stream on the server is not what the table declares, and may not or could not be changed."""
+
+
+def stream_config(stream: Stream, *, replicas: int) -> StreamConfig:
+    """What the server is asked for."""
+    return StreamConfig(
+        name=stream.name,
+        description=f"Rebuilt from: {stream.rebuilt_from}",
+        subjects=list(stream.subjects),
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.NEW,
+        max_bytes=stream.max_bytes,
+        max_age=stream.max_age_secs,
+        max_msg_size=stream.max_message_bytes,
+        max_msgs_per_subject=stream.newest_per_subject or -1,
+        duplicate_window=stream.dedupe_secs,
+        num_replicas=replicas,
+    )
+
+
+def bucket_config(bucket: BucketSpec, *, replicas: int) -> StreamConfig:
+    """The stream beneath a bucket, laid out as NATS's own key-value tools expect it."""
+    return StreamConfig(
+        name=bucket.stream,
+        description=f"Rebuilt from: {bucket.rebuilt_from}",
+        subjects=[f"{bucket.prefix}>"],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.NEW,
+        max_bytes=bucket.max_bytes,
+        max_age=0,
+        max_msg_size=bucket.max_value_bytes,
+        max_msgs_per_subject=1,
+        duplicate_window=2 * MINUTE_SECS,
+        num_replicas=replicas,
+        allow_rollup_hdrs=True,
+        allow_direct=True,
+        deny_delete=True,
+    )
+
+
+def differences(wanted: StreamConfig, found: StreamConfig) -> Mapping[str, tuple[object, object]]:
+    """Settings that differ: name → (declared, found)."""
+    return {
+        name: (getattr(wanted, name), getattr(found, name))
+        for name in _COMPARED
+        if _plain(getattr(wanted, name)) != _plain(getattr(found, name))
+    }
+
+
+def _plain(value: object) -> object:
+    # The server may give subjects in another order.
+    return sorted(value) if isinstance(value, list) else value
+
+
+class Provision:
+    """Creates what is missing, changes what may be changed, verifies the rest. Safe to call again at any time."""
+
+    def __init__(self, link: NatsLink, *, replicas: int) -> None:
+        if replicas not in REPLICAS:
+            raise ValueError(f"bus.replicas: {replicas}; a stream has {' or '.join(map(str, REPLICAS))}")
+        self._link = link
+        self._wanted = [stream_config(each, replicas=replicas) for each in STREAMS]
+        self._wanted += [bucket_config(each, replicas=replicas) for each in BUCKETS]
+        self._one_at_a_time = asyncio.Lock()
+
+    async def apply(self, *, update: bool) -> list[str]:
+        """Names of the streams that were created. Raises BusMismatch naming the first stream that differs where
+        `update` is false or the server refuses the change; BusAway where the bus does not answer."""
+        async with self._one_at_a_time:
+            created = [str(each.name) for each in self._wanted if await self._apply_one(each, update=update)]
+        if created:
+            log.info("bus.streams_created", streams=created)
+        return created
+
+    async def _apply_one(self, wanted: StreamConfig, *, update: bool) -> bool:
+        name = str(wanted.name)
+        created = False
+        try:
+            info = await self._info(name)
+            if info is None:
+                created = True
+                info = await self._link.js.add_stream(wanted)
+            elif update and differences(wanted, info.config):
+                info = await self._link.js.update_stream(wanted)
+        except (ServiceUnavailableError, ServerError) as error:
+            if error.err_code == _NO_ROOM:
+                raise _mismatch(name, f"the server has no room for {wanted.max_bytes} bytes: {error}") from error
+            raise BusAway(f"stream {name}: {error}") from error
+        except APIError as error:
+            raise _mismatch(name, f"the server refuses it: {error.description}") from error
+        except BUS_ERRORS as error:
+            raise BusAway(f"stream {name}: the bus did not answer: {error}") from error
+        if found := differences(wanted, info.config):
+            told = "; ".join(f"{field} is {is_now}, declared {declared}" for field, (declared, is_now) in found.items())
+            raise _mismatch(name, told)
+        return created
+
+    async def _info(self, name: str) -> StreamInfo | None:
+        try:
+            return await self._link.js.stream_info(name)
+        except NotFoundError:
+            return None
+
+    async def measure(self) -> None:
+        """Shows how full each stream is, and warns before one refuses messages."""
+        for wanted in self._wanted:
+            info = await self._info(str(wanted.name))
+            if info is None or not wanted.max_bytes:
+                continue
+            fraction = info.state.bytes / wanted.max_bytes
+            metrics.BUS_STREAM_FILL.labels(wanted.name).set(fraction)
+            if fraction > ALARM_FRACTION:
+                log.warning("bus.stream_filling", stream=wanted.name, fraction=round(fraction, 3))
+
+
+_NO_ROOM = 10047
+
+
+def _mismatch(name: str, told: str) -> BusMismatch:
+    return BusMismatch(
+        f"stream {name}: {told}",
+        steps=(
+            "run `holdfast bus apply`, which changes what the server lets it change",
+            f"where it refuses: stop the stack, delete stream {name} on the server, start again",
+        ),
+    )
