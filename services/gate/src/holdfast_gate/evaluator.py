@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from holdfast_gate.domain.signals import Candidate, Context, Direction
-from holdfast_gate.gates.base import CycleGate, Gate, Outcome, Verdict
+from holdfast_gate.gates.base import Gate, Outcome, Verdict
 from holdfast_gate.registry import GATES
 
 ALLOWED = "ALLOWED"
@@ -50,7 +50,7 @@ class Evaluation:
         entry = candidate.direction is Direction.ENTER_LONG
         given: list[GateVerdict] = []
         for gate in self._entry_gates if entry else self._exit_gates:
-            found = self._of_cycle(gate, candidate) if isinstance(gate, CycleGate) else self._of_signal(gate, candidate)
+            found = self._of_cycle(gate, candidate) if gate.per_cycle else self._of_signal(gate, candidate)
             given.append(found)
             verdict = found.verdict
             if verdict.outcome is Outcome.BLOCK:

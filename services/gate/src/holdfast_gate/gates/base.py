@@ -41,6 +41,8 @@ class Gate(ABC):
     applies_to_entries: ClassVar[bool] = True
     applies_to_exits: ClassVar[bool] = False
     """Exits lower the risk: what only limits risk never stands in their way."""
+    per_cycle: ClassVar[bool] = False
+    """True for a CycleGate."""
 
     @abstractmethod
     def evaluate(self, signal: Candidate, context: Context) -> Verdict:
@@ -49,6 +51,8 @@ class Gate(ABC):
 
 class CycleGate(Gate):
     """A gate whose verdict is the same for every signal of a cycle: it is evaluated once."""
+
+    per_cycle = True
 
     @abstractmethod
     def judge(self, context: Context) -> Verdict:
