@@ -110,6 +110,8 @@ async def test_a_200_that_tells_of_another_order_leaves_the_outcome_unknown(
         (403, "insufficient qty available for order (requested: 10, available: 0)", RefusalKind.SHARES_HELD),
         (403, "insufficient buying power", RefusalKind.BUYING_POWER),
         (422, "stop price must be less than base_price - 0.01", RefusalKind.STOP_THROUGH_PRICE),
+        (422, "stop price must be less than the current price 168.4", RefusalKind.STOP_THROUGH_PRICE),
+        (422, "stop_price must be > 0", RefusalKind.OTHER),
         (403, "the market is closed", RefusalKind.MARKET_CLOSED),
         (422, "asset XYZ is not tradable", RefusalKind.NOT_TRADABLE),
         (422, "something never heard of", RefusalKind.OTHER),

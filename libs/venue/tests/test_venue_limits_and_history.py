@@ -184,6 +184,24 @@ async def test_a_daily_bar_ends_with_its_session(venue: Any, settings_for: Any, 
     await feed.close()
 
 
+async def test_the_newest_quotes_can_be_asked_for(
+    venue: Any, settings_for: Any, secrets: Any, clock: Any, answers: Any
+):
+    """The stream repeats none: asked for after each StreamUp. One from the future is not visible."""
+    now = datetime(2013, 10, 7, 13, 35, tzinfo=UTC)
+    told = {"bp": 168.29, "bs": 3, "ap": 168.31, "as": 5}
+    later = (now + timedelta(seconds=1)).isoformat()
+    body = {"quotes": {"SPY": {**told, "t": now.isoformat()}, "IBM": {**told, "t": later}}}
+    venue.then(answers.json(200, body))
+    feed = open_feed(settings_for(venue.port), secrets, market_clock=MarketClock(now), monotonic_clock=clock)
+    quotes = await feed.latest_quotes(("SPY", "IBM", "BAC"))
+    assert {symbol: (quote.bid, quote.ask) for symbol, quote in quotes.items()} == {
+        "SPY": (Decimal("168.29"), Decimal("168.31"))
+    }
+    assert urlsplit(venue.requests[0].target).path == "/v2/stocks/quotes/latest"
+    await feed.close()
+
+
 @pytest.mark.parametrize("status", [404, 422, 500])
 async def test_history_that_is_not_answered_is_unavailable(
     venue: Any, settings_for: Any, secrets: Any, clock: Any, answers: Any, status: int

@@ -83,17 +83,36 @@ class AlpacaFeed:
             if not next_page:
                 return {symbol: sorted(bars, key=lambda bar: bar.start) for symbol, bars in found.items()}
             query = {**query, "page_token": next_page}
-        raise VenueUnavailable(f"bars: more than {MAX_PAGES} pages", after_secs=READ_RETRY_SECS)
+        raise _unavailable("bars", f"more than {MAX_PAGES} pages")
+
+    async def latest_quotes(self, symbols: tuple[str, ...]) -> dict[str, Quote]:
+        """See the port. Raises Unauthorised, Throttled or VenueUnavailable."""
+        query = {"symbols": ",".join(symbols), "feed": "iex"}
+        body = await self._get("latest_quotes", "/stocks/quotes/latest", query)
+        try:
+            by_symbol = parsing.mapping(parsing.mapping(body, "answer").get("quotes") or {}, "quotes")
+            quotes = [
+                quote({**parsing.mapping(by_symbol[symbol], "quote"), "S": symbol})
+                for symbol in symbols
+                if by_symbol.get(symbol) is not None
+            ]
+        except Malformed as error:
+            raise _unavailable("latest_quotes", f"unreadable answer: {error}") from error
+        return {newest.symbol: newest for newest in quotes if newest.at <= self._now()}
+
+    async def _get(self, operation: str, path: str, query: dict[str, Any]) -> Any:
+        try:
+            answer = await self._http.call(operation, "GET", path, query, priority=Priority.POLL)
+        except (NoAnswer, NotSent) as error:
+            raise _unavailable(operation, str(error)) from error
+        if not answer.ok:
+            raise read_error(answer, operation=operation)
+        return answer.body
 
     async def _page(self, query: dict[str, Any], timeframe: Timeframe) -> tuple[list[Bar], str | None]:
+        answer = await self._get("bars", "/stocks/bars", query)
         try:
-            answer = await self._http.call("bars", "GET", "/stocks/bars", query, priority=Priority.POLL)
-        except (NoAnswer, NotSent) as error:
-            raise VenueUnavailable(f"bars: {error}", after_secs=READ_RETRY_SECS) from error
-        if not answer.ok:
-            raise read_error(answer, operation="bars")
-        try:
-            body = parsing.mapping(answer.body, "answer")
+            body = parsing.mapping(answer, "answer")
             by_symbol = parsing.mapping(body.get("bars") or {}, "bars")
             page = [
                 bar({**parsing.mapping(item, "bar"), "S": symbol}, timeframe)
@@ -102,7 +121,7 @@ class AlpacaFeed:
             ]
             return page, parsing.optional_text(body, "next_page_token")
         except Malformed as error:
-            raise VenueUnavailable(f"bars: unreadable answer: {error}", after_secs=READ_RETRY_SECS) from error
+            raise _unavailable("bars", f"unreadable answer: {error}") from error
 
     async def close(self) -> None:
         """Ends threads and connections."""
@@ -246,6 +265,10 @@ async def _expect(socket: ClientConnection, kind: str, word: str | None) -> None
         raise RefusedCredentials(reason) if message.get("code") in CREDENTIALS_ERRORS else Broken(reason)
     if message.get("T") != kind or (word is not None and message.get("msg") != word):
         raise Broken(f"handshake: {message.get('T')!r} came instead of {word or kind!r}")
+
+
+def _unavailable(operation: str, detail: str) -> VenueUnavailable:
+    return VenueUnavailable(f"{operation}: {detail}", after_secs=READ_RETRY_SECS)
 
 
 def _instant(instant: datetime) -> str:
