@@ -12,6 +12,7 @@ from urllib.parse import quote
 from holdfast_runtime.errors import AskPerson, Malformed
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.ports.venue import (
+    Broker,
     BrokerAccount,
     BrokerAsset,
     BrokerClock,
@@ -50,7 +51,7 @@ UNPROCESSABLE = 422
 INSTANT_STEP = timedelta(microseconds=1)
 
 
-class AlpacaBroker:
+class AlpacaBroker(Broker):
     """Implements ports.venue.Broker. Protection, entries and polls have threads and connections of their own."""
 
     def __init__(

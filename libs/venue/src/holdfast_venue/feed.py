@@ -14,6 +14,7 @@ from holdfast_core.sessions import OutsideCalendar, session_of
 from holdfast_runtime.errors import Malformed
 from holdfast_runtime.ports.venue import (
     Bar,
+    Feed,
     FeedEvent,
     NotSent,
     Quote,
@@ -42,7 +43,7 @@ HALTED = frozenset({"H", "P", "Q", "1", "2", "4", "5"})
 Subscribed = AsyncIterator[FeedEvent | StreamUp | StreamDown | Unreadable]
 
 
-class AlpacaFeed:
+class AlpacaFeed(Feed):
     """Implements ports.venue.Feed."""
 
     def __init__(
