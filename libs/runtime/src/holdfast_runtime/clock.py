@@ -30,8 +30,8 @@ class WallMarketClock:
 
     async def sleep_until(self, instant: datetime) -> None:
         # In pieces: the wall clock may be set while this sleeps.
-        while (left_secs := (instant - self.now()).total_seconds()) > 0:
-            await asyncio.sleep(min(left_secs, 60.0))  # noqa: ASYNC110 it waits for a time, not for an event
+        while (left_secs := (instant - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 it waits for a time
+            await asyncio.sleep(min(left_secs, 60.0))
 
 
 class VenueMarketClock:

@@ -89,7 +89,7 @@ class Health:
         return health_pb2.HealthCheckResponse.SERVING if serving[name] else health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # generated code without types
+class HealthServicer(health_pb2_grpc.HealthServicer):
     """grpc.health.v1 over Health, computed at each check."""
 
     def __init__(self, health: Health) -> None:

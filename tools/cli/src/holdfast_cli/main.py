@@ -86,7 +86,7 @@ def trace(
 ) -> None:
     """Print the way of a signal or an order through the services, with times."""
     try:
-        show(_latest(state_dir) / "traces", subject, console)
+        show(_latest(state_dir), subject, console)
     except TraceNotFound as error:
         _fail(str(error))
 

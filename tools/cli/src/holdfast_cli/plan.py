@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from holdfast_cli.nats_server import NatsServer
 from holdfast_runtime.config import dump_settings
 from holdfast_runtime.identity import Authority
 from holdfast_runtime.settings import Settings, VenueKind
@@ -18,6 +19,7 @@ SERVICES = ("execution", "signal", "gate", "scoring", "reconciliation", "admin")
 VENUE_SERVICE = "papermarket"
 OPERATOR = "operator"
 """Identity of the person at the terminal: it may read, nothing else."""
+BUS = "nats"
 KEPT_RUNS = 5
 BROKER_KEYS = ("ALPACA_API_KEY", "ALPACA_SECRET_KEY")
 NEEDS_BROKER_KEYS = ("execution", "signal", "reconciliation", "papermarket")
@@ -32,7 +34,9 @@ class Process:
     command: tuple[str, ...]
     environment: Mapping[str, str]
     health_address: str
+    """host:port that speaks the gRPC health protocol; for the bus, the port that greets."""
     error_file: Path
+    speaks_grpc: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +46,6 @@ class Plan:
     run_id: str
     folder: Path
     settings: Settings
-    nats_port: int
-    nats_token: str
     processes: tuple[Process, ...]
 
     @property
@@ -68,6 +70,7 @@ def lay_out(settings: Settings, environ: Mapping[str, str], *, live: bool) -> Pl
         endpoints[service] = f"{LOOPBACK}:{next(ports)}"
         endpoints[f"{service}.health"] = f"{LOOPBACK}:{next(ports)}"
         endpoints[f"{service}.metrics"] = f"{LOOPBACK}:{next(ports)}"
+    own_bus = not settings.bus.url
     update: dict[str, object] = {
         "state_dir": folder,
         "endpoints": endpoints,
@@ -87,9 +90,8 @@ def lay_out(settings: Settings, environ: Mapping[str, str], *, live: bool) -> Pl
     settings = settings.model_copy(update=update)
     config_file = folder / "holdfast.yaml"
     config_file.write_text(dump_settings(settings))
-    authority = Authority(folder / "certificates")
-    authority.issue([*services, OPERATOR])
-    nats_token = secrets.token_urlsafe(24)
+    Authority(now=datetime.now(UTC)).write(folder / "certificates", [*services, OPERATOR])
+    nats_token = environ.get("NATS_TOKEN") or secrets.token_urlsafe(24)
     keys = _broker_keys(environ, paper=paper)
     common = _inherited(environ) | {
         "HOLDFAST_CONFIG": str(config_file),
@@ -99,7 +101,7 @@ def lay_out(settings: Settings, environ: Mapping[str, str], *, live: bool) -> Pl
         "PYTHONUNBUFFERED": "1",
     }
     (folder / "logs").mkdir(exist_ok=True)
-    processes = []
+    processes = [_bus_process(folder, nats_port, nats_token)] if own_bus else []
     for service in services:
         own = {"NATS_TOKEN": nats_token}
         if service in NEEDS_BROKER_KEYS:
@@ -123,9 +125,19 @@ def lay_out(settings: Settings, environ: Mapping[str, str], *, live: bool) -> Pl
         run_id=run_id,
         folder=folder,
         settings=settings,
-        nats_port=nats_port,
-        nats_token=nats_token,
         processes=tuple(processes),
+    )
+
+
+def _bus_process(folder: Path, port: int, token: str) -> Process:
+    server = NatsServer(folder / BUS, port=port, token=token)
+    return Process(
+        name=BUS,
+        command=tuple(server.command()),
+        environment={},
+        health_address=f"{server.host}:{server.port}",
+        error_file=folder / "logs" / f"{BUS}.err",
+        speaks_grpc=False,
     )
 
 

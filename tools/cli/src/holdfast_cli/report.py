@@ -1,6 +1,6 @@
 """The JSON report of a run: what was traded, what was decided, whether everything held."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
@@ -14,9 +14,8 @@ from holdfast.signal.v1 import signal_pb2
 from holdfast_cli.invariants import check, number
 from holdfast_cli.stack_calls import StackCalls
 from holdfast_core.money import CENT, ZERO
+from holdfast_runtime.telemetry.trace_file import Latency
 from holdfast_runtime.wire import from_timestamp
-
-PERCENTILES = (50, 99)
 
 
 def build(
@@ -24,11 +23,11 @@ def build(
     ledger: pb.GetLedgerResponse,
     verdict: pb.ReconciliationVerdict,
     prices: Mapping[str, Decimal],
-    stages: Mapping[str, Iterable[float]],
+    stages: Mapping[str, Latency],
     books: Mapping[str, Any] | None,
     recording: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The report. Money and quantities are decimal strings; `stages` takes durations in ms by stage."""
+    """The report. Money and quantities are decimal strings."""
     unrealised = sum((_unrealised(p, prices) for p in ledger.positions), ZERO)
     held = sum((number(p.quantity) * _price(p, prices) for p in ledger.positions), ZERO)
     cash = number(ledger.account.cash)
@@ -60,7 +59,10 @@ def build(
             ],
         },
         "invariants": [asdict(finding) for finding in check(ledger, books)],
-        "stages": {name: latencies(values) for name, values in sorted(stages.items())},
+        "stages": {
+            name: {"count": each.count, "p50_ms": round(each.p50_ms, 3), "p99_ms": round(each.p99_ms, 3)}
+            for name, each in sorted(stages.items())
+        },
         "recording": dict(recording),
     }
 
@@ -70,19 +72,7 @@ def money(value: Decimal) -> str:
     return format(value.quantize(CENT) if value == value.quantize(CENT) else value.normalize(), "f")
 
 
-def latencies(values_ms: Iterable[float]) -> dict[str, float]:
-    """Count, p50 and p99 in ms by nearest rank."""
-    ordered = sorted(values_ms)
-    found: dict[str, float] = {"count": len(ordered)}
-    for percent in PERCENTILES:
-        rank = max(0, -(-len(ordered) * percent // 100) - 1)
-        found[f"p{percent}_ms"] = round(ordered[rank], 3) if ordered else 0.0
-    return found
-
-
-async def gather(
-    calls: StackCalls, stages: Mapping[str, Iterable[float]]
-) -> tuple[dict[str, Any], dict[str, Any] | None]:
+async def gather(calls: StackCalls, stages: Mapping[str, Latency]) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Reads a running stack and builds its report; papermarket's own books beside it.
 
     Raises the calls' typed errors where a service is away.
@@ -118,7 +108,7 @@ def _instant(stamp: Timestamp) -> str:
     return from_timestamp(stamp).isoformat()
 
 
-def _side(side: int) -> str:
+def _side(side: common.Side.ValueType) -> str:
     return common.Side.Name(side).removeprefix("SIDE_").lower()
 
 

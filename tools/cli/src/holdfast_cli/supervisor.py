@@ -5,14 +5,15 @@ import contextlib
 import ctypes
 import signal as signals
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
-from holdfast_cli.plan import Process
+from holdfast_cli.plan import BUS, VENUE_SERVICE, Process
 from holdfast_runtime.service import EXIT_INVALID_CONFIGURATION, EXIT_NEEDS_PERSON
 
 FIRST_BACKOFF_SECS = 0.2
@@ -60,7 +61,6 @@ class Child:
     last_exit: int | None = None
     _handle: asyncio.subprocess.Process | None = None
     _stopping: bool = False
-    _became_ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         """Keeps the process running until `stop`. Raises StackFailed where no restart helps."""
@@ -107,14 +107,12 @@ class Child:
         loop = asyncio.get_running_loop()
         began_secs = loop.time()
         failures = 0
-        async with grpc.aio.insecure_channel(self.process.health_address, options=CHANNEL_OPTIONS) as channel:
-            health = health_pb2_grpc.HealthStub(channel)
+        async with probe_of(self.process) as probe:
             while handle.returncode is None:
-                alive = await _serving(health, "liveness")
-                ready = alive and await _serving(health, "readiness")
+                alive = await probe("liveness")
+                ready = alive and await probe("readiness")
                 if ready:
                     self.state = State.READY
-                    self._became_ready.set()
                 elif self.state is State.READY:
                     self.state = State.UNREADY
                 starting = self.state is State.STARTING and loop.time() - began_secs < STARTUP_LIMIT_SECS
@@ -151,41 +149,69 @@ class Child:
         return "\n".join(words) if words else f"see {self.process.error_file}"
 
 
+Probe = Callable[[str], Awaitable[bool]]
+
 CHANNEL_OPTIONS = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500))
 
 
-async def _serving(health: health_pb2_grpc.HealthStub, name: str) -> bool:
+@asynccontextmanager
+async def probe_of(process: Process) -> AsyncIterator[Probe]:
+    """Asks `liveness` or `readiness` of a process; for the bus both mean that it greets."""
+    if not process.speaks_grpc:
+        host, _, port = process.health_address.rpartition(":")
+
+        async def greets(_: str) -> bool:
+            return await _greets(host, int(port))
+
+        yield greets
+        return
+    async with grpc.aio.insecure_channel(process.health_address, options=CHANNEL_OPTIONS) as channel:
+        check = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            health_pb2.HealthCheckRequest.SerializeToString,
+            health_pb2.HealthCheckResponse.FromString,
+        )
+
+        async def serving(name: str) -> bool:
+            try:
+                answer = await check(health_pb2.HealthCheckRequest(service=name), timeout=PROBE_TIMEOUT_SECS)
+            except grpc.aio.AioRpcError:
+                return False
+            return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+        yield serving
+
+
+async def _greets(host: str, port: int) -> bool:
     try:
-        answer = await health.Check(health_pb2.HealthCheckRequest(service=name), timeout=PROBE_TIMEOUT_SECS)
-    except grpc.aio.AioRpcError:
+        async with asyncio.timeout(PROBE_TIMEOUT_SECS):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                return bool(await reader.readline())
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
         return False
-    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 class Supervisor:
     """All processes of a plan."""
 
-    def __init__(self, processes: tuple[Process, ...], *, on_start: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, processes: tuple[Process, ...]) -> None:
         self.children = tuple(Child(process) for process in processes)
-        self._on_start = on_start
 
     async def run(self) -> None:
         """Runs all until cancelled or until one fails for good (StackFailed); then stops all."""
-        self._on_start()
         tasks = [asyncio.create_task(child.run(), name=child.process.name) for child in self.children]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
                 task.result()
         finally:
-            # The venue goes last: what is still in flight is answered.
-            ordered = sorted(self.children, key=lambda child: child.process.name == "papermarket")
-            await asyncio.gather(*(child.stop() for child in ordered[:-1]))
-            await ordered[-1].stop()
+            # Venue and bus go last: what is still in flight is answered.
+            last = [child for child in self.children if child.process.name in (VENUE_SERVICE, BUS)]
+            await asyncio.gather(*(child.stop() for child in self.children if child not in last))
+            await asyncio.gather(*(child.stop() for child in last))
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-    @property
-    def all_ready(self) -> bool:
-        return all(child.state is State.READY for child in self.children)

@@ -11,13 +11,12 @@ import httpx
 from rich.console import Console
 
 from holdfast_cli import report
-from holdfast_cli.nats_server import nats_process
 from holdfast_cli.plan import Plan
 from holdfast_cli.screen import Screen
 from holdfast_cli.stack_calls import StackCalls, stack_calls
 from holdfast_cli.supervisor import StackFailed, Supervisor
 from holdfast_runtime.errors import HoldfastError
-from holdfast_runtime.telemetry.trace_file import stage_durations_ms
+from holdfast_runtime.telemetry.trace_file import TraceFiles
 
 EXIT_OK = 0
 EXIT_BROKEN = 1
@@ -29,7 +28,7 @@ REPORT_TRIES = 20
 
 async def run(plan: Plan, console: Console, *, until_end: bool, report_file: Path | None) -> int:
     """Runs the stack. 0: stopped or ended well; 1: it broke; 3: it ended and an invariant did not hold."""
-    supervisor = Supervisor((nats_process(plan), *plan.processes))
+    supervisor = Supervisor(plan.processes)
     stack = asyncio.create_task(supervisor.run(), name="supervisor")
     try:
         async with stack_calls(plan.folder) as calls:
@@ -82,7 +81,7 @@ async def _report(calls: StackCalls, plan: Plan) -> dict[str, Any]:
     """A service may be restarting just now: tried again, a bounded number of times."""
     for left in range(REPORT_TRIES, 0, -1):
         try:
-            stages = await asyncio.to_thread(stage_durations_ms, plan.folder / "traces")
+            stages = await asyncio.to_thread(TraceFiles(plan.folder).latencies)
             found, books = await report.gather(calls, stages)
             if books is not None:
                 (plan.folder / "books.json").write_text(json.dumps(books, indent=2) + "\n")

@@ -154,10 +154,9 @@ def _details(error: grpc.aio.AioRpcError) -> tuple[ErrorInfo | None, RetryInfo |
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin" and isinstance(value, bytes):
             for detail in Status.FromString(value).details:
-                if detail.Is(ErrorInfo.DESCRIPTOR):
-                    info = ErrorInfo()
-                    detail.Unpack(info)
-                elif detail.Is(RetryInfo.DESCRIPTOR):
-                    retry = RetryInfo()
-                    detail.Unpack(retry)
+                # Unpack answers whether the detail was of that type.
+                if detail.Unpack(candidate := ErrorInfo()):
+                    info = candidate
+                elif detail.Unpack(delay := RetryInfo()):
+                    retry = delay
     return info, retry
