@@ -1,7 +1,7 @@
 """The gRPC server: tracing, deadline, authentication, error mapping and logging around a service's own methods."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 import structlog
@@ -27,7 +27,9 @@ MAX_CONNECTION_AGE_MS = 600_000
 
 log = structlog.get_logger()
 
-Context = grpc.aio.ServicerContext[Any, Any]
+# The stubs are generic, the classes themselves are not.
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
 class RpcServer:
@@ -48,7 +50,7 @@ class RpcServer:
 
     def add(self, port: type, implementation: object, allow: Mapping[str, frozenset[str]]) -> None:
         """Binds every method of `port` to the method of that name. `allow`: callers by method; absent: any service."""
-        by_service: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
+        by_service: dict[str, dict[str, Handler]] = {}
         for method in methods(port):
             service, _, name = method.path[1:].partition("/")
             handler = self._handler(method, getattr(implementation, method.name), allow.get(method.name))
@@ -72,9 +74,7 @@ class RpcServer:
         """Refuses new calls and gives the running ones `grace_secs`."""
         await self._server.stop(grace_secs)
 
-    def _handler(
-        self, method: Method, target: Callable[[Any], Any], allowed: frozenset[str] | None
-    ) -> grpc.RpcMethodHandler[Any, Any]:
+    def _handler(self, method: Method, target: Callable[[Any], Any], allowed: frozenset[str] | None) -> Handler:
         async def unary(request: Any, context: Context) -> Any:
             with self._activity.busy():
                 return await self._guarded(method, context, allowed, lambda: target(request))
