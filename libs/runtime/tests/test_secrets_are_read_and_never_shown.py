@@ -8,6 +8,7 @@ import pytest
 
 from holdfast_runtime.errors import AskPerson
 from holdfast_runtime.secrets import SECRETS_DIR, Secret, SecretStore, SecretUnavailable
+from holdfast_runtime.telemetry import metrics
 
 
 def test_the_mounted_file_comes_before_the_environment(tmp_path: Path) -> None:
@@ -68,7 +69,10 @@ def test_the_last_good_value_outlives_its_place(tmp_path: Path, loss: str) -> No
         path.unlink()
     else:
         path.write_text("")
+    failures = {"name": "TOKEN"}
+    before = metrics.REGISTRY.get_sample_value("holdfast_secret_refresh_failures_total", failures) or 0.0
     refreshed = store.refresh()
+    assert metrics.REGISTRY.get_sample_value("holdfast_secret_refresh_failures_total", failures) == before + 1
     assert refreshed.changed == ()
     assert str(path) in refreshed.kept["TOKEN"]
     assert store.get("TOKEN").reveal() == "good-value"

@@ -9,10 +9,11 @@ import re
 import threading
 from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 from urllib.parse import quote, quote_plus
 
 from holdfast_runtime.errors import AskPerson
+from holdfast_runtime.telemetry import metrics
 
 SECRETS_DIR = "HOLDFAST_SECRETS_DIR"
 """Environment variable that names the mounted folder: one file a secret, its name the secret's name."""
@@ -164,6 +165,8 @@ class SecretStore:
             elif value != self._known[name].reveal():
                 self._known[name] = Secret(value)
                 changed.append(name)
+        for name in kept:
+            metrics.SECRET_REFRESH_FAILURES.labels(name).inc()
         return Refreshed(tuple(changed), kept)
 
     def _read_file(self, name: str) -> str | None:
@@ -218,8 +221,3 @@ class Refreshed:
 
     def __repr__(self) -> str:
         return f"Refreshed(changed={self.changed!r}, kept={self.kept!r})"
-
-
-def hidden(value: Any) -> Any:
-    """HIDDEN in place of a value under a key that looks secret; None and booleans tell nothing and stay."""
-    return value if value is None or isinstance(value, bool) else HIDDEN

@@ -20,7 +20,6 @@ from typing import Any
 
 from opentelemetry import context as contexts
 from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter
@@ -169,6 +168,9 @@ def setup(service: str, settings: Settings, environ: Mapping[str, str] | None = 
         "file": FileSpanExporter(service, BoundedFile(path, max_bytes=settings.telemetry.max_file_bytes))
     }
     if endpoint := collector(settings, environ):
+        # Imported late: it brings an HTTP client that a process without a collector has no use for.
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
         # No proxy, certificate or header variables of the environment are lost: the exporter reads them itself.
         exporters["otlp"] = RedactingSpanExporter(OTLPSpanExporter(endpoint=endpoint, timeout=OTLP_TIMEOUT_SECS))
     start(service, exporters)
