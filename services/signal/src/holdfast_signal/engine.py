@@ -1,0 +1,205 @@
+"""The strategies of this process, and when each is asked.
+
+Minute strategies are asked as bars come, daily ones at each open of their book. All I/O they need is here.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import structlog
+
+from holdfast_core.sessions import Session, calendar_of
+from holdfast_runtime.errors import Retry
+from holdfast_runtime.ports.clock import MarketClock, MonotonicClock
+from holdfast_runtime.ports.venue import Bar, Feed, Timeframe
+from holdfast_runtime.settings import FeedSettings
+from holdfast_signal.cycles import CycleDesk
+from holdfast_signal.prices import Prices
+from holdfast_signal.runners import MINUTE, DailyRunner, Draft, MinuteRunner
+from holdfast_signal.strategy import InvalidStrategy, StrategyMaker
+from holdfast_signal.timers import Timers
+
+Answer = TypeVar("Answer")
+
+DAY = timedelta(days=1)
+MAX_BACKOFF_SECS = 5.0
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Opening:
+    """A draft of the open that waits for the first prices of the session, at the latest until `deadline`."""
+
+    draft: Draft
+    session: Session
+    deadline: datetime
+    replayed: bool
+
+
+class Engine:
+    """Runs every strategy; hands its drafts to the desk."""
+
+    def __init__(
+        self,
+        makers: Sequence[StrategyMaker],
+        *,
+        feed: Feed,
+        settings: FeedSettings,
+        prices: Prices,
+        desk: CycleDesk,
+        timers: Timers,
+        clock: MarketClock,
+        monotonic: MonotonicClock,
+        progress: Callable[[], None],
+    ) -> None:
+        """Raises InvalidStrategy where a strategy looks back further than history is read."""
+        self._feed = feed
+        self._settings = settings
+        self._prices = prices
+        self._desk = desk
+        self._timers = timers
+        self._clock = clock
+        self._monotonic = monotonic
+        self._progress = progress
+        self._grace = timedelta(seconds=settings.bar_grace_secs)
+        self._minute: list[MinuteRunner] = []
+        self._daily: list[DailyRunner] = []
+        self._openings: list[_Opening] = []
+        for maker in sorted(makers, key=lambda each: each.id):
+            self._add(maker)
+
+    def _add(self, maker: StrategyMaker) -> None:
+        daily = maker.kind.timeframe is Timeframe.DAY
+        lookback = maker.make().lookback
+        most = self._settings.warmup_daily_bars if daily else self._settings.warmup_minute_bars
+        if lookback > most:
+            key = "feed.warmup_daily_bars" if daily else "feed.warmup_minute_bars"
+            raise InvalidStrategy(f"strategy {maker.id}: looks back {lookback} bars, {key} is {most}")
+        calendar = calendar_of(maker.book)
+        if daily:
+            self._daily.append(DailyRunner(maker, calendar))
+        elif maker.kind.timeframe is Timeframe.MINUTE:
+            self._minute.append(MinuteRunner(maker, calendar, grace=self._grace))
+        else:
+            raise InvalidStrategy(f"strategy {maker.id}: timeframe {maker.kind.timeframe} is not run")
+
+    def history_start(self, now: datetime) -> datetime:
+        """The open of the session before the one that `now` is in or comes next: where a replay begins."""
+        starts = [now]
+        for runner in self._minute:
+            calendar = calendar_of(runner.maker.book)
+            session = calendar.session_at(now) or calendar.previous_session(now)
+            starts.append(calendar.previous_session(session.open).open)
+        return min(starts)
+
+    def take(self, bar: Bar) -> None:
+        """A minute bar has ended."""
+        for runner in self._minute:
+            self._desk.offer(runner.take(bar))
+            self._arm(runner)
+        self.look_at_prices()
+
+    def rebuild(self, bars: Sequence[Bar], now: datetime) -> None:
+        """Replays recorded minute bars from `history_start` on. What is valid still and undecided is published."""
+        for runner in self._minute:
+            self._desk.offer(runner.rebuild(bars, now), replayed=True)
+            self._arm(runner)
+
+    async def begin(self, now: datetime) -> None:
+        """Daily strategies: the open of a session that is under way, if it is undecided, and every later one."""
+        for runner in self._daily:
+            session = calendar_of(runner.maker.book).session_at(now)
+            if session is not None:
+                await self._open(runner, session, replayed=True)
+            self._arm_open(runner, now)
+
+    def look_at_prices(self) -> None:
+        """Drafts of an open leave as soon as each of their symbols has a price of that session."""
+        now = self._clock.now()
+        for opening in list(self._openings):
+            priced = all(self._prices.seen_at(each.symbol) >= opening.session.open for each in opening.draft.desires)
+            if priced or now >= opening.deadline:
+                self._openings.remove(opening)
+                self._desk.offer([opening.draft], replayed=opening.replayed)
+
+    def _arm(self, runner: MinuteRunner) -> None:
+        deadline = runner.deadline()
+        if deadline is None:
+            return
+
+        async def expire() -> None:
+            self._desk.offer(runner.expire(self._clock.now()))
+            self._arm(runner)
+
+        self._timers.at(f"bars-due-{runner.maker.id}", deadline, expire)
+
+    def _arm_open(self, runner: DailyRunner, after: datetime) -> None:
+        calendar = calendar_of(runner.maker.book)
+        opens = calendar.next_open(after)
+
+        async def work() -> None:
+            session = calendar.session_at(opens)
+            if session is not None:
+                await self._open(runner, session, replayed=False)
+            self._arm_open(runner, opens)
+
+        self._timers.at(f"open-{runner.maker.id}", opens, work)
+
+    async def _open(self, runner: DailyRunner, session: Session, *, replayed: bool) -> None:
+        start = session.open - DAY * (len(runner.days(session)) * 2 + 21)
+        try:
+            bars = await self._history(runner.symbols, start, session.open, until=session.close)
+        except NotInTime as error:
+            log.error("strategy.open_missed", strategy=runner.maker.id, session=str(session.day), reason=str(error))
+            return
+        made = runner.open(session, bars)
+        if made is None:
+            log.info("strategy.nothing_at_open", strategy=runner.maker.id, session=str(session.day))
+            return
+        # The first minute of a session has no price yet, and without one nothing is bought.
+        deadline = session.open + MINUTE + self._grace
+        self._openings.append(_Opening(made, session, deadline, replayed))
+        self._timers.at(f"priced-{runner.maker.id}", deadline, self._deadline_of_prices)
+        self.look_at_prices()
+
+    async def _deadline_of_prices(self) -> None:
+        self.look_at_prices()
+
+    async def _history(
+        self, symbols: tuple[str, ...], start: datetime, end: datetime, *, until: datetime
+    ) -> Mapping[str, Sequence[Bar]]:
+        """Daily bars, asked for until market time `until`. Raises NotInTime after that."""
+        return await persist(
+            lambda: self._feed.bars(symbols, Timeframe.DAY, start, end),
+            monotonic=self._monotonic,
+            progress=self._progress,
+            lasting=lambda: self._clock.now() < until,
+        )
+
+
+class NotInTime(Retry):
+    """The venue gave no answer while one was of use."""
+
+
+async def persist(
+    ask: Callable[[], Awaitable[Answer]],
+    *,
+    monotonic: MonotonicClock,
+    progress: Callable[[], None],
+    lasting: Callable[[], bool] = lambda: True,
+) -> Answer:
+    """The answer of the venue, asked again with growing delays while `lasting`. Raises NotInTime after that."""
+    delay_secs = 0.1
+    while True:
+        try:
+            return await ask()
+        except Retry as error:
+            if not lasting():
+                raise NotInTime(str(error)) from error
+            log.info("history.waiting", reason=str(error))
+            progress()
+            await monotonic.sleep(min(max(delay_secs, error.after_secs), MAX_BACKOFF_SECS))
+            delay_secs = min(delay_secs * 2, MAX_BACKOFF_SECS)

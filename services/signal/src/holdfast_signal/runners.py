@@ -1,0 +1,207 @@
+"""From bars to drafts of cycles: the pure code that live running, a restart and the simulation all go through.
+
+What a strategy says at an instant is a function of recorded bars alone (TL-10):
+- a session makes a fresh strategy object; its windows begin with the bars of the session before, and with no older
+  ones, so that every start at or before the previous open gives the same windows;
+- a bar that does not follow the one before it leaves the window empty: it fills again, and until then the strategy
+  is not asked about that symbol (TL-1);
+- a bar that came late is put in its place and the session is replayed, so that running on and starting anew agree.
+"""
+
+from bisect import insort
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from itertools import groupby
+
+from holdfast_core.sessions import Calendar, Session
+from holdfast_runtime.ports.venue import Bar
+from holdfast_signal.strategy import Desire, Strategy, StrategyMaker, Window
+
+MINUTE = timedelta(minutes=1)
+MAX_SIGNALS = 256
+"""Of one cycle."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What one strategy wishes at one instant, complete. `prices`: the last close of each symbol in it."""
+
+    strategy: StrategyMaker
+    market_time: datetime
+    valid_until: datetime
+    desires: tuple[Desire, ...]
+    prices: Mapping[str, Decimal]
+
+
+def draft(
+    strategy: StrategyMaker,
+    market_time: datetime,
+    valid_until: datetime,
+    desires: Iterable[Desire],
+    windows: Mapping[str, Window],
+) -> Draft | None:
+    """A draft of the desires whose symbols are traded and whole, sorted by symbol; None where nothing is left."""
+    kept = tuple(
+        sorted(
+            (each for each in desires if each.symbol in windows and each.symbol in strategy.symbols),
+            key=lambda each: (each.symbol, each.wish),
+        )
+    )[:MAX_SIGNALS]
+    if not kept:
+        return None
+    return Draft(
+        strategy=strategy,
+        market_time=market_time,
+        valid_until=valid_until,
+        desires=kept,
+        prices={each.symbol: windows[each.symbol].last.close for each in kept},
+    )
+
+
+def follows(end: datetime, calendar: Calendar) -> datetime:
+    """Start of the bar that comes next after one that ended at `end`: at once, or at the next open."""
+    return end if calendar.is_open(end) else calendar.next_open(end)
+
+
+def _order(bar: Bar) -> tuple[datetime, str]:
+    return bar.end, bar.symbol
+
+
+class MinuteRunner:
+    """One strategy on minute bars. Gives a draft when all its symbols' bars of a minute are in, or at its deadline."""
+
+    def __init__(self, maker: StrategyMaker, calendar: Calendar, *, grace: timedelta) -> None:
+        self.maker = maker
+        self.symbols = maker.make().data_symbols
+        self._calendar = calendar
+        self._grace = grace
+        self._session: Session | None = None
+        self._strategy: Strategy = maker.make()
+        self._windows: dict[str, deque[Bar]] = {}
+        self._previous: list[Bar] = []
+        self._today: list[Bar] = []
+        self._closed_until: datetime | None = None
+        self._pending: dict[datetime, dict[str, Bar]] = {}
+
+    def deadline(self) -> datetime | None:
+        """When `expire` has something to do: the oldest minute that still lacks a bar, and the grace."""
+        return min(self._pending) + self._grace if self._pending else None
+
+    def take(self, bar: Bar) -> list[Draft]:
+        """A bar has ended. Bars of other symbols, or outside a session, are nothing to it."""
+        session = self._calendar.session_at(bar.start)
+        if bar.symbol not in self.symbols or session is None:
+            return []
+        if self._closed_until is not None and bar.end <= self._closed_until:
+            self._put_in_place(bar)
+            return []
+        drafts = self._close(before=bar.end)
+        minute = self._pending.setdefault(bar.end, {})
+        minute[bar.symbol] = bar
+        if len(minute) == len(self.symbols):
+            drafts += self._close(before=bar.end + MINUTE)
+        return drafts
+
+    def expire(self, now: datetime) -> list[Draft]:
+        """Minutes whose deadline has come are taken as they are; what is missing in them is a gap."""
+        return self._close(before=now - self._grace + timedelta(microseconds=1))
+
+    def rebuild(self, bars: Iterable[Bar], now: datetime) -> list[Draft]:
+        """Forgets everything and replays `bars` (of the previous and the present session). Returns every draft of it.
+
+        The newest minute stays open until its deadline where a bar is missing in it, as it does live."""
+        self._session = None
+        self._previous, self._today, self._pending, self._closed_until = [], [], {}, None
+        drafts: list[Draft] = []
+        for bar in sorted(bars, key=_order):
+            drafts += self.take(bar)
+        return drafts + self.expire(now)
+
+    def _close(self, *, before: datetime) -> list[Draft]:
+        drafts = []
+        for end in sorted(each for each in self._pending if each < before):
+            minute = self._pending.pop(end)
+            self._closed_until = end
+            made = self._run_minute(end, [minute[symbol] for symbol in sorted(minute)])
+            if made is not None:
+                drafts.append(made)
+        return drafts
+
+    def _run_minute(self, end: datetime, bars: Sequence[Bar]) -> Draft | None:
+        session = self._calendar.session_at(bars[0].start)
+        if session is not None and session != self._session:
+            self._begin(session)
+        self._today.extend(bars)
+        return self._ask(end, bars)
+
+    def _begin(self, session: Session) -> None:
+        opened_before = self._calendar.previous_session(session.open).open
+        followed = self._session is not None and self._session.open == opened_before
+        self._previous = self._today if followed else []
+        self._today = []
+        self._session = session
+        self._replay_start()
+
+    def _replay_start(self) -> None:
+        self._strategy = self.maker.make()
+        self._windows = {symbol: deque(maxlen=self._strategy.lookback) for symbol in self.symbols}
+        for bar in self._previous:
+            self._push(bar)
+
+    def _ask(self, end: datetime, bars: Sequence[Bar]) -> Draft | None:
+        whole = {bar.symbol: window for bar in bars if (window := self._push(bar)) is not None}
+        desires = [desire for window in whole.values() if (desire := self._strategy.on_bar(window)) is not None]
+        return draft(self.maker, end, end + MINUTE, desires, whole)
+
+    def _push(self, bar: Bar) -> Window | None:
+        bars = self._windows[bar.symbol]
+        if bars and bar.start != follows(bars[-1].end, self._calendar):
+            bars.clear()
+        bars.append(bar)
+        return Window(bar.symbol, tuple(bars)) if len(bars) == bars.maxlen else None
+
+    def _put_in_place(self, bar: Bar) -> None:
+        """A late bar: the session so far is replayed with it. Its signals are past and are not given any more."""
+        if self._session is None:
+            return
+        home = self._today if self._session.contains(bar.start) else self._previous
+        if not home or self._calendar.session_at(bar.start) != self._calendar.session_at(home[0].start):
+            return
+        if any(each.symbol == bar.symbol and each.start == bar.start for each in home):
+            return
+        insort(home, bar, key=_order)
+        self._replay_start()
+        for end, group in groupby(self._today, key=lambda each: each.end):
+            self._ask(end, list(group))
+
+
+class DailyRunner:
+    """One strategy on daily bars: decides once, at the open of a session."""
+
+    def __init__(self, maker: StrategyMaker, calendar: Calendar) -> None:
+        self.maker = maker
+        strategy = maker.make()
+        self.symbols = strategy.data_symbols
+        self._lookback = strategy.lookback
+        self._calendar = calendar
+
+    def days(self, session: Session) -> list[date]:
+        """The exchange days whose bars it needs for `session`, oldest first."""
+        span = timedelta(days=self._lookback * 2 + 14)
+        last = self._calendar.previous_session(session.open).day
+        return [each.day for each in self._calendar.sessions_between(last - span, last)][-self._lookback :]
+
+    def open(self, session: Session, bars: Mapping[str, Sequence[Bar]]) -> Draft | None:
+        """The draft at the open of `session` from daily `bars`; a symbol that lacks one of its days is left out."""
+        days = self.days(session)
+        windows = {}
+        for symbol in self.symbols:
+            # A daily bar starts at midnight of the exchange, which is the same date in UTC.
+            by_day = {bar.start.date(): bar for bar in bars.get(symbol, ())}
+            if all(day in by_day for day in days):
+                windows[symbol] = Window(symbol, tuple(by_day[day] for day in days))
+        desires = self.maker.make().on_session_open(windows)
+        return draft(self.maker, session.open, session.close, desires, windows)

@@ -1,0 +1,161 @@
+"""What a strategy is: one small class that looks at whole windows of bars and returns wishes.
+
+The shell around it keeps windows, gaps, sessions, ids and time (`runners.py`), so that a strategy cannot get them
+wrong: it is never shown a window with a missing bar (TL-1), and it is made anew for each session, so that nothing of
+yesterday is left in it (TL-10). It does no I/O and reads no clock: the same bars always give the same wishes.
+
+A strategy is found by its entry point in the group `holdfast.strategies`; docs/strategies.md shows one in 30 lines.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from importlib.metadata import entry_points
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from holdfast_runtime.errors import GiveUp
+from holdfast_runtime.ports.venue import Bar, Timeframe
+
+ENTRY_POINTS = "holdfast.strategies"
+MAX_LOOKBACK = 2_000
+
+
+class InvalidStrategy(GiveUp):
+    """A strategy that is not installed, or whose parameters are refused. Names key, value and range."""
+
+
+class StrategyParameters(BaseModel):
+    """Base of a strategy's parameters: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Wish(StrEnum):
+    """What a strategy asks for."""
+
+    ENTER_LONG = "ENTER_LONG"
+    EXIT_LONG = "EXIT_LONG"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desire:
+    """One wish for one symbol."""
+
+    symbol: str
+    wish: Wish
+    strength: float = 1.0
+    """Conviction, 0 to 1."""
+    target_weight: Decimal = Decimal(1)
+    """Share of the strategy's allocation that the position should reach, 0 to 1. Without meaning for an exit."""
+    features: Mapping[str, float] = field(default_factory=dict)
+    """Numbers behind it, for people to read."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength <= 1 or not 0 <= self.target_weight <= 1:
+            raise ValueError(f"{self.symbol}: strength {self.strength} and target weight {self.target_weight}: 0 to 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The newest `lookback` bars of one symbol, oldest first, none missing between them."""
+
+    symbol: str
+    bars: tuple[Bar, ...]
+
+    @property
+    def closes(self) -> list[float]:
+        """Closes as floats: for indicators, never for amounts."""
+        return [float(bar.close) for bar in self.bars]
+
+    @property
+    def last(self) -> Bar:
+        return self.bars[-1]
+
+
+class Strategy:
+    """Base of every strategy. One object lives for one session; what it keeps in itself begins empty at the open."""
+
+    Parameters: ClassVar[type[StrategyParameters]] = StrategyParameters
+    timeframe: ClassVar[Timeframe] = Timeframe.MINUTE
+    """MINUTE: `on_bar` is called for each symbol as its bar ends. DAY: `on_session_open` once, at each open."""
+
+    def __init__(self, symbols: tuple[str, ...], parameters: Any) -> None:
+        self.symbols = symbols
+        self.parameters = parameters
+
+    @property
+    def lookback(self) -> int:
+        """How many bars a window must hold, 1 to 2,000. Minute windows reach back over one session at most."""
+        return 1
+
+    @property
+    def data_symbols(self) -> tuple[str, ...]:
+        """Symbols it must see: those it trades unless it says otherwise."""
+        return self.symbols
+
+    def on_bar(self, window: Window) -> Desire | None:
+        """The newest bar of one symbol has ended, and its window is whole."""
+        raise NotImplementedError
+
+    def on_session_open(self, windows: Mapping[str, Window]) -> Iterable[Desire]:
+        """A session opens. `windows` ends with the previous session; a symbol with a missing bar is absent."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyMaker:
+    """A strategy with its parameters read and checked: makes the object of each session."""
+
+    id: str
+    kind: type[Strategy]
+    book: str
+    symbols: tuple[str, ...]
+    stop_fraction: Decimal
+    parameters: StrategyParameters
+
+    def make(self) -> Strategy:
+        """A fresh object: nothing of another session is in it (TL-10)."""
+        return self.kind(self.symbols, self.parameters)
+
+
+def installed(name: str) -> type[Strategy]:
+    """The strategy class behind an entry-point name. Raises InvalidStrategy, naming those that are there."""
+    found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if name not in found:
+        raise InvalidStrategy(f"strategy kind {name!r} is not installed; there are {', '.join(sorted(found))}")
+    kind = found[name].load()
+    if not (isinstance(kind, type) and issubclass(kind, Strategy)):
+        raise InvalidStrategy(f"strategy kind {name!r}: {found[name].value} is no holdfast_signal.strategy.Strategy")
+    return kind
+
+
+def prepare(
+    kind: type[Strategy],
+    *,
+    id: str,  # noqa: A002 the field's own word
+    book: str,
+    symbols: tuple[str, ...],
+    stop_fraction: Decimal,
+    parameters: Mapping[str, object],
+) -> StrategyMaker:
+    """Checks the parameters and that a first object can be made. Raises InvalidStrategy naming key, value and range."""
+    try:
+        read = kind.Parameters.model_validate(dict(parameters))
+        maker = StrategyMaker(
+            id=id, kind=kind, book=book, symbols=symbols, stop_fraction=stop_fraction, parameters=read
+        )
+        lookback = maker.make().lookback
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}, given {each['input']!r}"
+            for each in error.errors(include_url=False)
+        )
+        raise InvalidStrategy(f"strategy {id}: parameters.{faults}") from error
+    except ValueError as error:
+        raise InvalidStrategy(f"strategy {id}: {error}") from error
+    if not 1 <= lookback <= MAX_LOOKBACK:
+        raise InvalidStrategy(f"strategy {id}: lookback {lookback} is outside 1 to {MAX_LOOKBACK}")
+    return maker
