@@ -1,0 +1,122 @@
+"""The one table of the ledger that a second service writes: `halts`.
+
+Admin inserts the kill switch itself, with no other right on the ledger, so that it works while execution or the bus is
+down. Execution reads open halts again in the transaction that stores SENDING, and turns a new row into a fact.
+
+Needs SQLAlchemy, imported only when called: most services never touch the ledger.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine, MetaData, Table
+
+KILL_SWITCH = "kill_switch"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_micros(instant: datetime) -> int:
+    """Microseconds since 1970, UTC: the ledger's form of an instant. Refuses a naive one."""
+    if instant.tzinfo is None:
+        raise ValueError(f"{instant!r} is naive: every instant is aware")
+    return (instant - EPOCH) // _MICROSECOND
+
+
+def from_micros(count: int) -> datetime:
+    """The inverse of `to_micros`."""
+    return EPOCH + timedelta(microseconds=count)
+
+
+def engine_url(url: str) -> str:
+    """`postgresql://` with the driver that this project uses; other addresses as they are."""
+    for prefix in ("postgresql://", "postgres://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    return url
+
+
+def halts_table(metadata: MetaData) -> Table:
+    """The `halts` table: a row without `cleared_at` is open; empty `symbol` and `strategy` cover everything.
+
+    `noticed` is false until execution has appended the row's fact.
+    """
+    import sqlalchemy as sa
+
+    return sa.Table(
+        "halts",
+        metadata,
+        sa.Column("account", sa.Text, primary_key=True),
+        sa.Column("halt_id", sa.Text, primary_key=True),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("symbol", sa.Text, nullable=False, server_default=""),
+        sa.Column("strategy", sa.Text, nullable=False, server_default=""),
+        sa.Column("reason", sa.Text, nullable=False, server_default=""),
+        sa.Column("set_by", sa.Text, nullable=False),
+        sa.Column("since", sa.BigInteger, nullable=False),
+        sa.Column("cleared_at", sa.BigInteger, nullable=True),
+        sa.Column("cleared_by", sa.Text, nullable=False, server_default=""),
+        sa.Column("noticed", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Index("halts_open", "account", sqlite_where=sa.text("cleared_at IS NULL"),
+                 postgresql_where=sa.text("cleared_at IS NULL")),
+    )  # fmt: skip
+
+
+def halt_id(kind: str, symbol: str, strategy: str, since: datetime) -> str:
+    """Id of a halt: a function of what it names and since when."""
+    scope = ".".join(part for part in (kind, symbol, strategy) if part)
+    return f"{scope}.{since.astimezone(UTC).strftime('%Y%m%dT%H%M%S%fZ')}"
+
+
+def engage_kill_switch(url: str, account: str, reason: str, set_by: str, at: datetime) -> str:
+    """Inserts an open kill switch and returns its halt id; where one is open already, returns that one's.
+
+    `at` is the market time shown as "since". Blocking: call it off the event loop. Raises SQLAlchemy's errors where the
+    ledger cannot be reached, so that whoever pulled the switch learns of it.
+    """
+    import sqlalchemy as sa
+
+    table = halts_table(sa.MetaData())
+    engine = _engine(url)
+    try:
+        with engine.begin() as connection:
+            found = connection.execute(
+                sa.select(table.c.halt_id)
+                .where(
+                    table.c.account == account,
+                    table.c.kind == KILL_SWITCH,
+                    table.c.symbol == "",
+                    table.c.strategy == "",
+                    table.c.cleared_at.is_(None),
+                )
+                .order_by(table.c.since)
+            ).scalar()
+            if found is not None:
+                return str(found)
+            identity = halt_id(KILL_SWITCH, "", "", at)
+            connection.execute(
+                sa.insert(table).values(
+                    account=account,
+                    halt_id=identity,
+                    kind=KILL_SWITCH,
+                    reason=reason,
+                    set_by=set_by,
+                    since=to_micros(at),
+                )
+            )
+            return identity
+    finally:
+        engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    import sqlalchemy as sa
+
+    address = engine_url(url)
+    if address.startswith("sqlite"):
+        # Execution's writer holds the lock for milliseconds only: the wait is generous.
+        return sa.create_engine(address, poolclass=sa.NullPool, connect_args={"timeout": 5.0})
+    return sa.create_engine(address, poolclass=sa.NullPool, connect_args={"connect_timeout": 5})

@@ -1,0 +1,162 @@
+"""Rows of SQL to rows of the port, and back."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from holdfast_core.money import UNITS_PER_CASH, UNITS_PER_QUANTITY, from_units, to_units
+from holdfast_execution.domain.intents import IntentState, Purpose
+from holdfast_execution.domain.positions import Execution, average_price
+from holdfast_execution.rows import FillRow, HaltRow, IntentRow, OrderRow, PositionRow
+from holdfast_runtime.ledger_halts import from_micros, to_micros
+from holdfast_runtime.ports.venue import OrderType, Side, TimeInForce
+
+Columns = Mapping[str, Any]
+
+
+def quantity_units(value: Decimal, *, what: str = "quantity") -> int:
+    return to_units(value, UNITS_PER_QUANTITY, what=what)
+
+
+def optional_units(value: Decimal | None, *, what: str = "price") -> int | None:
+    return None if value is None else quantity_units(value, what=what)
+
+
+def cash_units(value: Decimal, *, what: str = "cash") -> int:
+    return to_units(value, UNITS_PER_CASH, what=what)
+
+
+def quantity(count: int) -> Decimal:
+    return from_units(count, UNITS_PER_QUANTITY)
+
+
+def cash(count: int) -> Decimal:
+    return from_units(count, UNITS_PER_CASH)
+
+
+def optional_quantity(count: int | None) -> Decimal | None:
+    return None if count is None else quantity(count)
+
+
+def optional_instant(count: int | None) -> datetime | None:
+    return None if count is None else from_micros(count)
+
+
+def optional_micros(instant: datetime | None) -> int | None:
+    return None if instant is None else to_micros(instant)
+
+
+def intent_row(row: Columns) -> IntentRow:
+    """From `intents` joined with its present order (`order_*` columns)."""
+    counted = row["counted_quantity"]
+    return IntentRow(
+        intent_id=row["intent_id"],
+        signal_id=row["signal_id"],
+        strategy=row["strategy"],
+        symbol=row["symbol"],
+        book=row["book"],
+        side=Side(row["side"]),
+        purpose=Purpose(row["purpose"]),
+        state=IntentState(row["state"]),
+        leg=row["leg"],
+        attempts=row["order_attempts"],
+        total_attempts=row["total_attempts"],
+        client_order_id=row["client_order_id"],
+        broker_order_id=row["order_broker_order_id"] or "",
+        order_type=OrderType(row["order_type"]),
+        time_in_force=TimeInForce(row["time_in_force"]),
+        quantity=quantity(row["quantity"]),
+        leg_quantity=quantity(row["order_quantity"]),
+        limit_price=optional_quantity(row["limit_price"]),
+        stop_price=optional_quantity(row["stop_price"]),
+        protect_stop_price=optional_quantity(row["protect_stop_price"]),
+        filled_quantity=quantity(row["filled_quantity"]),
+        filled_average_price=quantity(average_price(counted, row["filled_cost"])) if counted else None,
+        reason=row["reason"],
+        valid_until=optional_instant(row["valid_until"]),
+        parent_intent_id=row["parent_intent_id"],
+        traceparent=row["traceparent"],
+        created_at=from_micros(row["created_at"]),
+        updated_at=from_micros(row["updated_at"]),
+    )
+
+
+def order_row(row: Columns) -> OrderRow:
+    return OrderRow(
+        client_order_id=row["client_order_id"],
+        intent_id=row["intent_id"],
+        leg=row["leg"],
+        attempts=row["attempts"],
+        broker_order_id=row["broker_order_id"] or "",
+        quantity=quantity(row["quantity"]),
+        filled_quantity=quantity(row["filled_quantity"]),
+        replaces=row["replaces"],
+        status=row["status"],
+    )
+
+
+def fill_id(broker_order_id: str, cumulative: int) -> str:
+    return f"{broker_order_id}:{quantity(cumulative)}"
+
+
+def fill_row(row: Columns) -> FillRow:
+    return FillRow(
+        fill_id=fill_id(row["broker_order_id"], row["cumulative_quantity"]),
+        intent_id=row["intent_id"],
+        broker_order_id=row["broker_order_id"],
+        symbol=row["symbol"],
+        strategy=row["strategy"],
+        side=Side(row["side"]),
+        quantity=quantity(row["quantity"]),
+        price=quantity(row["price"]),
+        cumulative_quantity=quantity(row["cumulative_quantity"]),
+        filled_at=from_micros(row["filled_at"]),
+        realised_pnl=cash(row["realised"]),
+    )
+
+
+def execution_of(row: Columns) -> Execution:
+    """A row of `fills` for the domain."""
+    return Execution(
+        broker_order_id=row["broker_order_id"],
+        cumulative=row["cumulative_quantity"],
+        quantity=row["quantity"],
+        price=row["price"],
+        buy=row["side"] == Side.BUY.value,
+        at=row["filled_at"],
+        strategy=row["strategy"],
+        book=row["book"],
+    )
+
+
+def position_row(row: Columns) -> PositionRow:
+    return PositionRow(
+        symbol=row["symbol"],
+        strategy=row["strategy"],
+        book=row["book"],
+        quantity=quantity(row["quantity"]),
+        average_price=quantity(average_price(row["quantity"], row["cost"])),
+        cost=cash(row["cost"]),
+        realised_pnl=cash(row["realised"]),
+        protection=row["protection"],
+        stop_price=optional_quantity(row["stop_price"]),
+        stop_quantity=quantity(row["stop_quantity"]),
+        exit_owner=row["exit_owner"],
+        opened_at=optional_instant(row["opened_at"]),
+        updated_at=from_micros(row["updated_at"]),
+    )
+
+
+def halt_row(row: Columns) -> HaltRow:
+    return HaltRow(
+        halt_id=row["halt_id"],
+        kind=row["kind"],
+        symbol=row["symbol"],
+        strategy=row["strategy"],
+        reason=row["reason"],
+        set_by=row["set_by"],
+        since=from_micros(row["since"]),
+        cleared_at=optional_instant(row["cleared_at"]),
+        cleared_by=row["cleared_by"],
+    )

@@ -1,0 +1,378 @@
+"""Decisions and intents: what was wished, what was allowed, what was sent, and what became of it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from holdfast.common.v1 import common_pb2 as common
+from holdfast.execution.v1 import execution_pb2 as execution
+from holdfast.gate.v1 import gate_pb2 as gate
+from holdfast_execution.adapters.sql import convert, queries, tables
+from holdfast_execution.adapters.sql.session import Transaction
+from holdfast_execution.adapters.sql.writes import SqlWrites
+from holdfast_execution.domain.intents import (
+    TERMINAL,
+    IllegalTransition,
+    IntentState,
+    Purpose,
+    may_begin_next_leg,
+    may_claim,
+    transition,
+)
+from holdfast_execution.domain.limits import halt_reason
+from holdfast_execution.rows import MAX_SENDS, ClaimRefused, IntentRow, LedgerError, LimitsCheck, NewIntent, StoredCycle
+from holdfast_runtime.ledger_halts import from_micros, to_micros
+from holdfast_runtime.ports.venue import OrderType, TimeInForce
+from holdfast_runtime.wire import from_timestamp
+
+_INSERT_DECISIONS = sa.insert(tables.decisions)
+_INSERT_INTENTS = sa.insert(tables.intents)
+_INSERT_ORDERS = sa.insert(tables.orders)
+
+
+class IntentWrites(SqlWrites):
+    """The intent half of the port."""
+
+    def store_cycle(
+        self,
+        epoch: int,
+        now: datetime,
+        decisions: Sequence[gate.Decision],
+        intents: Mapping[str, NewIntent],
+        limits: LimitsCheck | None = None,
+    ) -> StoredCycle:
+        asked = [decision.signal_id for decision in decisions]
+        if len(set(asked)) != len(asked) or not all(asked):
+            raise LedgerError("a cycle decides each of its signals once, under its id")
+        with self._write(epoch) as transaction:
+            stored = self._decisions(asked)
+            fresh = [decision for decision in decisions if decision.signal_id not in stored]
+            if limits is not None and any(decision.allowed for decision in fresh):
+                fresh = list(limits(self.view(now), fresh))
+            created: list[IntentRow] = []
+            if fresh:
+                self._insert_decisions(transaction, now, fresh)
+                wishes = [intents[each.signal_id] for each in fresh if each.allowed and each.signal_id in intents]
+                created = self._insert_intents(transaction, now, wishes)
+                stored |= {decision.signal_id: decision for decision in fresh}
+            return StoredCycle(
+                decisions=tuple(stored[signal_id] for signal_id in asked),
+                intents=tuple(created),
+                replayed=bool(asked) and not fresh,
+                version=transaction.header.version,
+            )
+
+    def add_intent(self, epoch: int, now: datetime, intent: NewIntent) -> IntentRow:
+        with self._write(epoch) as transaction:
+            rows = self._rows(queries.INTENT, intent_id=intent.intent_id)
+            if rows:
+                return convert.intent_row(rows[0])
+            return self._insert_intents(transaction, now, [intent])[0]
+
+    def claim_send(self, epoch: int, now: datetime, intent_id: str) -> IntentRow:
+        with self._write(epoch) as transaction:
+            row = self._intent_columns(intent_id)
+            self._check_claim(now, row)
+            self._change_order(transaction, row["client_order_id"], attempts=row["order_attempts"] + 1)
+            return self._move(
+                transaction, now, row, IntentState.SENDING, total_attempts=row["total_attempts"] + 1
+            )  # fmt: skip
+
+    def mark_not_sent(
+        self, epoch: int, now: datetime, intent_id: str, reason: str, *, try_again: bool = False
+    ) -> IntentRow:
+        with self._write(epoch) as transaction:
+            row = self._intent_columns(intent_id)
+            before = IntentState(row["state"])
+            given_up = IntentState.PENDING if try_again else IntentState.NOT_SENT
+            if before is IntentState.PENDING:
+                return self._move(transaction, now, row, given_up, reason)
+            if before is not IntentState.SENDING:
+                raise IllegalTransition(before, given_up)
+            left = row["order_attempts"] - 1
+            self._change_order(transaction, row["client_order_id"], attempts=left)
+            # An earlier POST of this leg may live: only a look-up can tell.
+            after = IntentState.UNKNOWN if left else given_up
+            return self._move(transaction, now, row, after, reason, total_attempts=row["total_attempts"] - 1)
+
+    def record_ack(
+        self, epoch: int, now: datetime, intent_id: str, broker_order_id: str, *, status: str = ""
+    ) -> IntentRow:
+        with self._write(epoch) as transaction:
+            row = self._intent_columns(intent_id)
+            known = row["order_broker_order_id"]
+            if known not in (None, broker_order_id):
+                raise LedgerError(f"{row['client_order_id']} is order {known} at the broker, not {broker_order_id}")
+            before = IntentState(row["state"])
+            after = before
+            if before in (IntentState.PENDING, IntentState.SENDING, IntentState.UNKNOWN):
+                filled = row["filled_quantity"] > 0
+                after = transition(before, IntentState.PARTIALLY_FILLED if filled else IntentState.ACKED)
+            if known is None or status:
+                self._change_order(
+                    transaction, row["client_order_id"], broker_order_id=broker_order_id, status=status
+                )  # fmt: skip
+            if known is None:
+                return self._change_intent(transaction, now, intent_id, state=after.value)
+            return self._move(transaction, now, row, after)
+
+    def record_unknown(self, epoch: int, now: datetime, intent_id: str, reason: str) -> IntentRow:
+        return self.record_order_state(epoch, now, intent_id, IntentState.UNKNOWN, reason=reason)
+
+    def record_refusal(self, epoch: int, now: datetime, intent_id: str, reason: str) -> IntentRow:
+        return self.record_order_state(epoch, now, intent_id, IntentState.REJECTED, reason=reason)
+
+    def record_order_state(
+        self, epoch: int, now: datetime, intent_id: str, state: IntentState, *, reason: str = "", status: str = ""
+    ) -> IntentRow:
+        with self._write(epoch) as transaction:
+            row = self._intent_columns(intent_id)
+            if status:
+                self._change_order(transaction, row["client_order_id"], status=status)
+            before = IntentState(row["state"])
+            if before in TERMINAL:
+                return convert.intent_row(row)
+            return self._move(transaction, now, row, transition(before, state), reason or None)
+
+    def new_leg(
+        self,
+        epoch: int,
+        now: datetime,
+        intent_id: str,
+        client_order_id: str,
+        *,
+        quantity: Decimal | None = None,
+        order_type: OrderType | None = None,
+        time_in_force: TimeInForce | None = None,
+        limit_price: Decimal | None = None,
+        stop_price: Decimal | None = None,
+        protect_stop_price: Decimal | None = None,
+        reason: str = "",
+    ) -> IntentRow:
+        with self._write(epoch) as transaction:
+            row = self._intent_columns(intent_id)
+            before = IntentState(row["state"])
+            if not may_begin_next_leg(before):
+                raise IllegalTransition(before, IntentState.PENDING)
+            if row["purpose"] == Purpose.ENTRY.value and row["total_attempts"] >= MAX_SENDS:
+                raise ClaimRefused("ATTEMPTS_EXHAUSTED", f"{intent_id} was sent {row['total_attempts']} times")
+            left = row["quantity"] - row["filled_quantity"]
+            units = left if quantity is None else convert.quantity_units(quantity)
+            leg = row["leg"] + 1
+            self._insert_order(transaction, row, client_order_id, leg=leg, quantity=units)
+            columns = _changed(
+                order_type=order_type and order_type.value,
+                time_in_force=time_in_force and time_in_force.value,
+                limit_price=convert.optional_units(limit_price),
+                stop_price=convert.optional_units(stop_price),
+                protect_stop_price=convert.optional_units(protect_stop_price),
+            )
+            return self._move(
+                transaction, now, row, IntentState.PENDING, reason, leg=leg, client_order_id=client_order_id, **columns
+            )
+
+    def record_replacement(
+        self,
+        epoch: int,
+        now: datetime,
+        intent_id: str,
+        client_order_id: str,
+        broker_order_id: str,
+        *,
+        quantity: Decimal | None = None,
+        stop_price: Decimal | None = None,
+        time_in_force: TimeInForce | None = None,
+    ) -> IntentRow:
+        with self._write(epoch) as transaction:
+            row = self._intent_columns(intent_id)
+            if client_order_id == row["client_order_id"]:
+                return convert.intent_row(row)
+            units = row["order_quantity"] if quantity is None else convert.quantity_units(quantity)
+            self._change_order(transaction, row["client_order_id"], status="replaced")
+            self._insert_order(
+                transaction, row, client_order_id, leg=row["leg"], quantity=units,
+                replaces=row["client_order_id"], broker_order_id=broker_order_id, attempts=1,
+            )  # fmt: skip
+            before = IntentState(row["state"])
+            state = before if before in TERMINAL or before is IntentState.CANCELLING else IntentState.ACKED
+            columns = _changed(
+                stop_price=convert.optional_units(stop_price), time_in_force=time_in_force and time_in_force.value
+            )
+            return self._move(transaction, now, row, state, client_order_id=client_order_id, **columns)
+
+    # --- helpers
+
+    def _check_claim(self, now: datetime, row: dict[str, Any]) -> None:
+        intent_id = row["intent_id"]
+        if not may_claim(IntentState(row["state"])):
+            raise ClaimRefused("NOT_CLAIMABLE", f"{intent_id} is {row['state']}")
+        entry = Purpose(row["purpose"]).raises_risk
+        if row["order_attempts"] >= MAX_SENDS or (entry and row["total_attempts"] >= MAX_SENDS):
+            raise ClaimRefused("ATTEMPTS_EXHAUSTED", f"{intent_id} was sent {row['total_attempts']} times")
+        if not entry:
+            return
+        if row["valid_until"] is not None and to_micros(now) >= row["valid_until"]:
+            raise ClaimRefused("CYCLE_EXPIRED", f"{intent_id} was valid until {from_micros(row['valid_until'])}")
+        if incompatible := self.compatible():
+            raise ClaimRefused("LEDGER_INCOMPATIBLE", incompatible)
+        for halt in self.halts():
+            if halt.covers(row["symbol"], row["strategy"]):
+                raise ClaimRefused(halt_reason(halt), f"{halt.kind} since {halt.since}: {halt.reason}")
+
+    def _insert_decisions(self, transaction: Transaction, now: datetime, decisions: Sequence[gate.Decision]) -> None:
+        rows: list[dict[str, object]] = []
+        newest: dict[str, int] = {}
+        for decision in decisions:
+            market_time = to_micros(from_timestamp(decision.market_time))
+            newest[decision.strategy] = max(market_time, newest.get(decision.strategy, market_time))
+            rows.append(
+                {
+                    "account": self._account,
+                    "signal_id": decision.signal_id,
+                    "cycle_id": decision.cycle_id,
+                    "strategy": decision.strategy,
+                    "symbol": decision.symbol,
+                    "direction": direction_word(decision.direction),
+                    "allowed": decision.allowed,
+                    "reason": decision.reason,
+                    "market_time": market_time,
+                    "decision": decision.SerializeToString(),
+                }
+            )
+            word = "allowed" if decision.allowed else f"blocked, {decision.reason}"
+            transaction.append(
+                now,
+                "decision",
+                decision.signal_id,
+                f"{direction_word(decision.direction)} {decision.symbol} of {decision.strategy}: {word}",
+                execution.Fact(decision=decision),
+                traceparent=decision.traceparent,
+            )
+        transaction.connection.execute(_INSERT_DECISIONS, rows)
+        self._raise_progress(transaction, newest)
+
+    def _raise_progress(self, transaction: Transaction, newest: Mapping[str, int]) -> None:
+        known = {row.strategy: row for row in self.strategies()}
+        table = tables.strategies
+        for strategy, market_time in newest.items():
+            row = known.get(strategy)
+            if row is None:
+                transaction.connection.execute(
+                    sa.insert(table).values(
+                        account=self._account, strategy=strategy, state="running", last_decided_cycle_time=market_time
+                    )
+                )
+            elif row.last_decided_cycle_time is None or to_micros(row.last_decided_cycle_time) < market_time:
+                transaction.connection.execute(
+                    sa.update(table)
+                    .where(table.c.account == self._account, table.c.strategy == strategy)
+                    .values(last_decided_cycle_time=market_time)
+                )
+
+    def _insert_intents(self, transaction: Transaction, now: datetime, wishes: Sequence[NewIntent]) -> list[IntentRow]:
+        if not wishes:
+            return []
+        epoch = transaction.header.epoch
+        transaction.connection.execute(
+            _INSERT_INTENTS, [_intent_values(wish, self._account, epoch, to_micros(now)) for wish in wishes]
+        )
+        transaction.connection.execute(
+            _INSERT_ORDERS,
+            [
+                {
+                    "account": self._account,
+                    "client_order_id": wish.client_order_id,
+                    "intent_id": wish.intent_id,
+                    "leg": 1,
+                    "sequence": 1,
+                    "attempts": 0,
+                    "broker_order_id": wish.broker_order_id or None,
+                    "quantity": convert.quantity_units(wish.quantity),
+                    "filled_quantity": 0,
+                    "replaces": "",
+                    "status": "",
+                }
+                for wish in wishes
+            ],
+        )
+        names = [wish.intent_id for wish in wishes]
+        found = {row["intent_id"]: row for row in self._rows(queries.INTENTS_BY_ID, intent_ids=names)}
+        created = [convert.intent_row(found[name]) for name in names]
+        for row in created:
+            self._tell_intent(transaction, now, row)
+        return created
+
+    def _insert_order(
+        self,
+        transaction: Transaction,
+        row: Mapping[str, Any],
+        client_order_id: str,
+        *,
+        leg: int,
+        quantity: int,
+        replaces: str = "",
+        broker_order_id: str | None = None,
+        attempts: int = 0,
+    ) -> None:
+        transaction.connection.execute(
+            _INSERT_ORDERS,
+            {
+                "account": self._account,
+                "client_order_id": client_order_id,
+                "intent_id": row["intent_id"],
+                "leg": leg,
+                "sequence": len(self.orders(row["intent_id"])) + 1,
+                "attempts": attempts,
+                "broker_order_id": broker_order_id,
+                "quantity": quantity,
+                "filled_quantity": 0,
+                "replaces": replaces,
+                "status": "",
+            },
+        )
+
+
+def direction_word(direction: common.Direction.ValueType) -> str:
+    """`enter_long`, `exit_long`."""
+    return common.Direction.Name(direction).removeprefix("DIRECTION_").lower()
+
+
+def _changed(**columns: Any) -> dict[str, Any]:
+    return {name: value for name, value in columns.items() if value is not None}
+
+
+def _intent_values(wish: NewIntent, account: str, epoch: int, now: int) -> dict[str, object]:
+    return {
+        "account": account,
+        "intent_id": wish.intent_id,
+        "signal_id": wish.signal_id,
+        "strategy": wish.strategy,
+        "symbol": wish.symbol,
+        "book": wish.book,
+        "side": wish.side.value,
+        "purpose": wish.purpose.value,
+        "state": (IntentState.ACKED if wish.broker_order_id else IntentState.PENDING).value,
+        "epoch": epoch,
+        "leg": 1,
+        "total_attempts": 0,
+        "client_order_id": wish.client_order_id,
+        "order_type": wish.order_type.value,
+        "time_in_force": wish.time_in_force.value,
+        "quantity": convert.quantity_units(wish.quantity),
+        "limit_price": convert.optional_units(wish.limit_price),
+        "stop_price": convert.optional_units(wish.stop_price),
+        "protect_stop_price": convert.optional_units(wish.protect_stop_price),
+        "reserve_price": convert.optional_units(wish.reserve_price),
+        "filled_quantity": 0,
+        "filled_cost": 0,
+        "counted_quantity": 0,
+        "reason": wish.reason,
+        "valid_until": convert.optional_micros(wish.valid_until),
+        "parent_intent_id": wish.parent_intent_id,
+        "traceparent": wish.traceparent,
+        "created_at": now,
+        "updated_at": now,
+    }

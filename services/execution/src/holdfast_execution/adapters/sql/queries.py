@@ -1,0 +1,129 @@
+"""Statements of the ledger, built once: SQLAlchemy then compiles each only once."""
+
+import sqlalchemy as sa
+
+from holdfast_execution.adapters.sql import tables
+from holdfast_execution.domain.intents import Purpose
+
+_account: sa.BindParameter[str] = sa.bindparam("of_account")
+_i, _o, _d = tables.intents.c, tables.orders.c, tables.decisions.c
+ENTER = "enter_long"
+"""`decisions.direction` of an entry."""
+
+ACCOUNT = sa.select(tables.account).where(tables.account.c.account == _account)
+LEASE = sa.select(tables.lease.c.holder, tables.lease.c.epoch, tables.lease.c.beat).where(
+    tables.lease.c.account == _account
+)
+
+_INTENTS = (
+    sa.select(
+        tables.intents,
+        _o.attempts.label("order_attempts"),
+        _o.broker_order_id.label("order_broker_order_id"),
+        _o.quantity.label("order_quantity"),
+        _o.filled_quantity.label("order_filled_quantity"),
+    )
+    .join_from(
+        tables.intents,
+        tables.orders,
+        sa.and_(_o.account == _i.account, _o.client_order_id == _i.client_order_id),
+    )
+    .where(_i.account == _account)
+)
+INTENT = _INTENTS.where(_i.intent_id == sa.bindparam("intent_id"))
+_open_states: sa.BindParameter[list[str]] = sa.bindparam("states", expanding=True)
+INTENTS_IN = _INTENTS.where(_i.state.in_(_open_states)).order_by(_i.created_at, _i.intent_id)
+INTENTS_SINCE = _INTENTS.where(
+    sa.or_(_i.state.in_(_open_states), _i.updated_at > sa.bindparam("since"))
+).order_by(_i.created_at, _i.intent_id)  # fmt: skip
+INTENTS_BY_ID = _INTENTS.where(_i.intent_id.in_(sa.bindparam("intent_ids", expanding=True)))
+OPEN_ENTRIES = sa.select(_i.quantity, _i.filled_quantity, _i.limit_price, _i.reserve_price).where(
+    _i.account == _account, _i.purpose == Purpose.ENTRY.value, _i.state.in_(_open_states)
+)
+
+ORDERS = (
+    sa.select(tables.orders)
+    .where(_o.account == _account, _o.intent_id == sa.bindparam("intent_id"))
+    .order_by(_o.sequence)
+)
+ORDER = sa.select(tables.orders).where(
+    _o.account == _account,
+    sa.or_(
+        sa.and_(sa.bindparam("broker_order_id") != "", _o.broker_order_id == sa.bindparam("broker_order_id")),
+        sa.and_(sa.bindparam("client_order_id") != "", _o.client_order_id == sa.bindparam("client_order_id")),
+    ),
+)
+
+_p = tables.positions.c
+POSITION = sa.select(tables.positions).where(_p.account == _account, _p.symbol == sa.bindparam("symbol"))
+POSITIONS = sa.select(tables.positions).where(_p.account == _account).order_by(_p.symbol)
+
+_f = tables.fills.c
+FILLS = (
+    sa.select(tables.fills)
+    .where(_f.account == _account, _f.recorded_at > sa.bindparam("since"))
+    .order_by(_f.filled_at, _f.broker_order_id, _f.cumulative_quantity)
+)
+FILLS_OF_ORDER = sa.select(tables.fills).where(
+    _f.account == _account, _f.broker_order_id == sa.bindparam("broker_order_id")
+)
+FILLS_OF_SYMBOL = sa.select(tables.fills).where(_f.account == _account, _f.symbol == sa.bindparam("symbol"))
+NEWEST_FILL = sa.select(sa.func.max(_f.filled_at).label("newest")).where(
+    _f.account == _account, _f.symbol == sa.bindparam("symbol")
+)
+
+DECISIONS = sa.select(_d.signal_id, _d.decision).where(
+    _d.account == _account, _d.signal_id.in_(sa.bindparam("signal_ids", expanding=True))
+)
+_entries = (_d.account == _account, _d.allowed.is_(sa.true()), _d.direction == ENTER)
+LAST_ENTRIES = (
+    sa.select(
+        _d.symbol,
+        sa.func.max(_d.market_time).label("newest"),
+        sa.func.sum(sa.case((_d.market_time >= sa.bindparam("midnight"), 1), else_=0)).label("today"),
+    )
+    .where(*_entries, _d.market_time >= sa.bindparam("since"))
+    .group_by(_d.symbol)
+    .order_by(_d.symbol)
+)
+ENTRIES_SINCE = sa.select(sa.func.count().label("entries")).where(*_entries, _d.market_time > sa.bindparam("since"))
+DECISION_COUNTS = (
+    sa.select(_d.allowed, _d.reason, sa.func.count().label("decisions"))
+    .where(_d.account == _account)
+    .group_by(_d.allowed, _d.reason)
+    .order_by(_d.reason, _d.allowed)
+)
+
+_h = tables.halts.c
+OPEN_HALTS = (
+    sa.select(tables.halts).where(_h.account == _account, _h.cleared_at.is_(None)).order_by(_h.since, _h.halt_id)
+)
+UNNOTICED_HALTS = sa.select(tables.halts).where(
+    _h.account == _account, _h.cleared_at.is_(None), _h.noticed.is_(sa.false())
+)
+HALT = sa.select(tables.halts).where(_h.account == _account, _h.halt_id == sa.bindparam("halt_id"))
+
+STRATEGIES = (
+    sa.select(tables.strategies)
+    .where(tables.strategies.c.account == _account)
+    .order_by(tables.strategies.c.strategy)
+)  # fmt: skip
+_b = tables.assets.c
+ASSETS = (
+    sa.select(_b.symbol, _b.tradable, _b.fractionable, _b.shortable, _b.marginable, _b.status)
+    .where(_b.account == _account)
+    .order_by(_b.symbol)
+)
+VERDICT = (
+    sa.select(tables.verdicts.c.verdict)
+    .where(tables.verdicts.c.account == _account)
+    .order_by(tables.verdicts.c.version.desc())
+    .limit(1)
+)
+_e = tables.events.c
+UNPUBLISHED = (
+    sa.select(tables.events)
+    .where(_e.account == _account, _e.published.is_(sa.false()))
+    .order_by(_e.event_id)
+    .limit(sa.bindparam("limit"))
+)

@@ -1,0 +1,262 @@
+"""What the ledger answers: LedgerReads on SQL."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from holdfast.execution.v1 import execution_pb2 as execution
+from holdfast.gate.v1 import gate_pb2 as gate
+from holdfast_core.money import ZERO
+from holdfast_execution import messages
+from holdfast_execution.adapters.sql import convert, queries
+from holdfast_execution.adapters.sql.migrate import compatibility
+from holdfast_execution.adapters.sql.session import Session
+from holdfast_execution.domain.intents import OPEN
+from holdfast_execution.domain.positions import notional
+from holdfast_execution.rows import (
+    AccountRow,
+    EventRow,
+    FillRow,
+    HaltRow,
+    IntentRow,
+    LastEntryRow,
+    LeaseRow,
+    LedgerState,
+    LedgerView,
+    OrderRow,
+    PositionRow,
+    StrategyRow,
+    UnknownRow,
+)
+from holdfast_runtime.ledger_halts import from_micros, to_micros
+from holdfast_runtime.ports.venue import BrokerAsset
+from holdfast_runtime.wire import to_timestamp
+
+_ENTRY_MEMORY = timedelta(days=2)
+"""Last entries are read so far back: longer than any cooldown and than a day's throttle."""
+
+
+class SqlReads:
+    """LedgerReads. Inside a write transaction of its session it reads that transaction's own state."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._account = session.account
+
+    # --- account and lease
+
+    def version(self) -> int:
+        return int(self._header()["version"])
+
+    def account(self) -> AccountRow:
+        row = self._header()
+        reserved = sum((_reserved(each) for each in self._rows(queries.OPEN_ENTRIES, states=_OPEN)), ZERO)
+        return AccountRow(
+            account_id=self._account,
+            starting_cash=convert.cash(row["starting_cash"] or 0),
+            cash=convert.cash(row["cash"]),
+            realised_pnl=convert.cash(row["realised"]),
+            reserved=reserved,
+            version=row["version"],
+        )
+
+    def lease(self) -> LeaseRow:
+        return LeaseRow(**self._one(queries.LEASE))
+
+    def compatible(self) -> str:
+        with self._session.reading() as connection:
+            return compatibility(connection)
+
+    # --- intents, orders, fills, positions
+
+    def intent(self, intent_id: str) -> IntentRow:
+        rows = self._rows(queries.INTENT, intent_id=intent_id)
+        if not rows:
+            raise UnknownRow(f"no intent {intent_id}")
+        return convert.intent_row(rows[0])
+
+    def open_intents(self) -> list[IntentRow]:
+        return [convert.intent_row(row) for row in self._rows(queries.INTENTS_IN, states=_OPEN)]
+
+    def intent_of_order(self, *, broker_order_id: str = "", client_order_id: str = "") -> IntentRow | None:
+        order = self._order(broker_order_id=broker_order_id, client_order_id=client_order_id)
+        return None if order is None else self.intent(order["intent_id"])
+
+    def orders(self, intent_id: str) -> list[OrderRow]:
+        return [convert.order_row(row) for row in self._rows(queries.ORDERS, intent_id=intent_id)]
+
+    def position(self, symbol: str) -> PositionRow | None:
+        rows = self._rows(queries.POSITION, symbol=symbol)
+        return convert.position_row(rows[0]) if rows else None
+
+    def positions(self, *, open_only: bool = True) -> list[PositionRow]:
+        rows = [convert.position_row(row) for row in self._rows(queries.POSITIONS)]
+        return [row for row in rows if row.quantity] if open_only else rows
+
+    def fills(self, since: datetime | None = None) -> list[FillRow]:
+        """Those recorded after `since`, in the order in which they count."""
+        rows = self._rows(queries.FILLS, since=-1 if since is None else to_micros(since))
+        return [convert.fill_row(row) for row in rows]
+
+    # --- decisions
+
+    def decisions(self, signal_ids: Sequence[str]) -> list[gate.Decision]:
+        found = self._decisions(signal_ids)
+        return [found[name] for name in signal_ids if name in found]
+
+    # --- halts, strategies, assets, verdict
+
+    def halts(self) -> list[HaltRow]:
+        return [convert.halt_row(row) for row in self._rows(queries.OPEN_HALTS)]
+
+    def has_unnoticed_halts(self) -> bool:
+        return bool(self._rows(queries.UNNOTICED_HALTS))
+
+    def strategies(self) -> list[StrategyRow]:
+        return [
+            StrategyRow(
+                strategy=row["strategy"],
+                state=row["state"],
+                last_decided_cycle_time=convert.optional_instant(row["last_decided_cycle_time"]),
+            )
+            for row in self._rows(queries.STRATEGIES)
+        ]
+
+    def assets(self) -> list[BrokerAsset]:
+        """By symbol."""
+        return [BrokerAsset(**row) for row in self._rows(queries.ASSETS)]
+
+    def verdict(self) -> execution.ReconciliationVerdict | None:
+        """The newest one."""
+        rows = self._rows(queries.VERDICT)
+        return execution.ReconciliationVerdict.FromString(rows[0]["verdict"]) if rows else None
+
+    def last_entries(self, now: datetime) -> list[LastEntryRow]:
+        """Allowed entries of the last two days, by symbol: cooldowns and throttles derive from them."""
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        rows = self._rows(queries.LAST_ENTRIES, since=to_micros(now - _ENTRY_MEMORY), midnight=to_micros(midnight))
+        return [
+            LastEntryRow(
+                symbol=row["symbol"],
+                market_time=from_micros(int(row["newest"])),
+                entries_today=int(row["today"]),
+            )
+            for row in rows
+        ]
+
+    # --- whole views
+
+    def snapshot(self, now: datetime, *, entries_locked_reason: str = "") -> execution.LedgerSnapshot:
+        with self._session.reading():
+            account = self.account()
+            return execution.LedgerSnapshot(
+                version=account.version,
+                account=messages.to_account(account),
+                positions=[messages.to_position(row) for row in self.positions()],
+                open_intents=[messages.to_intent(row) for row in self.open_intents()],
+                halts=[messages.to_halt(row) for row in self.halts()],
+                last_entries=[messages.to_last_entry(row) for row in self.last_entries(now)],
+                reconciliation=self.verdict(),
+                entries_locked_reason=entries_locked_reason,
+                assets=[messages.to_asset(row) for row in self.assets()],
+                market_time=to_timestamp(now),
+                strategies=[messages.to_progress(row) for row in self.strategies()],
+            )
+
+    def view(self, now: datetime) -> LedgerView:
+        """The facts that limits are enforced on."""
+        with self._session.reading():
+            account = self.account()
+            minute = self._rows(queries.ENTRIES_SINCE, since=to_micros(now - timedelta(minutes=1)))
+            return LedgerView(
+                version=account.version,
+                now=now,
+                account=account,
+                positions=tuple(self.positions()),
+                open_intents=tuple(self.open_intents()),
+                halts=tuple(self.halts()),
+                last_entries=tuple(self.last_entries(now)),
+                entries_last_minute=minute[0]["entries"],
+                strategies=tuple(self.strategies()),
+                verdict=self.verdict(),
+            )
+
+    def ledger_state(self, since: datetime | None = None) -> LedgerState:
+        with self._session.reading():
+            account = self.account()
+            intents = self._rows(queries.INTENTS_SINCE, states=_OPEN, since=-1 if since is None else to_micros(since))
+            counts = self._rows(queries.DECISION_COUNTS)
+            by_reason: dict[str, int] = {}
+            for row in counts:
+                by_reason[row["reason"]] = by_reason.get(row["reason"], 0) + row["decisions"]
+            return LedgerState(
+                version=account.version,
+                account=account,
+                positions=tuple(self.positions(open_only=False)),
+                intents=tuple(convert.intent_row(row) for row in intents),
+                fills=tuple(self.fills(since)),
+                halts=tuple(self.halts()),
+                decisions_allowed=sum(row["decisions"] for row in counts if row["allowed"]),
+                decisions_blocked=sum(row["decisions"] for row in counts if not row["allowed"]),
+                decisions_by_reason=by_reason,
+            )
+
+    # --- outbox
+
+    def unpublished(self, limit: int) -> list[EventRow]:
+        return [
+            EventRow(
+                event_id=row["event_id"],
+                kind=row["kind"],
+                aggregate=row["aggregate"],
+                market_time=from_micros(row["market_time"]),
+                recorded_at=from_micros(row["recorded_at"]),
+                traceparent=row["traceparent"],
+                summary=row["summary"],
+                fact=bytes(row["fact"]),
+            )
+            for row in self._rows(queries.UNPUBLISHED, limit=limit)
+        ]
+
+    # --- helpers
+
+    def _decisions(self, signal_ids: Sequence[str]) -> dict[str, gate.Decision]:
+        rows = self._rows(queries.DECISIONS, signal_ids=list(signal_ids))
+        return {row["signal_id"]: gate.Decision.FromString(bytes(row["decision"])) for row in rows}
+
+    def _order(self, *, broker_order_id: str = "", client_order_id: str = "") -> dict[str, Any] | None:
+        rows = self._rows(queries.ORDER, broker_order_id=broker_order_id, client_order_id=client_order_id)
+        # Both ids may be given, and the broker's is the surer one.
+        rows.sort(key=lambda row: row["broker_order_id"] != broker_order_id)
+        return rows[0] if rows else None
+
+    def _header(self) -> dict[str, Any]:
+        transaction = self._session.open_transaction
+        if transaction is None:
+            return self._one(queries.ACCOUNT)
+        # Not written yet: the row is flushed once, before the commit.
+        return asdict(transaction.header)
+
+    def _one(self, query: sa.Executable) -> dict[str, Any]:
+        rows = self._rows(query)
+        if not rows:
+            raise UnknownRow(f"the ledger has no account {self._account!r}")
+        return rows[0]
+
+    def _rows(self, query: sa.Executable, **parameters: object) -> list[dict[str, Any]]:
+        with self._session.reading() as connection:
+            result = connection.execute(query, {"of_account": self._account, **parameters})
+            return [dict(row) for row in result.mappings()]
+
+
+_OPEN = sorted(state.value for state in OPEN)
+
+
+def _reserved(row: dict[str, Any]) -> Decimal:
+    left = max(row["quantity"] - row["filled_quantity"], 0)
+    price = row["reserve_price"] if row["reserve_price"] is not None else row["limit_price"] or 0
+    return convert.cash(notional(left, price))

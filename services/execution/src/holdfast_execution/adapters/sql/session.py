@@ -1,0 +1,235 @@
+"""The write transaction: account row locked, fence checked, version raised, events appended; all or nothing."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from holdfast.execution.v1 import execution_pb2 as execution
+from holdfast_execution.adapters.sql import tables
+from holdfast_execution.adapters.sql.database import Database
+from holdfast_execution.rows import LedgerError, StaleFence
+from holdfast_runtime.ledger_halts import to_micros
+from holdfast_runtime.wire import to_timestamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """The account's row and its lease as this transaction has them."""
+
+    starting_cash: int | None
+    cash: int
+    realised: int
+    version: int
+    last_event_id: int
+    holder: str
+    epoch: int
+    beat: int
+
+
+class Transaction:
+    """One open write transaction. `header` is written back, and the events with it, before the commit."""
+
+    def __init__(self, connection: sa.Connection, account: str, recorded: Callable[[datetime], datetime]) -> None:
+        self.connection = connection
+        self._account = account
+        self._recorded = recorded
+        self._loaded: Header | None = None
+        self._stored: Header | None = None
+        self._events: list[dict[str, object]] = []
+        self._raised = False
+
+    @property
+    def header(self) -> Header:
+        """Locks the account on first use: whoever writes comes after whoever wrote before."""
+        if self._loaded is None:
+            self._loaded = self._stored = self._lock()
+        return self._loaded
+
+    @property
+    def version(self) -> int | None:
+        """The ledger's version as of now; None where nothing has asked for the account's row."""
+        return None if self._loaded is None else self._loaded.version
+
+    def change(self, **fields: int) -> None:
+        """New values for the account's row."""
+        self._loaded = replace(self.header, **fields)  # type: ignore[arg-type]  # every such field is an int
+
+    def check(self, epoch: int) -> None:
+        """Refuses an old fence, or any while nobody holds the lease (invariant 12)."""
+        if epoch != self.header.epoch or not self.header.holder:
+            raise StaleFence(f"epoch {epoch} is over, the ledger is at epoch {self.header.epoch}")
+
+    def hold(self, holder: str, epoch: int) -> None:
+        """The lease has changed hands in this transaction."""
+        self._loaded = replace(self.header, holder=holder, epoch=epoch)
+
+    def begin_write(self) -> None:
+        """A new write begins: its first fact raises the version."""
+        self._raised = False
+
+    def raise_version(self) -> int:
+        """The ledger's version of this write: one more than before it."""
+        if not self._raised:
+            self.change(version=self.header.version + 1)
+            self._raised = True
+        return self.header.version
+
+    def append(
+        self, now: datetime, kind: str, aggregate: str, summary: str, fact: execution.Fact, *, traceparent: str = ""
+    ) -> None:
+        """Appends one fact to the log; `fact` brings the body, the rest is filled in here."""
+        self.raise_version()
+        event_id = self.header.last_event_id + 1
+        self.change(last_event_id=event_id)
+        recorded_at = self._recorded(now)
+        fact.event_id = fact.aggregate_version = event_id
+        fact.kind, fact.aggregate, fact.summary, fact.traceparent = kind, aggregate, summary, traceparent
+        market_time = to_timestamp(now)
+        if market_time is not None:
+            fact.market_time.CopyFrom(market_time)
+        recorded = to_timestamp(recorded_at)
+        if recorded is not None:
+            fact.recorded_at.CopyFrom(recorded)
+        self._events.append(
+            {
+                "account": self._account,
+                "event_id": event_id,
+                "kind": kind,
+                "aggregate": aggregate,
+                "aggregate_version": event_id,
+                "market_time": to_micros(now),
+                "recorded_at": to_micros(recorded_at),
+                "traceparent": traceparent,
+                "summary": summary,
+                "fact": fact.SerializeToString(),
+                "published": False,
+            }
+        )
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """What is inside is undone alone where it raises."""
+        header, count = self._loaded, len(self._events)
+        try:
+            with self.connection.begin_nested():
+                yield
+        except BaseException:
+            # Also where the lock was taken inside: it is held on, so the row read then stays true.
+            self._loaded = header if header is not None else self._stored
+            del self._events[count:]
+            raise
+
+    def flush(self) -> None:
+        """Writes the events and the account's row: the last statements before the commit."""
+        if self._events:
+            self.connection.execute(_INSERT_EVENTS, self._events)
+            self._events = []
+        header = self._loaded
+        if header is not None and header != self._stored:
+            self.connection.execute(
+                _UPDATE_ACCOUNT,
+                {
+                    "of_account": self._account,
+                    "starting_cash": header.starting_cash,
+                    "cash": header.cash,
+                    "realised": header.realised,
+                    "version": header.version,
+                    "last_event_id": header.last_event_id,
+                },
+            )
+            self._stored = header
+
+    def _lock(self) -> Header:
+        row = self.connection.execute(_LOCK, {"of_account": self._account}).one_or_none()
+        if row is None:
+            raise LedgerError(f"the ledger has no account {self._account!r}")
+        return Header(**row._mapping)
+
+
+_a, _l = tables.account.c, tables.lease.c
+_LOCK = (
+    sa.select(
+        _a.starting_cash, _a.cash, _a.realised, _a.version, _a.last_event_id, _l.holder, _l.epoch, _l.beat
+    )
+    .join_from(tables.account, tables.lease, _a.account == _l.account)
+    .where(_a.account == sa.bindparam("of_account"))
+    .with_for_update(of=tables.account)
+)  # fmt: skip
+_INSERT_EVENTS = sa.insert(tables.events)
+_UPDATE_ACCOUNT = (
+    sa.update(tables.account)
+    .where(_a.account == sa.bindparam("of_account"))
+    .values({name: sa.bindparam(name) for name in ("starting_cash", "cash", "realised", "version", "last_event_id")})
+)
+
+
+class Session:
+    """Transactions and read connections of one ledger, for one thread."""
+
+    def __init__(
+        self, database: Database, account: str, *, recorded: Callable[[datetime], datetime] = lambda now: now
+    ) -> None:
+        """`recorded` gives the wall's time of a write from its market time; default: the same."""
+        self.database = database
+        self.account = account
+        self._recorded = recorded
+        self._open: Transaction | None = None
+        self._reading: sa.Connection | None = None
+
+    @property
+    def open_transaction(self) -> Transaction | None:
+        return self._open
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """The open transaction, or a new one that ends with this block."""
+        if self._open is not None:
+            yield self._open
+            return
+        with self.database.write.begin() as connection:
+            self._open = Transaction(connection, self.account, self._recorded)
+            try:
+                yield self._open
+                self._open.flush()
+            finally:
+                self._open = None
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """The open transaction's connection, so that a write sees itself; else one snapshot of the committed state.
+
+        Nested blocks share the outermost one's snapshot.
+        """
+        shared = self._open.connection if self._open is not None else self._reading
+        if shared is not None:
+            yield shared
+            return
+        with self.database.read.begin() as connection:
+            self._reading = connection
+            try:
+                yield connection
+            finally:
+                self._reading = None
+
+    def ensure_account(self) -> None:
+        """Inserts the account's row and its free lease where they are missing: before anybody can hold the lease."""
+        present = sa.select(tables.lease.c.account).where(tables.lease.c.account == self.account)
+        with self.database.read.begin() as connection:
+            if connection.execute(present).scalar() is not None:
+                return
+        try:
+            with self.database.write.begin() as connection:
+                if connection.execute(present).scalar() is not None:
+                    return
+                connection.execute(
+                    sa.insert(tables.account).values(
+                        account=self.account, starting_cash=None, cash=0, realised=0, version=0, last_event_id=0
+                    )
+                )
+                connection.execute(sa.insert(tables.lease).values(account=self.account, holder="", epoch=0, beat=0))
+        except sa.exc.IntegrityError:
+            # The other pod was first.
+            return

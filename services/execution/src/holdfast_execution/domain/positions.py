@@ -1,0 +1,126 @@
+"""What fills make of a position: average cost, exact, in whole units (invariant 6).
+
+Quantities and prices are integers of 10⁻⁹, cash of 10⁻⁸. Cost is signed like the quantity, so that for the account
+`cash = starting cash + realised − cost of everything held` holds to the last unit.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+_CASH_PER_PRODUCT = 10**10
+"""Quantity times price is counted in 10⁻¹⁸; cash in 10⁻⁸."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """Shares that changed hands at one price, once."""
+
+    broker_order_id: str
+    cumulative: int
+    """Filled on the order, these shares included."""
+    quantity: int
+    """Always positive."""
+    price: int
+    buy: bool
+    at: int
+    """Microseconds."""
+    strategy: str
+    book: str
+
+    @property
+    def order_key(self) -> tuple[int, bool, str, int]:
+        """The one order in which fills of a symbol count: time, buys first, then order and place in it."""
+        return (self.at, not self.buy, self.broker_order_id, self.cumulative)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """A position as its fills make it."""
+
+    strategy: str = ""
+    book: str = ""
+    quantity: int = 0
+    cost: int = 0
+    realised: int = 0
+    opened_at: int | None = None
+
+
+def notional(quantity: int, price: int) -> int:
+    """Cash units of a quantity at a price, to the nearest unit, halves to even."""
+    return divide(quantity * price, _CASH_PER_PRODUCT)
+
+
+def divide(numerator: int, denominator: int) -> int:
+    """Nearest whole number, halves to even; `denominator` is positive."""
+    quotient, rest = divmod(numerator, denominator)
+    if 2 * rest > denominator or (2 * rest == denominator and quotient % 2):
+        quotient += 1
+    return quotient
+
+
+def average_price(quantity: int, cost: int) -> int:
+    """Price units of the average cost; 0 where nothing is held."""
+    return divide(abs(cost) * _CASH_PER_PRODUCT, abs(quantity)) if quantity else 0
+
+
+def cash_flow(execution: Execution) -> int:
+    """What the execution does to the account's cash."""
+    amount = notional(execution.quantity, execution.price)
+    return -amount if execution.buy else amount
+
+
+def apply(holding: Holding, execution: Execution) -> tuple[Holding, int]:
+    """The holding after the execution, and the P&L that it realised."""
+    signed = execution.quantity if execution.buy else -execution.quantity
+    paid = -cash_flow(execution)
+    if holding.quantity * signed >= 0:
+        opened = holding if holding.quantity else _opened(holding, execution)
+        return replace(opened, quantity=holding.quantity + signed, cost=holding.cost + paid), 0
+    if abs(signed) < abs(holding.quantity):
+        cost_out = divide(holding.cost * abs(signed), abs(holding.quantity))
+        realised = -paid - cost_out
+        rest = replace(
+            holding,
+            quantity=holding.quantity + signed,
+            cost=holding.cost - cost_out,
+            realised=holding.realised + realised,
+        )
+        return rest, realised
+    # Closed, and what is left over opens the other way at the same price.
+    left = holding.quantity + signed
+    cost_left = notional(abs(left), execution.price) * (1 if left > 0 else -1)
+    realised = -(paid - cost_left) - holding.cost
+    flat = replace(holding, quantity=0, cost=0, realised=holding.realised + realised, opened_at=None)
+    if not left:
+        return flat, realised
+    return replace(_opened(flat, execution), quantity=left, cost=cost_left), realised
+
+
+def fold(executions: Iterable[Execution]) -> tuple[Holding, dict[tuple[str, int], int]]:
+    """The holding after all of them, in their one order, and the P&L of each, by order id and cumulative quantity."""
+    holding = Holding()
+    realised: dict[tuple[str, int], int] = {}
+    for execution in sorted(executions, key=lambda each: each.order_key):
+        holding, gained = apply(holding, execution)
+        realised[execution.broker_order_id, execution.cumulative] = gained
+    return holding, realised
+
+
+def uncovered(covered: Iterable[tuple[int, int]], start: int, end: int) -> list[tuple[int, int]]:
+    """The parts of (start, end] that none of the disjoint intervals covers, in order."""
+    gaps: list[tuple[int, int]] = []
+    for low, high in sorted(covered):
+        if high <= start:
+            continue
+        if low >= end:
+            break
+        if low > start:
+            gaps.append((start, low))
+        start = max(start, high)
+    if start < end:
+        gaps.append((start, end))
+    return gaps
+
+
+def _opened(holding: Holding, execution: Execution) -> Holding:
+    return replace(holding, strategy=execution.strategy, book=execution.book, opened_at=execution.at)

@@ -1,0 +1,154 @@
+"""Rows of the ledger as messages: for snapshots, answers and facts."""
+
+from collections.abc import Mapping
+
+from holdfast.common.v1 import common_pb2 as common
+from holdfast.execution.v1 import execution_pb2 as execution
+from holdfast_execution.domain.intents import IntentState, Purpose
+from holdfast_execution.rows import (
+    AccountRow,
+    FillRow,
+    HaltRow,
+    IntentRow,
+    LastEntryRow,
+    LedgerState,
+    PositionRow,
+    StrategyRow,
+)
+from holdfast_runtime.ports.venue import BrokerAsset, Side
+from holdfast_runtime.wire import to_decimal, to_timestamp
+
+STATES: Mapping[IntentState, execution.IntentState.ValueType] = {
+    state: execution.IntentState.Value(f"INTENT_STATE_{state.name}") for state in IntentState
+}
+PURPOSES: Mapping[Purpose, execution.Purpose.ValueType] = {
+    purpose: execution.Purpose.Value(f"PURPOSE_{purpose.name}") for purpose in Purpose
+}
+SIDES: Mapping[Side, common.Side.ValueType] = {Side.BUY: common.SIDE_BUY, Side.SELL: common.SIDE_SELL}
+BOOKS: Mapping[str, common.Book.ValueType] = {"equity": common.BOOK_EQUITY, "crypto": common.BOOK_CRYPTO}
+PROTECTIONS: Mapping[str, execution.Protection.ValueType] = {
+    "none": execution.PROTECTION_NONE,
+    "pending": execution.PROTECTION_PENDING,
+    "active": execution.PROTECTION_ACTIVE,
+}
+
+
+def to_intent(row: IntentRow) -> execution.Intent:
+    return execution.Intent(
+        intent_id=row.intent_id,
+        signal_id=row.signal_id,
+        strategy=row.strategy,
+        symbol=row.symbol,
+        book=BOOKS.get(row.book, common.BOOK_UNSPECIFIED),
+        side=SIDES[row.side],
+        purpose=PURPOSES[row.purpose],
+        state=STATES[row.state],
+        leg=row.leg,
+        attempts=row.attempts,
+        client_order_id=row.client_order_id,
+        broker_order_id=row.broker_order_id,
+        order_type=row.order_type.value,
+        time_in_force=row.time_in_force.value,
+        quantity=to_decimal(row.quantity),
+        limit_price=to_decimal(row.limit_price),
+        stop_price=to_decimal(row.stop_price),
+        filled_quantity=to_decimal(row.filled_quantity),
+        filled_average_price=to_decimal(row.filled_average_price),
+        reason=row.reason,
+        valid_until=to_timestamp(row.valid_until),
+        created_at=to_timestamp(row.created_at),
+        updated_at=to_timestamp(row.updated_at),
+        protect_stop_price=to_decimal(row.protect_stop_price),
+    )
+
+
+def to_fill(row: FillRow) -> execution.Fill:
+    return execution.Fill(
+        fill_id=row.fill_id,
+        intent_id=row.intent_id,
+        broker_order_id=row.broker_order_id,
+        symbol=row.symbol,
+        strategy=row.strategy,
+        side=SIDES[row.side],
+        quantity=to_decimal(row.quantity),
+        price=to_decimal(row.price),
+        cumulative_quantity=to_decimal(row.cumulative_quantity),
+        filled_at=to_timestamp(row.filled_at),
+        realised_pnl=to_decimal(row.realised_pnl),
+    )
+
+
+def to_position(row: PositionRow) -> execution.Position:
+    return execution.Position(
+        symbol=row.symbol,
+        strategy=row.strategy,
+        book=BOOKS.get(row.book, common.BOOK_UNSPECIFIED),
+        quantity=to_decimal(row.quantity),
+        average_price=to_decimal(row.average_price),
+        realised_pnl=to_decimal(row.realised_pnl),
+        protection=PROTECTIONS.get(row.protection, execution.PROTECTION_UNSPECIFIED),
+        stop_price=to_decimal(row.stop_price),
+        stop_quantity=to_decimal(row.stop_quantity),
+        exit_owner=row.exit_owner,
+        opened_at=to_timestamp(row.opened_at),
+        updated_at=to_timestamp(row.updated_at),
+    )
+
+
+def to_halt(row: HaltRow) -> execution.Halt:
+    return execution.Halt(
+        halt_id=row.halt_id,
+        kind=row.kind,
+        symbol=row.symbol,
+        strategy=row.strategy,
+        reason=row.reason,
+        set_by=row.set_by,
+        since=to_timestamp(row.since),
+    )
+
+
+def to_account(row: AccountRow) -> execution.Account:
+    return execution.Account(
+        account_id=row.account_id,
+        starting_cash=to_decimal(row.starting_cash),
+        cash=to_decimal(row.cash),
+        realised_pnl=to_decimal(row.realised_pnl),
+        reserved=to_decimal(row.reserved),
+    )
+
+
+def to_last_entry(row: LastEntryRow) -> execution.LastEntry:
+    return execution.LastEntry(
+        symbol=row.symbol, market_time=to_timestamp(row.market_time), entries_today=row.entries_today
+    )
+
+
+def to_progress(row: StrategyRow) -> execution.StrategyProgress:
+    return execution.StrategyProgress(
+        strategy=row.strategy, last_decided_cycle_time=to_timestamp(row.last_decided_cycle_time), state=row.state
+    )
+
+
+def to_asset(asset: BrokerAsset) -> execution.AssetFacts:
+    return execution.AssetFacts(
+        symbol=asset.symbol,
+        tradable=asset.tradable,
+        fractionable=asset.fractionable,
+        shortable=asset.shortable,
+        marginable=asset.marginable,
+        status=asset.status,
+    )
+
+
+def to_ledger_response(state: LedgerState) -> execution.GetLedgerResponse:
+    return execution.GetLedgerResponse(
+        version=state.version,
+        account=to_account(state.account),
+        positions=[to_position(row) for row in state.positions],
+        intents=[to_intent(row) for row in state.intents],
+        fills=[to_fill(row) for row in state.fills],
+        halts=[to_halt(row) for row in state.halts],
+        decisions_allowed=state.decisions_allowed,
+        decisions_blocked=state.decisions_blocked,
+        decisions_by_reason=dict(state.decisions_by_reason),
+    )
