@@ -17,6 +17,9 @@ from holdfast_runtime.ports.venue import (
     Unauthorised,
     VenueUnavailable,
 )
+from holdfast_runtime.settings import Settings
+from holdfast_runtime.telemetry import traces
+from holdfast_runtime.telemetry.trace_file import TraceFiles
 from holdfast_venue.broker import AlpacaBroker
 
 Told = Callable[..., dict[str, Any]]
@@ -259,6 +262,27 @@ async def test_a_hanging_poll_does_not_keep_protection_waiting(
     assert not any(poll.done() for poll in polls)
     for error in await asyncio.gather(*polls, return_exceptions=True):
         assert isinstance(error, VenueUnavailable)
+
+
+async def test_a_request_is_a_client_span_with_what_came_back(
+    venue: Any, broker: Any, entry: Any, answers: Any, told: Told, tmp_path: Any
+):
+    """Tracing: the broker call is one step of the signal's trace."""
+    traces.setup("execution", Settings(state_dir=tmp_path), {})
+    try:
+        venue.then(answers.text(504, "<html>"), answers.json(200, told()))
+        with traces.span("execution.send", client_order_id="hf-one"):
+            with pytest.raises(OutcomeUnknown):
+                await send(broker, entry)
+            await send(broker, entry)
+    finally:
+        assert traces.shutdown(3.0)
+    (root,) = TraceFiles(tmp_path).trees("hf-one")
+    calls = [span for depth, span in root.walk() if depth == 1]
+    assert [span.name for span in calls] == ["broker.submit_order"] * 2
+    assert [str(span.attributes["http.response.status_code"]) for span in calls] == ["504", "200"]
+    assert {span.attributes["holdfast.client_order_id"] for span in calls} == {"hf-one"}
+    assert "key-one" not in "".join(path.read_text() for path in (tmp_path / "traces").iterdir())
 
 
 async def test_no_trace_context_and_no_secret_leaves_beyond_the_credentials_headers(

@@ -82,6 +82,7 @@ class AlpacaBroker(Broker):
                 submit_body(order),
                 priority=Priority.PROTECTION if reducing else Priority.ENTRY,
                 last_write_at_secs=last_write_at_secs,
+                about={"client_order_id": order.client_order_id, "symbol": order.symbol},
             )
         except Throttled as error:
             if self._clock.now_secs() < last_write_at_secs:
@@ -95,7 +96,8 @@ class AlpacaBroker(Broker):
 
     async def cancel_order(self, order_id: str) -> None:
         try:
-            await self._write("cancel_order", "DELETE", f"/orders/{quote(order_id, safe='')}", None)
+            path = f"/orders/{quote(order_id, safe='')}"
+            await self._write("cancel_order", "DELETE", path, None, about={"order_id": order_id})
         except OrderRefused as error:
             if error.http_status != UNPROCESSABLE:
                 raise
@@ -119,7 +121,9 @@ class AlpacaBroker(Broker):
             body["stop_price"] = _number(stop_price, "stop_price")
         if time_in_force is not None:
             body["time_in_force"] = time_in_force.value
-        answer = await self._write("replace_order", "PATCH", f"/orders/{quote(order_id, safe='')}", body)
+        path = f"/orders/{quote(order_id, safe='')}"
+        about = {"order_id": order_id, "client_order_id": client_order_id}
+        answer = await self._write("replace_order", "PATCH", path, body, about=about)
         told = _told_order(answer, "replace_order")
         asked_for = told.client_order_id == client_order_id and told.replaces in (None, order_id)
         if not asked_for or (quantity is not None and told.quantity != quantity):
@@ -223,10 +227,11 @@ class AlpacaBroker(Broker):
         *,
         priority: Priority = Priority.PROTECTION,
         last_write_at_secs: float | None = None,
+        about: dict[str, str] | None = None,
     ) -> Answer:
         try:
             answer = await self._http.call(
-                operation, method, path, body, priority=priority, last_write_at_secs=last_write_at_secs
+                operation, method, path, body, priority=priority, last_write_at_secs=last_write_at_secs, about=about
             )
         except NoAnswer as error:
             if error.sent:
