@@ -9,11 +9,11 @@ from holdfast_gate.gates.size import whole_shares
 
 
 class NotionalCaps(Gate):
-    """The most the order may cost, at its limit, stays within the caps of an order and of a symbol."""
+    """The most the order may cost, at its limit, stays within the caps of an order and of a symbol (order protocol,
+    controls on entries)."""
 
     name = "caps"
     title = "Order and symbol caps"
-    requirements = ("FP-3.6",)
 
     def evaluate(self, signal: Candidate, context: Context) -> Verdict:
         rules = context.rules

@@ -13,7 +13,7 @@ class FeedFresh(Gate):
     name = "feed"
     title = "Market data fresh"
     priority = "LOW"
-    requirements = ("SQ-6", "FP-1.3", "TL-1", "MG-9")
+    requirements = ("SQ-6", "TL-1")
 
     def evaluate(self, signal: Candidate, context: Context) -> Verdict:
         price = context.prices.get(signal.symbol)

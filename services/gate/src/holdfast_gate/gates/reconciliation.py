@@ -9,7 +9,7 @@ class Reconciled(CycleGate):
 
     name = "reconciliation"
     title = "Reconciled with the broker"
-    requirements = ("FP-4.5", "FP-3.2")
+    requirements = ("FP-4.5",)
 
     def judge(self, context: Context) -> Verdict:
         verdict = context.ledger.reconciliation

@@ -9,7 +9,7 @@ class ScoreHigh(Gate):
 
     name = "score"
     title = "Score above the entry threshold"
-    requirements = ("FP-2.1", "FP-3.8")
+    requirements = ("FP-3.8",)
 
     def evaluate(self, signal: Candidate, context: Context) -> Verdict:
         threshold = context.rules.entry_threshold

@@ -10,7 +10,7 @@ class SessionOpen(CycleGate):
     name = "session"
     title = "Market session open"
     priority = "P1"
-    requirements = ("TL-2", "TL-3", "PT-7", "FP-1.6")
+    requirements = ("TL-2", "TL-3", "PT-7")
     applies_to_exits = True
 
     def judge(self, context: Context) -> Verdict:

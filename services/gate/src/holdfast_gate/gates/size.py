@@ -12,7 +12,7 @@ def whole_shares(dollars: Decimal, price: Decimal) -> Decimal:
     """How many whole shares `dollars` buy at `price`; zero where that is none."""
     if dollars <= 0 or price <= 0:
         return ZERO
-    return (dollars / price).to_integral_value(rounding=ROUND_FLOOR)
+    return (dollars / price).quantize(Decimal(1), rounding=ROUND_FLOOR)
 
 
 class Size(Gate):
