@@ -13,10 +13,11 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from holdfast_runtime.errors import Code, Refused
+from holdfast_runtime.rotation import BoundedFile
 from holdfast_runtime.secrets import register_secret
 from holdfast_runtime.settings import Settings, TelemetrySettings
 from holdfast_runtime.telemetry import metrics, traces
-from holdfast_runtime.telemetry.span_export import BoundedSpanProcessor
+from holdfast_runtime.telemetry.span_export import MAX_ATTRIBUTE, BoundedSpanProcessor, FileSpanExporter
 from holdfast_runtime.telemetry.trace_file import RecordedSpan, TraceFiles, latencies, trees
 
 KNOWN = "PKTRACESECRET012345"
@@ -150,6 +151,30 @@ def test_no_known_key_is_in_a_trace_file(tmp_path: Path) -> None:
     assert KNOWN not in text
     assert "unregistered-" not in text
     assert "plain" in text
+
+
+def test_a_long_attribute_is_cut_only_after_its_secrets_are_gone(tmp_path: Path) -> None:
+    traces.setup("execution", Settings(state_dir=tmp_path), {})
+    with traces.span("post", body="x" * (MAX_ATTRIBUTE - 5) + KNOWN + "y" * 5_000):
+        pass
+    traces.shutdown(3.0)
+    (span,) = TraceFiles(tmp_path).spans()
+    assert span.attributes["holdfast.body"] == "x" * (MAX_ATTRIBUTE - 5) + "***yy"
+
+
+def test_spans_too_large_for_one_line_are_spread_and_one_that_never_fits_is_counted(tmp_path: Path) -> None:
+    labels = {"exporter": "file", "reason": "too_large"}
+    before = metrics.REGISTRY.get_sample_value("holdfast_spans_dropped_total", labels) or 0.0
+    file = BoundedFile(tmp_path / "traces" / "gate.jsonl", max_bytes=9_000)
+    traces.start("gate", {"file": FileSpanExporter(file)})
+    for number in range(3):
+        with traces.span(f"s{number}", body="x" * 3_000):
+            pass
+    with traces.span("never", **{f"a{number}": "x" * 3_000 for number in range(5)}):
+        pass
+    assert traces.shutdown(10.0)
+    assert [span.name for span in TraceFiles(tmp_path).spans()] == ["s0", "s1", "s2"]
+    assert metrics.REGISTRY.get_sample_value("holdfast_spans_dropped_total", labels) == before + 1
 
 
 async def test_a_span_is_current_in_its_own_task_only(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ MAX_QUEUE = 32_768
 BATCH = 512
 EVERY_MS = 500
 SPANS_PER_LINE = 64
+MAX_ATTRIBUTE = 4_096
+"""Characters of one attribute."""
 
 _KINDS = {SpanKind.INTERNAL: 1, SpanKind.SERVER: 2, SpanKind.CLIENT: 3, SpanKind.PRODUCER: 4, SpanKind.CONSUMER: 5}
 _NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
@@ -83,19 +85,27 @@ class _CountingExporter(SpanExporter):
 class FileSpanExporter(SpanExporter):
     """Writes OTLP/JSON: one ExportTraceServiceRequest a line, ids in hexadecimal, 64-bit numbers as text."""
 
-    def __init__(self, service: str, file: BoundedFile) -> None:
-        self._service = service
+    def __init__(self, file: BoundedFile) -> None:
         self._file = file
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """One line for every SPANS_PER_LINE spans; FAILURE where the disk refused one of them."""
-        result = SpanExportResult.SUCCESS
+        """One line for every SPANS_PER_LINE spans, fewer where they are large. Spans that the disk refused are counted."""
         for first in range(0, len(spans), SPANS_PER_LINE):
-            try:
-                self._file.write(encode(spans[first : first + SPANS_PER_LINE]))
-            except (OSError, ValueError):
-                result = SpanExportResult.FAILURE
-        return result
+            self._write(spans[first : first + SPANS_PER_LINE])
+        return SpanExportResult.SUCCESS
+
+    def _write(self, spans: Sequence[ReadableSpan]) -> None:
+        try:
+            self._file.write(encode(spans))
+        except OSError as error:
+            metrics.SPANS_DROPPED.labels("file", type(error).__name__).inc(len(spans))
+        except ValueError:
+            if len(spans) == 1:
+                metrics.SPANS_DROPPED.labels("file", "too_large").inc()
+                return
+            half = len(spans) // 2
+            self._write(spans[:half])
+            self._write(spans[half:])
 
     def shutdown(self) -> None:
         self._file.close()
@@ -120,7 +130,7 @@ class RedactingSpanExporter(SpanExporter):
 def redacted(span: ReadableSpan) -> ReadableSpan:
     """A copy of `span` whose name, attributes, events and status carry nothing secret."""
     events = [Event(redact_text(e.name), _attributes(e.attributes), e.timestamp) for e in span.events]
-    status = Status(span.status.status_code, redact_text(span.status.description) if span.status.description else None)
+    status = Status(span.status.status_code, _text(span.status.description) if span.status.description else None)
     return ReadableSpan(
         name=redact_text(span.name),
         context=span.context,
@@ -182,7 +192,7 @@ def _span(span: ReadableSpan) -> dict[str, Any]:
     if code := span.status.status_code.value:
         status["code"] = code
     if span.status.description:
-        status["message"] = redact_text(span.status.description)
+        status["message"] = _text(span.status.description)
     encoded["status"] = status
     return encoded
 
@@ -205,10 +215,15 @@ def _value_of(key: str, value: Any) -> Any:
     if looks_secret(key):
         return HIDDEN
     if isinstance(value, str):
-        return redact_text(value)
+        return _text(value)
     if isinstance(value, Sequence):
         return [_value_of("", each) for each in value]
     return value
+
+
+def _text(text: str) -> str:
+    # Cut after the redaction: a secret cut in two is not recognised.
+    return redact_text(text)[:MAX_ATTRIBUTE]
 
 
 def _any_value(value: Any) -> dict[str, Any]:

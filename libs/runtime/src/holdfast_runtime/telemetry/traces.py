@@ -165,7 +165,7 @@ def setup(service: str, settings: Settings, environ: Mapping[str, str] | None = 
     environ = os.environ if environ is None else environ
     path = settings.state_dir / "traces" / f"{service}.jsonl"
     exporters: dict[str, SpanExporter] = {
-        "file": FileSpanExporter(service, BoundedFile(path, max_bytes=settings.telemetry.max_file_bytes))
+        "file": FileSpanExporter(BoundedFile(path, max_bytes=settings.telemetry.max_file_bytes))
     }
     if endpoint := collector(settings, environ):
         # Imported late: it brings an HTTP client that a process without a collector has no use for.
@@ -181,7 +181,7 @@ def start(service: str, exporters: Mapping[str, SpanExporter]) -> None:
     global _tracer, _provider
     shutdown(0.0)
     resource = Resource.create({"service.name": service, "service.namespace": "holdfast", "process.pid": os.getpid()})
-    limits = SpanLimits(max_span_attributes=64, max_events=32, max_links=256, max_attribute_length=4_096)
+    limits = SpanLimits(max_span_attributes=64, max_events=32, max_links=256)
     provider = TracerProvider(resource=resource, shutdown_on_exit=False, span_limits=limits, id_generator=_Ids())
     for name, exporter in exporters.items():
         provider.add_span_processor(BoundedSpanProcessor(name, exporter))
