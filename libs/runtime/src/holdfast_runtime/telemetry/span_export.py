@@ -89,7 +89,7 @@ class FileSpanExporter(SpanExporter):
         self._file = file
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """One line for every SPANS_PER_LINE spans, fewer where they are large. Spans that the disk refused are counted."""
+        """One line for every SPANS_PER_LINE spans, fewer where they are large. What the disk refused is counted."""
         for first in range(0, len(spans), SPANS_PER_LINE):
             self._write(spans[first : first + SPANS_PER_LINE])
         return SpanExportResult.SUCCESS
