@@ -41,6 +41,7 @@ class Replay:
         if not self._instants:
             raise RecordingInvalid(f"no session between {start.isoformat()} and {end.isoformat()}")
         self._at = [instant.at for instant in self._instants]
+        self._by_time = {instant.at: instant for instant in self._instants}
 
     @property
     def begin(self) -> datetime:
@@ -51,6 +52,14 @@ class Replay:
     def end(self) -> datetime:
         """The last instant."""
         return self._at[-1]
+
+    def at(self, instant: datetime) -> Instant | None:
+        """The replay's own instant at exactly this time; None where there is none."""
+        return self._by_time.get(instant)
+
+    def progress(self, instant: datetime) -> tuple[int, int]:
+        """How many of its instants have passed at `instant`, and how many there are."""
+        return bisect_right(self._at, instant), len(self._at)
 
     def after(self, instant: datetime) -> Instant | None:
         """The first instant later than `instant`; None at the end."""

@@ -1,0 +1,84 @@
+"""papermarket's process: the recorded market on real HTTP and WebSockets, and the clock of the whole stack."""
+
+import hashlib
+import json
+import os
+import time
+from datetime import datetime
+from functools import partial
+
+from holdfast_exchange import recording as recordings
+from holdfast_exchange import replay as replays
+from holdfast_exchange.exchange import Exchange, ExchangeConfig
+from holdfast_exchange.market import Market
+from holdfast_papermarket.adapters.http_server import HttpServer
+from holdfast_papermarket.adapters.journal_file import JournalFile
+from holdfast_papermarket.api.access import Keys, RateLimit
+from holdfast_papermarket.app import build_app
+from holdfast_papermarket.lockstep import MarketClock
+from holdfast_papermarket.venue import PaperVenue
+from holdfast_runtime.clock import VenueMarketClock
+from holdfast_runtime.errors import AskPerson
+from holdfast_runtime.ports.calls import MarketClockCalls
+from holdfast_runtime.service import Shell, run
+from holdfast_runtime.settings import ReplaySettings
+
+WITHOUT_RUN_ID = "alone"
+
+
+async def build(shell: Shell) -> None:
+    """Wiring only."""
+    settings = shell.settings.replay
+    run_id = os.environ.get("HOLDFAST_RUN_ID", "")
+    try:
+        recording = recordings.load(settings.recording or recordings.default_folder(), symbols=settings.symbols)
+        replay = replays.plan(recording, start=settings.start, end=settings.end)
+    except recordings.RecordingInvalid as error:
+        raise AskPerson(str(error), steps=("Correct replay.* in the configuration, or the recording.",)) from error
+    config = ExchangeConfig(starting_cash=settings.starting_cash, slippage_bps=settings.slippage_bps)
+    journal = JournalFile(
+        shell.settings.state_dir / "papermarket" / f"{run_id or WITHOUT_RUN_ID}.journal",
+        run=_begun_with(run_id, settings, replay),
+        # Without an id nobody can mean to go on with an earlier run.
+        fresh=not run_id,
+    )
+    exchange = Exchange(run_id or WITHOUT_RUN_ID, Market(recording, replay.begin), config)
+    venue = PaperVenue(exchange, replay, journal, resend_on_subscribe=settings.speed == 0)
+    market_clock = shell.market_clock
+    assert isinstance(market_clock, VenueMarketClock)
+    clock = MarketClock(
+        venue,
+        run_id=run_id,
+        roster=settings.roster,
+        speed=settings.speed,
+        monotonic_clock=shell.monotonic_clock,
+        progress=shell.progress("market-clock"),
+        on_tick=partial(_set_clock, market_clock),
+    )
+    keys = Keys(shell.secrets.get("ALPACA_API_KEY").reveal(), shell.secrets.get("ALPACA_SECRET_KEY").reveal())
+    limit = RateLimit(settings.speed, shell.monotonic_clock.now_secs, time.time)
+    host, _, port = shell.endpoint("papermarket.http").rpartition(":")
+    server = HttpServer(
+        build_app(venue, clock, recording, run_id=run_id, keys=keys, limit=limit), host=host, port=int(port)
+    )
+    shell.serve(MarketClockCalls, clock)
+    shell.loop("http", server.run)
+    shell.loop("market-clock", clock.run)
+    shell.ready_when(lambda: server.started)
+    shell.on_stop(server.stop)
+
+
+def _set_clock(market_clock: VenueMarketClock, at: datetime, speed: float) -> None:
+    market_clock.set(at, speed=speed)
+
+
+def _begun_with(run_id: str, settings: ReplaySettings, replay: replays.Replay) -> dict[str, str]:
+    """What must be the same for a journal to be gone on with."""
+    told = settings.model_dump(mode="json", include={"recording", "symbols", "starting_cash", "slippage_bps"})
+    told |= {"begin": replay.begin.isoformat(), "end": replay.end.isoformat()}
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return {"run_id": run_id, "settings": digest[:16]}
+
+
+if __name__ == "__main__":
+    run("papermarket", build)

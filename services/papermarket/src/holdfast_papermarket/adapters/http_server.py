@@ -1,0 +1,61 @@
+"""uvicorn inside the service's own event loop: signals stay with the shell."""
+
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from typing import Any
+
+import uvicorn
+
+Scope = MutableMapping[str, Any]
+App = Callable[
+    [Scope, Callable[[], Awaitable[MutableMapping[str, Any]]], Callable[[MutableMapping[str, Any]], Awaitable[None]]],
+    Awaitable[None],
+]
+
+KEEP_ALIVE_SECS = 75
+STOP_SECS = 2
+MAX_FRAME_BYTES = 1 << 20
+
+
+class _Quiet(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class HttpServer:
+    """Serves `app` on `host:port` until stopped."""
+
+    def __init__(self, app: App, *, host: str, port: int) -> None:
+        self._server = _Quiet(
+            uvicorn.Config(
+                app,
+                host=host,
+                port=port,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                ws="websockets-sansio",
+                ws_max_size=MAX_FRAME_BYTES,
+                ws_per_message_deflate=False,
+                timeout_keep_alive=KEEP_ALIVE_SECS,
+                timeout_graceful_shutdown=STOP_SECS,
+            )
+        )
+
+    async def run(self) -> None:
+        """Listens until `stop`."""
+        await self._server.serve()
+
+    @property
+    def started(self) -> bool:
+        """True once it listens."""
+        return self._server.started
+
+    @property
+    def port(self) -> int:
+        """The port it listens on, also where it was asked for a free one (0)."""
+        return int(self._server.servers[0].sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        self._server.should_exit = True

@@ -1,0 +1,1 @@
+"""Alpaca's HTTP and WebSocket interface around the venue."""

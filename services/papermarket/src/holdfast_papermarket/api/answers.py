@@ -1,0 +1,65 @@
+"""Answers and errors as Alpaca writes them, and the reading of query values."""
+
+import json
+from datetime import UTC, date, datetime, time
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from fastapi import Request
+from starlette.responses import Response
+
+from holdfast_exchange.orders import Refusal
+from holdfast_exchange.recording import NEW_YORK
+
+BAD_REQUEST = 40010001
+
+
+def answer(body: object, status: int = 200) -> Response:
+    return Response(json.dumps(body, separators=(",", ":")), status, media_type="application/json; charset=UTF-8")
+
+
+async def refused(_request: Request, error: Exception) -> Response:
+    """The handler of Refusal."""
+    assert isinstance(error, Refusal)
+    return answer({"code": error.code, "message": error.message} | error.details, error.status)
+
+
+def bad_request(message: str) -> Refusal:
+    return Refusal(400, BAD_REQUEST, message)
+
+
+def read_instant(text: str, name: str, *, end_of_day: bool = False) -> datetime:
+    """RFC 3339 or a day of New York. Raises Refusal 400."""
+    try:
+        if len(text) == len("2013-10-07"):
+            return datetime.combine(date.fromisoformat(text), time.max if end_of_day else time.min, NEW_YORK)
+        found = datetime.fromisoformat(text.replace(" ", "+"))
+    except ValueError:
+        raise bad_request(f"invalid format for {name}: {text!r}") from None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def read_whole(text: str, name: str, *, least: int, most: int) -> int:
+    """A whole number from `least` to `most`; Alpaca cuts larger ones down. Raises Refusal 400."""
+    try:
+        found = int(text)
+    except ValueError:
+        raise bad_request(f"invalid value for {name}: {text!r}") from None
+    if found < least:
+        raise bad_request(f"{name} must be at least {least}")
+    return min(found, most)
+
+
+def read_number(value: Any, name: str) -> Decimal | None:
+    """A JSON string or number, None where it is absent. Raises Refusal 422."""
+    if value is None or value == "":
+        return None
+    try:
+        if isinstance(value, bool):
+            raise InvalidOperation
+        found = Decimal(str(value))
+    except InvalidOperation:
+        raise Refusal(422, 42210000, f"invalid {name}: {value!r}") from None
+    if not found.is_finite():
+        raise Refusal(422, 42210000, f"invalid {name}: {value!r}")
+    return found

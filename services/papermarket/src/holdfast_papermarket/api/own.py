@@ -1,0 +1,54 @@
+"""papermarket's own JSON: the books as the venue keeps them, and what the replay is waiting for."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from holdfast_exchange.recording import Recording
+from holdfast_papermarket import trading_json
+from holdfast_papermarket.api.answers import answer
+from holdfast_papermarket.lockstep import MarketClock
+from holdfast_papermarket.venue import PaperVenue
+
+
+def own_routes(venue: PaperVenue, clock: MarketClock, recording: Recording, run_id: str) -> APIRouter:
+    """Routes under /papermarket/v1. They hold no secret and change nothing, so they ask for no key."""
+    routes = APIRouter(prefix="/papermarket/v1", tags=["papermarket"])
+    replay, market = venue.replay, venue.exchange.market
+    replayed = sum(1 for bar in recording.minute_bars if replay.begin < bar.end <= replay.end)
+
+    @routes.get("/books")
+    async def books() -> Response:
+        return answer(trading_json.books(venue.exchange, market))
+
+    @routes.get("/status")
+    async def status() -> Response:
+        done, total = replay.progress(market.released)
+        waiting = clock.waiting_for()
+        return answer(
+            {
+                "run_id": run_id,
+                "tick": venue.exchange.tick,
+                "market_time": trading_json.instant(venue.market_now()),
+                "pace": "lockstep" if clock.lockstep else "scaled",
+                "running": clock.running,
+                "ended": venue.ended,
+                "settled": not waiting,
+                "waiting_for": waiting,
+                "data_sent": venue.data.sent,
+                "trade_updates_sent": venue.updates.sent,
+                "instants_done": done,
+                "instants_total": total,
+                "recording": {
+                    "symbols": list(recording.symbols),
+                    "from": trading_json.instant(replay.begin),
+                    "to": trading_json.instant(replay.end),
+                    "bars": replayed,
+                },
+                "quarantined": [
+                    {"file": row.file, "row": row.row, "reason": row.reason} for row in recording.quarantined[:100]
+                ],
+                "quarantined_rows": len(recording.quarantined),
+            }
+        )
+
+    return routes

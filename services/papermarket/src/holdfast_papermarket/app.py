@@ -1,0 +1,27 @@
+"""The venue's whole HTTP face: Alpaca's trading and market data, its streams, and papermarket's own pages."""
+
+from fastapi import FastAPI
+
+from holdfast_exchange.orders import Refusal
+from holdfast_exchange.recording import Recording
+from holdfast_papermarket.api.access import App, Keys, RateLimit, guarded
+from holdfast_papermarket.api.answers import refused
+from holdfast_papermarket.api.market import market_routes
+from holdfast_papermarket.api.own import own_routes
+from holdfast_papermarket.api.streams import stream_routes
+from holdfast_papermarket.api.trading import trading_routes
+from holdfast_papermarket.lockstep import MarketClock
+from holdfast_papermarket.venue import PaperVenue
+
+
+def build_app(
+    venue: PaperVenue, clock: MarketClock, recording: Recording, *, run_id: str, keys: Keys, limit: RateLimit
+) -> App:
+    """An ASGI application over one venue."""
+    app = FastAPI(title="papermarket", version="1", description="A venue that speaks Alpaca's protocol on a recording.")
+    app.add_exception_handler(Refusal, refused)
+    app.include_router(trading_routes(venue, venue.replay.begin))
+    app.include_router(market_routes(venue))
+    app.include_router(own_routes(venue, clock, recording, run_id))
+    app.include_router(stream_routes(venue, keys))
+    return guarded(app, keys, limit)

@@ -1,0 +1,102 @@
+"""When a tick is settled: every service of the roster has reported it, and what was sent has been received. Pure.
+
+A service may follow with several processes (an active and a standby): all must have reported, and its position in a
+flow is the farthest of theirs.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from holdfast.papermarket.v1 import market_clock_pb2 as pb
+from holdfast_runtime.flows import FLOWS, VENUE, Flow
+from holdfast_runtime.wire import from_timestamp
+
+
+@dataclass(slots=True)
+class Report:
+    """The newest report of one connection that follows the clock; None until it has reported the present tick."""
+
+    service: str = ""
+    done: pb.Done | None = None
+
+
+class Barrier:
+    """The reports about the present tick."""
+
+    def __init__(self, roster: Iterable[str], flows: tuple[Flow, ...] = FLOWS) -> None:
+        self.roster = tuple(roster)
+        self._flows = flows
+        self._reports: list[Report] = []
+        self.number = 0
+
+    def begin(self, number: int) -> None:
+        """Tick `number` goes out: what was reported before counts no more."""
+        self.number = number
+        for report in self._reports:
+            report.done = None
+
+    def join(self) -> Report:
+        """A new connection, not known by name yet."""
+        report = Report()
+        self._reports.append(report)
+        return report
+
+    def leave(self, report: Report) -> None:
+        """A connection is gone, and what it has reported with it."""
+        self._reports.remove(report)
+
+    def take(self, report: Report, done: pb.Done) -> None:
+        """A report of any tick: the first names the service, only the present tick's counts."""
+        report.service = done.service
+        if done.number == self.number:
+            report.done = done
+
+    def missing(self) -> list[str]:
+        """Services of the roster that have not reported this tick, with why."""
+        found = []
+        for service in self.roster:
+            reports = [report for report in self._reports if report.service == service]
+            if not reports:
+                found.append(f"{service}: not connected")
+            elif any(report.done is None for report in reports):
+                found.append(f"{service}: tick {self.number} not settled")
+        return found
+
+    def waiting_for(self, venue_sent: Mapping[str, int | None]) -> list[str]:
+        """What holds the next tick; empty where it may go out. `venue_sent`: None where nobody is connected."""
+        if missing := self.missing():
+            return missing
+        return [reason for flow in self._flows for reason in self._unbalanced(flow, venue_sent)]
+
+    def next_timer(self) -> datetime | None:
+        """The earliest timer of all reports."""
+        timers = [
+            from_timestamp(report.done.next_timer)
+            for report in self._reports
+            if report.done is not None and report.done.HasField("next_timer") and report.service in self.roster
+        ]
+        return min(timers, default=None)
+
+    def _unbalanced(self, flow: Flow, venue_sent: Mapping[str, int | None]) -> list[str]:
+        found = []
+        for receiver in flow.receivers:
+            if receiver not in self.roster:
+                continue
+            received = self._position(receiver, flow.name, received=True)
+            for sender in flow.senders:
+                if sender == VENUE:
+                    sent = venue_sent.get(flow.name)
+                elif sender in self.roster:
+                    sent = self._position(sender, flow.name, received=False)
+                else:
+                    continue
+                if sent is None:
+                    found.append(f"{flow.name}: {receiver} is not connected to the venue")
+                elif received < sent or (flow.exact and received != sent):
+                    found.append(f"{flow.name}: {sender} sent {sent}, {receiver} received {received}")
+        return found
+
+    def _position(self, service: str, flow: str, *, received: bool) -> int:
+        dones = [report.done for report in self._reports if report.service == service and report.done is not None]
+        return max(((done.received if received else done.sent).get(flow, 0) for done in dones), default=0)

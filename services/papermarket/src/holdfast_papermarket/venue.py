@@ -1,0 +1,127 @@
+"""The exchange with its journal and its listeners: what a command has done is durable before anybody hears of it."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Protocol
+
+from holdfast_exchange.commands import Advance, Cancel, Command, Replace, Submit, decode, encode
+from holdfast_exchange.exchange import Exchange, Outcome
+from holdfast_exchange.orders import NewOrder, Order, Replacement, Update
+from holdfast_exchange.recording import Bar, QuoteBar
+from holdfast_exchange.replay import Replay
+from holdfast_papermarket.hubs import Connection, Hub
+from holdfast_runtime.errors import AskPerson
+
+MarketItem = Bar | QuoteBar
+ALL_SYMBOLS = "*"
+QUOTES, BARS = "quotes", "bars"
+
+
+class Journal(Protocol):
+    """Where commands are kept."""
+
+    lines: list[str]
+
+    def append(self, line: str) -> None:
+        """Returns when the line is durable."""
+
+
+class PaperVenue:
+    """One account on one replay. Everything that changes it goes through here."""
+
+    def __init__(self, exchange: Exchange, replay: Replay, journal: Journal, *, resend_on_subscribe: bool) -> None:
+        """Takes the commands of `journal` again, so that a killed venue comes back exactly as it was.
+
+        `resend_on_subscribe`: a new data connection is sent the newest instant's data again. Lock-step needs it: a tick
+        whose data was lost with a connection would otherwise be settled without it.
+        """
+        self.exchange = exchange
+        self.replay = replay
+        self.ended = False
+        self.failure: AskPerson | None = None
+        """Set when it can no longer keep its promise: it must stop."""
+        self.changed: Callable[[], None] = lambda: None
+        """Called after everything that a waiting tick may depend on."""
+        self.market_now: Callable[[], datetime] = lambda: exchange.now
+        """Present market time: the tick's, or running with the wall."""
+        self.data: Hub[MarketItem] = Hub(self._change, limit=1)
+        self.updates: Hub[Update] = Hub(self._change, limit=16)
+        self._journal = journal
+        self._resend = resend_on_subscribe
+        for line in journal.lines:
+            self._take(decode(line))
+
+    def _change(self) -> None:
+        self.changed()
+
+    def submit(self, order: NewOrder) -> Order:
+        """Raises Refusal."""
+        outcome = self._command(Submit(self.market_now(), order))
+        assert outcome.order is not None
+        return outcome.order
+
+    def cancel(self, order_id: str) -> None:
+        """Raises Refusal."""
+        self._command(Cancel(self.market_now(), order_id))
+
+    def replace(self, order_id: str, change: Replacement) -> Order:
+        """Raises Refusal."""
+        outcome = self._command(Replace(self.market_now(), order_id, change))
+        assert outcome.order is not None
+        return outcome.order
+
+    def advance(self, number: int, at: datetime, *, data: bool) -> None:
+        """Moves market time to tick `number`; with `data` the recording is visible up to there and orders match."""
+        self._command(Advance(number, at, data))
+        if data:
+            self.data.publish(self.newest_data(), wants)
+
+    def newest_data(self) -> list[MarketItem]:
+        """What became visible last: quotes, then bars, each by symbol."""
+        market = self.exchange.market
+        quotes = market.quotes_ending(market.released)
+        bars = market.bars_ending(market.released)
+        return [*quotes.values(), *bars.values()]
+
+    def subscribe(self, connection: Connection[MarketItem], symbols: frozenset[str]) -> None:
+        """Sets what a data connection wants: `quotes:SPY`, `bars:*` …"""
+        first = not connection.listening
+        connection.symbols, connection.listening = symbols, True
+        chosen = [item for item in self.newest_data() if wants(connection, item)]
+        if first and self._resend and chosen:
+            connection.send(chosen)
+        self._change()
+
+    def state(self) -> dict[str, Any]:
+        """For comparing a restored venue with the one that was killed."""
+        return self.exchange.state() | {"ended": self.ended}
+
+    def _command(self, command: Command) -> Outcome:
+        outcome = self._take(command)
+        try:
+            self._journal.append(encode(command))
+        except OSError as error:
+            # In memory it has happened and on disk it has not: nothing that follows could be believed.
+            self.failure = AskPerson(
+                f"the journal cannot be written: {error}",
+                steps=("Make room on the disk of the state folder.", "Start the run again: it goes on from there."),
+            )
+            self._change()
+            raise self.failure from error
+        if outcome.updates:
+            self.updates.publish(outcome.updates, lambda _connection, _update: True)
+        return outcome
+
+    def _take(self, command: Command) -> Outcome:
+        before = self.exchange.market.released
+        outcome = self.exchange.apply(command)
+        if isinstance(command, Advance):
+            # The tick after the last data instant says that the recording has ended.
+            self.ended = not command.data and before >= self.replay.end
+        return outcome
+
+
+def wants(connection: Connection[MarketItem], item: MarketItem) -> bool:
+    """True where the connection has subscribed to the item's channel and symbol."""
+    channel = QUOTES if isinstance(item, QuoteBar) else BARS
+    return f"{channel}:{item.symbol}" in connection.symbols or f"{channel}:{ALL_SYMBOLS}" in connection.symbols
