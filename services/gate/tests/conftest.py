@@ -11,6 +11,7 @@ from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast.signal.v1 import signal_pb2 as signal
+from holdfast_gate.domain.funds import Funds
 from holdfast_gate.domain.ledger import LedgerView
 from holdfast_gate.domain.market import Price
 from holdfast_gate.domain.rules import Rules
@@ -137,6 +138,7 @@ class World:
         self.snapshot.reconciliation.market_time.FromDatetime(self.now - timedelta(seconds=age_secs))
 
     def context(self) -> Context:
+        ledger = LedgerView.of(self.snapshot)
         rules = self.rules or Rules.of(settings(**self.limits))
         return Context(
             rules=rules,
@@ -149,8 +151,9 @@ class World:
             ),
             now=self.now,
             session_open=self.session_open,
-            ledger=LedgerView.of(self.snapshot),
+            ledger=ledger,
             prices=self.prices,
+            funds=Funds.of(ledger, self.prices),
             strategy=rules.strategies.get(self.strategy),
         )
 

@@ -65,9 +65,9 @@ def test_no_batch_exceeds_a_limit(
     if entries:
         assert len(holdings) + len(entries) <= max_positions
     spent = sum((each.cost for each in entries), Decimal(0))
-    assert spent <= max(before.ledger.cash, Decimal(0))
+    assert spent <= max(before.funds.cash, Decimal(0))
     if entries:
-        assert before.ledger.exposure + spent <= Decimal("0.8") * before.ledger.equity
+        assert before.funds.invested + spent <= Decimal("0.8") * before.funds.equity
     for order in entries:
         assert order.quantity == int(order.quantity) >= 1
         assert order.cost <= order_cap

@@ -374,6 +374,17 @@ def test_buying_power_is_80_percent_of_equity_net_of_positions_and_open_orders(w
     assert decided.verdicts[-1].verdict.numbers["free"] == "5200.0"
 
 
+def test_equity_counts_positions_at_their_last_price_and_at_cost_where_none_is_known(world, make_price):
+    """BR-7."""
+    world.snapshot.account.cash.value = "60000"
+    world.hold("IBM", 400, price=100)
+    world.prices["IBM"] = make_price("IBM", "50")
+    decided = world.decide()
+    assert decided.verdicts[-1].verdict.numbers["equity"] == "80000"
+    del world.prices["IBM"]
+    assert world.decide().verdicts[-1].verdict.numbers["equity"] == "100000"
+
+
 def test_unsettled_or_reserved_cash_is_not_spent_twice(world):
     """BR-7: the cash bound holds where the account is invested by others' orders."""
     world.limits["buying_power_fraction"] = "1"

@@ -146,7 +146,6 @@ async def stack(world, make_settings, noon):
 @pytest.fixture
 async def lock_step(world, make_settings, noon, monkeypatch):
     monkeypatch.setattr("holdfast_gate.service.LONGEST_WAIT_SECS", 0.3)
-    monkeypatch.setattr("holdfast_gate.service.LATE_PRICE_WAIT_SECS", 0.1)
     settings = make_settings()
     settings = settings.model_copy(update={"replay": settings.replay.model_copy(update={"speed": 0.0})})
     found = await start(world, settings, noon)
@@ -297,19 +296,6 @@ async def test_in_lock_step_what_passes_is_waited_for_and_never_decides(lock_ste
     lock_step.tell_prices("SPY", "IBM")
     await until(lambda: lock_step.prices.connected)
     assert (await lock_step.service.evaluate(make_request(make_scored("SPY")))).decisions[0].allowed
-
-
-async def test_in_lock_step_a_cycle_waits_for_the_bar_it_was_made_from(lock_step, make_request, make_scored, noon):
-    lock_step.clock.at = noon + timedelta(seconds=55)
-    running = asyncio.create_task(
-        lock_step.service.evaluate(make_request(make_scored("SPY"), at=noon + timedelta(seconds=55)))
-    )
-    await asyncio.sleep(0)
-    lock_step.tell_prices("SPY", sequence=2)
-    decision = (await running).decisions[0]
-    assert decision.allowed
-    feed = next(each for each in decision.verdicts if each.gate == "feed")
-    assert feed.numbers["age_secs"] == "0"
 
 
 async def test_an_expired_cycle_is_decided_at_once_and_exits_wait_for_nothing(

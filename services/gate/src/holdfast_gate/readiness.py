@@ -45,12 +45,3 @@ def feed_gap(prices: Mapping[str, Price], symbols: Iterable[str], *, connected: 
         if symbol in prices and not prices[symbol].connected:
             return f"the feed of {symbol} is disconnected"
     return ""
-
-
-def late_price(prices: Mapping[str, Price], symbols: Iterable[str], cycle_time: datetime) -> str:
-    """The first symbol whose price is older than the cycle that was made from it; empty where there is none."""
-    for symbol in symbols:
-        price = prices.get(symbol)
-        if price is None or price.as_of is None or price.as_of < cycle_time:
-            return symbol
-    return ""

@@ -12,6 +12,7 @@ from holdfast.gate.v1 import gate_pb2 as pb
 from holdfast_core.sessions import OutsideCalendar, calendar_of
 from holdfast_gate import messages, readiness
 from holdfast_gate.changes import Changes
+from holdfast_gate.domain.funds import Funds
 from holdfast_gate.domain.ledger import LedgerView
 from holdfast_gate.domain.rules import Rules
 from holdfast_gate.domain.signals import Candidate, Context, CycleFacts, Direction
@@ -35,8 +36,6 @@ LONGEST_WAIT_SECS = 4.0
 """Of a call that came without a deadline."""
 PASSING_WAIT_SECS = 0.5
 """How long a live decision waits for a merge to end, or a comparison to be renewed."""
-LATE_PRICE_WAIT_SECS = 2.0
-"""How long lock-step waits for a bar of this very instant; one that is missing in the recording never comes."""
 RETRY_SECS = 0.2
 
 log = structlog.get_logger()
@@ -130,12 +129,6 @@ class GateService:
         patience = deadline_secs if self._lock_step else self._soon(PASSING_WAIT_SECS, deadline_secs)
         if not await self._until_empty(passing, patience) and self._lock_step:
             raise Retry(passing(), after_secs=RETRY_SECS)
-        if self._lock_step:
-            # The cycle and the bar it was made from come by different ways: the slower one must not change a decision.
-            await self._until_empty(
-                lambda: readiness.late_price(self.prices.by_symbol, symbols, cycle.market_time),
-                self._soon(LATE_PRICE_WAIT_SECS, deadline_secs),
-            )
         view = self.snapshots.view
         assert view is not None, "a ledger gap would have raised"
         return view
@@ -162,6 +155,7 @@ class GateService:
                 session_open=_session_open(cycle.book, now),
                 ledger=view,
                 prices=self.prices.by_symbol,
+                funds=Funds.of(view, self.prices.by_symbol),
                 strategy=self.rules.strategies.get(cycle.strategy),
             )
         )

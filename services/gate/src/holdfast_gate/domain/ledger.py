@@ -89,9 +89,6 @@ class LedgerView:
     cash: Decimal
     reserved: Decimal
     """Dollars that open entries may still cost."""
-    held_at_cost: Decimal
-    """Positions at what was paid. The ledger's own number, the one that execution enforces in its transaction: a price
-    that arrives a moment earlier or later does not change a decision."""
     holdings: Mapping[str, Holding]
     open_orders: Mapping[str, tuple[OpenOrder, ...]]
     taken: Mapping[str, frozenset[str]]
@@ -104,16 +101,6 @@ class LedgerView:
     progress: Mapping[str, Progress]
     reconciliation: Reconciliation
     entries_locked_reason: str
-
-    @property
-    def equity(self) -> Decimal:
-        """Cash and positions at cost, in dollars."""
-        return self.cash + self.held_at_cost
-
-    @property
-    def exposure(self) -> Decimal:
-        """What is held and what open entries may add, in dollars."""
-        return self.held_at_cost + self.reserved
 
     @classmethod
     def of(cls, snapshot: execution.LedgerSnapshot) -> Self:
@@ -128,7 +115,6 @@ class LedgerView:
             version=snapshot.version,
             cash=_amount(account.cash, "Account.cash"),
             reserved=_amount(account.reserved, "Account.reserved"),
-            held_at_cost=sum((abs(each.quantity) * each.average_price for each in holdings.values()), ZERO),
             holdings=holdings,
             open_orders={symbol: tuple(found) for symbol, found in orders.items()},
             taken=_taken(holdings, orders),

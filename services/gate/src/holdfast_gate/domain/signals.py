@@ -1,12 +1,14 @@
 """A signal on its way through the gates, the cycle it belongs to, and what the batch was already allowed."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 
 from holdfast_core.money import ZERO
+from holdfast_gate.domain.funds import Funds
 from holdfast_gate.domain.ledger import LedgerView
 from holdfast_gate.domain.market import Basis, Price
 from holdfast_gate.domain.rules import Rules, StrategyRules
@@ -79,7 +81,8 @@ class Context:
     now: datetime
     session_open: bool
     ledger: LedgerView
-    prices: dict[str, Price]
+    prices: Mapping[str, Price]
+    funds: Funds
     strategy: StrategyRules | None
     """None: no strategy of that name is configured."""
     allowed: Allowed = Allowed()

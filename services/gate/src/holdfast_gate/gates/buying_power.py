@@ -21,18 +21,17 @@ class BuyingPower(Gate):
     requirements = ("BR-7", "FP-4.3", "RC-3", "RC-4", "PT-2")
 
     def evaluate(self, signal: Candidate, context: Context) -> Verdict:
-        ledger, rules = context.ledger, context.rules
-        batch = context.allowed.cost
-        invested = ledger.exposure + batch
-        by_fraction = rules.buying_power_fraction * ledger.equity - invested
-        by_cash = ledger.cash - ledger.reserved - batch
-        by_exposure = rules.max_gross_exposure * ledger.equity - invested
+        funds, rules = context.funds, context.rules
+        invested = funds.invested + context.allowed.cost
+        by_fraction = rules.buying_power_fraction * funds.equity - invested
+        by_cash = funds.cash - context.allowed.cost
+        by_exposure = rules.max_gross_exposure * funds.equity - invested
         free = min(by_fraction, by_cash, by_exposure)
         fits = min(signal.quantity, whole_shares(free, signal.limit_price or ZERO))
         numbers = {
-            "equity": amount(ledger.equity),
+            "equity": amount(funds.equity),
             "invested": amount(invested),
-            "cash": amount(ledger.cash),
+            "cash": amount(funds.cash),
             "free": amount(free),
             "cost": amount(signal.cost),
             "wanted": amount(signal.quantity),
