@@ -41,6 +41,7 @@ Port = TypeVar("Port")
 EXIT_INVALID_CONFIGURATION = 78
 EXIT_NEEDS_PERSON = 77
 EXIT_GAVE_UP = 70
+SECRETS_EVERY_SECS = 30.0
 STOP_GRACE_SECS = 5.0
 TELEMETRY_FLUSH_SECS = 3.0
 
@@ -152,6 +153,7 @@ class Shell:
         health_server = await serve_health(self.health, self.endpoint(f"{self.name}.health"))
         if address := self.settings.endpoints.get(f"{self.name}.metrics"):
             metrics.serve(address)
+        self.loop("secrets", self._refresh_secrets)
         try:
             await build(self)
             if self._bus is not None:
@@ -177,6 +179,16 @@ class Shell:
         task = asyncio.create_task(supervised, name=name)
         watch_for_end(task, ended)
         self._tasks.append(task)
+
+    async def _refresh_secrets(self) -> None:
+        """Mounted secrets are read again, so that a rotation needs no restart (SE-1, IN-6)."""
+        while True:
+            await self.monotonic_clock.sleep(SECRETS_EVERY_SECS)
+            refreshed = self.secrets.refresh()
+            if refreshed.changed:
+                log.info("secrets.rotated", names=list(refreshed.changed))
+            for name, reason in refreshed.kept.items():
+                log.warning("secrets.kept_last_good", name=name, reason=reason)
 
     async def _stop(self) -> None:
         log.info("service.stopping")
@@ -219,4 +231,5 @@ def run(name: str, build: Callable[[Shell], Awaitable[None]]) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code = runner.run(main())
     traces.shutdown(TELEMETRY_FLUSH_SECS)
+    logs.shutdown()
     sys.exit(code)

@@ -14,6 +14,7 @@ from holdfast_runtime.errors import Code, HoldfastError, Malformed, Refused, Ret
 from holdfast_runtime.identity import Identity
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.rpc.contracts import PLACES_ORDERS, Method, methods
+from holdfast_runtime.telemetry import metrics
 
 Port = TypeVar("Port")
 
@@ -73,10 +74,16 @@ class _Remote:
         send = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
 
         async def call(request: Any) -> Any:
+            began_secs = clock.now_secs()
+            code = "OK"
             try:
                 return await send(request, timeout=_deadline_secs(clock), metadata=_metadata())
             except grpc.aio.AioRpcError as error:
+                code = error.code().name
                 raise typed(error, method.path) from error
+            finally:
+                metrics.RPC_CALLED.labels(method=method.path, code=code).inc()
+                metrics.RPC_CALL_SECONDS.labels(method=method.path).observe(clock.now_secs() - began_secs)
 
         return call
 
