@@ -115,6 +115,10 @@ class MarketClock:
             log.info("market_clock.follower_left", service=report.service)
             self._changed.set()
 
+    def step(self) -> None:
+        """Takes the next tick of a lock-step now, whoever has not settled."""
+        self._take(self._next(self.barrier.next_timer()))
+
     def waiting_for(self) -> list[str]:
         """What holds the next tick, in words."""
         if not self.lockstep:
@@ -138,7 +142,7 @@ class MarketClock:
             if self._venue.ended or self.waiting_for():
                 await self._idle()
                 continue
-            self._take(self._next(self.barrier.next_timer()))
+            self.step()
             await asyncio.sleep(0)
 
     def _next(self, timer: datetime | None) -> Step:

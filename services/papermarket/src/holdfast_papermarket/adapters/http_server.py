@@ -50,7 +50,7 @@ class HttpServer:
     @property
     def started(self) -> bool:
         """True once it listens."""
-        return self._server.started
+        return bool(self._server.started)
 
     @property
     def port(self) -> int:
