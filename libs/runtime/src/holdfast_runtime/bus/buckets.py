@@ -9,7 +9,7 @@ import structlog
 from nats.js.api import RawStreamMsg, StreamInfo
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
-from holdfast_runtime.bus.link import BUS_ERRORS, REQUEST_TIMEOUT_SECS, BusAway
+from holdfast_runtime.bus.link import BUS_ERRORS, REQUEST_TIMEOUT_SECS, BusAway, heed_cancellation
 from holdfast_runtime.bus.nats_bus import NatsBus
 from holdfast_runtime.bus.reading import Reading
 from holdfast_runtime.bus.streams import BucketSpec, bucket_named
@@ -135,7 +135,8 @@ class _Watch:
     async def _next(self, sources: list[asyncio.Task[None]]) -> Entry | None:
         while True:
             with contextlib.suppress(TimeoutError):
-                return await asyncio.wait_for(self._queue.get(), REREAD_SECS)
+                async with asyncio.timeout(REREAD_SECS):
+                    return await self._queue.get()
             for source in sources:
                 if source.done():
                     source.result()
@@ -166,6 +167,7 @@ class _Watch:
                     self._rebuild_due = False
                 if info.state.last_seq > max(self._known.values(), default=0):
                     await self._read_all(self._known)
+            heed_cancellation()
             await asyncio.sleep(REREAD_SECS)
 
     async def _standing(self) -> StreamInfo:

@@ -32,6 +32,16 @@ class BusAway(Retry):
     """The bus cannot be reached, or has not answered in time."""
 
 
+def heed_cancellation() -> None:
+    """Raises CancelledError where this task was cancelled and the cancellation got lost.
+
+    Python 3.11's `asyncio.wait_for`, which the client uses for every request, returns its result instead where both
+    come together; a loop that never looked would then run for ever."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class NatsLink:
     """One connection. `epoch` grows with every connect, so that whoever holds something of an older one can tell."""
 
@@ -68,17 +78,21 @@ class NatsLink:
 
     async def wait(self, secs: float) -> bool:
         """True as soon as the connection is up; False where it is not after `secs`."""
+        heed_cancellation()
         if self.connected:
             return True
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._up.wait(), secs)
+            async with asyncio.timeout(secs):
+                await self._up.wait()
         return self.connected
 
     async def pause(self, secs: float) -> None:
         """Returns after `secs`, or earlier with the next change of the connection."""
+        heed_cancellation()
         self._changed.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), secs)
+            async with asyncio.timeout(secs):
+                await self._changed.wait()
 
     def listen(self, listener: Callable[[], None]) -> None:
         """`listener` is called with every new connection, until `ignore`."""
@@ -146,7 +160,8 @@ class NatsLink:
         metrics.BUS_CONNECTED.set(0)
         if client is not None and not client.is_closed:
             with contextlib.suppress(*BUS_ERRORS):
-                await asyncio.wait_for(client.close(), CLOSE_TIMEOUT_SECS)
+                async with asyncio.timeout(CLOSE_TIMEOUT_SECS):
+                    await client.close()
 
     async def _on_up(self) -> None:
         self.epoch += 1
@@ -206,6 +221,7 @@ class Inbox:
 
     async def next(self, silence_secs: float) -> Msg | None:
         """The next message; None after so much silence, or because the connection was made again."""
+        heed_cancellation()
         if not self._queue.empty():
             return self._queue.get_nowait()
         timer = asyncio.get_running_loop().call_later(silence_secs, self.wake)

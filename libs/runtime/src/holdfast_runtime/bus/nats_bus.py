@@ -16,7 +16,7 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError, Serve
 from holdfast_runtime.bus.consuming import Consuming
 from holdfast_runtime.bus.dead_letters import DeadLetter
 from holdfast_runtime.bus.envelope import incoming, outgoing
-from holdfast_runtime.bus.link import BUS_ERRORS, REQUEST_TIMEOUT_SECS, BusAway, NatsLink
+from holdfast_runtime.bus.link import BUS_ERRORS, REQUEST_TIMEOUT_SECS, BusAway, NatsLink, heed_cancellation
 from holdfast_runtime.bus.provision import BusMismatch, Provision
 from holdfast_runtime.bus.reading import Reading
 from holdfast_runtime.bus.streams import Stream, stream_named, stream_of
@@ -155,8 +155,10 @@ class NatsBus:
                 metrics.BUS_PUBLISH_FAILURES.labels(stream.name).inc()
                 raise
             else:
+                heed_cancellation()
                 metrics.BUS_PUBLISHED.labels(stream.name).inc()
                 return position
+            heed_cancellation()
             if self.link.connected:
                 await asyncio.sleep(wait_secs)
                 if tries == TRIES_BEFORE_LOOKING:
