@@ -18,7 +18,7 @@ from itertools import groupby
 
 from holdfast_core.sessions import Calendar, Session
 from holdfast_runtime.ports.venue import Bar
-from holdfast_signal.strategy import Desire, Strategy, StrategyMaker, Window
+from holdfast_signal.strategy import Desire, Strategy, StrategyMaker, Window, Wish
 
 MINUTE = timedelta(minutes=1)
 MAX_SIGNALS = 256
@@ -43,11 +43,11 @@ def draft(
     desires: Iterable[Desire],
     windows: Mapping[str, Window],
 ) -> Draft | None:
-    """A draft of the desires whose symbols are traded and whole, sorted by symbol; None where nothing is left."""
+    """A draft of the desires whose symbols are traded and whole, sales first; None where nothing is left."""
     kept = tuple(
         sorted(
             (each for each in desires if each.symbol in windows and each.symbol in strategy.symbols),
-            key=lambda each: (each.symbol, each.wish),
+            key=lambda each: (each.wish is not Wish.EXIT_LONG, each.symbol),
         )
     )[:MAX_SIGNALS]
     if not kept:
