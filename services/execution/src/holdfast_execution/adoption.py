@@ -63,9 +63,7 @@ def take_over(
     if missing and totals and order.filled_average_price is not None:
         at = order.updated_at or now
         applied.append(
-            ledger.apply_filled_total(
-                epoch, now, order.order_id, order.filled_quantity, order.filled_average_price, at
-            )
+            ledger.apply_filled_total(epoch, now, order.order_id, order.filled_quantity, order.filled_average_price, at)
         )
         missing = False
     row = ledger.intent(row.intent_id)
@@ -177,6 +175,8 @@ class Adopter:
     def __init__(self, books: Books, broker: Broker) -> None:
         self._books = books
         self._broker = broker
+        self.incomplete: set[str] = set()
+        """Intents whose fills could not be completed: the resolver reads their order again."""
 
     async def apply(
         self, order: BrokerOrder, details: Sequence[NewFill] = (), *, cancel_refused: bool = False
@@ -189,6 +189,7 @@ class Adopter:
         )
         self._tell(adopted)
         if adopted.gap and adopted.intent is not None:
+            self.incomplete.add(adopted.intent.intent_id)
             more = await self._details(order, adopted.intent)
             adopted = await self._books.write(
                 lambda ledger, epoch, now: take_over(
@@ -196,10 +197,39 @@ class Adopter:
                 )
             )
             self._tell(adopted)
+        if adopted.intent is not None and not adopted.gap:
+            self.incomplete.discard(adopted.intent.intent_id)
+        if order.status == REPLACED and order.replaced_by and adopted.intent is not None:
+            return await self._follow_chain(order, adopted)
         if adopted.zombie:
             log.error("order.zombie", order=order.order_id, client_order_id=order.client_order_id)
             await self._broker.cancel_order(order.order_id)
         return adopted
+
+    async def _follow_chain(self, order: BrokerOrder, adopted: Adopted) -> Adopted:
+        """The present order was replaced: the chain goes on under a new id, as the same leg."""
+        intent = adopted.intent
+        if intent is None or not intent.open or intent.broker_order_id != order.order_id or not order.replaced_by:
+            return adopted
+        newer = await self._broker.order(order.replaced_by)
+        return adopted if newer is None else await self.replaced(intent, newer)
+
+    async def replaced(self, intent: IntentRow, newer: BrokerOrder) -> Adopted:
+        """The order of `intent` goes on as `newer`."""
+        if newer.order_id != intent.broker_order_id:
+            await self._books.write(
+                lambda ledger, epoch, now: ledger.record_replacement(
+                    epoch,
+                    now,
+                    intent.intent_id,
+                    newer.client_order_id,
+                    newer.order_id,
+                    quantity=newer.quantity,
+                    stop_price=newer.stop_price,
+                    time_in_force=_time_in_force(newer.time_in_force),
+                )
+            )
+        return await self.apply(newer)
 
     async def _details(self, order: BrokerOrder, intent: IntentRow) -> list[NewFill]:
         activities = await self._broker.fills(since=intent.created_at)

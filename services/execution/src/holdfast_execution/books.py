@@ -25,18 +25,26 @@ LOCKED_WITHOUT_LEASE = "NOT_HOLDER"
 
 
 class Tenure(Protocol):
-    """The account's lease, as seen by its would-be holder."""
+    """The account's lease, as its keeper sees it (`lease.LeaseKeeper`)."""
 
     @property
-    def epoch(self) -> int | None:
-        """The fencing epoch; None while somebody else holds the lease."""
+    def epoch(self) -> int:
+        """The fencing epoch; 0 without the lease."""
+
+    @property
+    def is_holder(self) -> bool:
+        """Holds the lease, and nobody can have taken it over yet."""
 
     @property
     def holder(self) -> str:
         """Who holds it, as last seen."""
 
+    @property
     def last_write_at_secs(self) -> float:
         """Monotonic instant after which nothing may be written to the broker any more, by the last committed beat."""
+
+    async def lost(self) -> None:
+        """A write was refused with StaleFence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +94,7 @@ def read_mirror(ledger: LedgerReads) -> Mirror:
 class Books:
     """Reads, fenced writes, and the changes of both."""
 
-    def __init__(
-        self, runner: LedgerRunner, *, tenure: Tenure, market_clock: MarketClock, activity: Activity
-    ) -> None:
+    def __init__(self, runner: LedgerRunner, *, tenure: Tenure, market_clock: MarketClock, activity: Activity) -> None:
         self._runner = runner
         self._tenure = tenure
         self._market_clock = market_clock
@@ -99,6 +105,8 @@ class Books:
         self.mark = 0
         """Raised by every change: a loop that was idle at an older mark has to look again."""
         self.version = 0
+        self.working = False
+        """The engine has taken the broker's word over under the present lease: its loops may act."""
         self.activity = activity
         runner.on_commit(self._committed)
 
@@ -115,7 +123,7 @@ class Books:
     def require_holder(self) -> int:
         """The fencing epoch. Raises Refused(NOT_HOLDER) naming the holder."""
         epoch = self._tenure.epoch
-        if epoch is None:
+        if not epoch:
             raise Refused(
                 Code.FAILED_PRECONDITION,
                 "NOT_HOLDER",
@@ -137,8 +145,13 @@ class Books:
     async def look(self) -> Mirror:
         """The mirror of the newest committed version."""
         if self._mirror.version != self.version or self._mirror.version < 0:
-            self._mirror = await self._runner.read(read_mirror)
-            self.version = max(self.version, self._mirror.version)
+            seen = await self._runner.read(read_mirror)
+            # Two lanes may look at once: the newer view stays.
+            if seen.version >= self._mirror.version:
+                self._mirror = seen
+            self.version = max(self.version, seen.version)
+            # A restarted process owes the versions that callers were answered before.
+            self._activity.received(flows.LEDGER, self.version)
         return self._mirror
 
     @property
@@ -180,17 +193,17 @@ class Books:
     @property
     def locked_reason(self) -> str:
         """Why entries are locked; empty where they are not."""
-        if self._tenure.epoch is None:
+        if not self._tenure.is_holder:
             return LOCKED_WITHOUT_LEASE
         return next(iter(self._locks), "")
 
     @property
     def settled(self) -> bool:
-        """Nothing unresolved, as far as the mirror is current; a standby has nothing to settle."""
-        if self._tenure.epoch is None:
-            return True
+        """At work, and nothing unresolved: never without the lease, which a restarted process has to win first."""
         return (
-            self._mirror.version == self.version
+            self.working
+            and self._tenure.is_holder
+            and self._mirror.version == self.version
             and not self._locks
             and not any(intent.state in UNSETTLED for intent in self._mirror.intents)
         )

@@ -53,9 +53,11 @@ class GuardedBroker:
                 self.on_refused()
             raise
 
-    async def submit_order(self, order: OrderRequest, *, last_write_at_secs: float) -> BrokerOrder:
+    async def submit_order(
+        self, order: OrderRequest, *, last_write_at_secs: float, reducing: bool = False
+    ) -> BrokerOrder:
         with self._door() as broker:
-            return await broker.submit_order(order, last_write_at_secs=last_write_at_secs)
+            return await broker.submit_order(order, last_write_at_secs=last_write_at_secs, reducing=reducing)
 
     async def cancel_order(self, order_id: str) -> None:
         with self._door() as broker:

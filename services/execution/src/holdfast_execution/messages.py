@@ -151,4 +151,6 @@ def to_ledger_response(state: LedgerState) -> execution.GetLedgerResponse:
         decisions_allowed=state.decisions_allowed,
         decisions_blocked=state.decisions_blocked,
         decisions_by_reason=dict(state.decisions_by_reason),
+        last_event_id=state.last_event_id,
+        reconciliation=state.verdict,
     )

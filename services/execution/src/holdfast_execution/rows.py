@@ -339,3 +339,5 @@ class LedgerState:
     decisions_allowed: int
     decisions_blocked: int
     decisions_by_reason: Mapping[str, int]
+    last_event_id: int
+    verdict: execution.ReconciliationVerdict | None

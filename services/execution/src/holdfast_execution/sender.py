@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """What became of one send. `refused`: the ledger's coded reason not to claim it; `outcome` None where no POST left."""
+    """What became of one send. `refused`: the coded reason not to send; `outcome` None where no POST left."""
 
     intent: IntentRow
     outcome: SendOutcome | None = None
@@ -94,13 +94,13 @@ class Sender:
             except ClaimRefused as refusal:
                 span.set(refused=refusal.reason)
                 return Sent(intent=intent, refused=refusal.reason)
-            last_write_at_secs = self._books.tenure.last_write_at_secs()
+            last_write_at_secs = self._books.tenure.last_write_at_secs
             reason = self._too_late(claimed, last_write_at_secs)
             if reason:
                 return await self._give_back(claimed, reason)
             request = request_of(claimed)
             began_secs = self._monotonic_clock.now_secs()
-            answer = await self._post(request, last_write_at_secs)
+            answer = await self._post(request, last_write_at_secs, reducing=not claimed.purpose.raises_risk)
             ended_secs = self._monotonic_clock.now_secs()
             outcome = read_answer(request, answer)
             span.set(outcome=outcome.step.value, reason=outcome.reason)
@@ -116,9 +116,11 @@ class Sender:
             return "CYCLE_EXPIRED" if self._books.now >= claimed.valid_until else ""
         return ""
 
-    async def _post(self, request: OrderRequest, last_write_at_secs: float) -> BrokerOrder | HoldfastError:
+    async def _post(
+        self, request: OrderRequest, last_write_at_secs: float, *, reducing: bool
+    ) -> BrokerOrder | HoldfastError:
         try:
-            return await self._broker.submit_order(request, last_write_at_secs=last_write_at_secs)
+            return await self._broker.submit_order(request, last_write_at_secs=last_write_at_secs, reducing=reducing)
         except HoldfastError as error:
             return error
 
@@ -133,7 +135,10 @@ class Sender:
     async def _record(self, claimed: IntentRow, outcome: SendOutcome, deadline_secs: float) -> Sent:
         if outcome.step is Step.ADOPT and outcome.order is not None:
             with traces.span(
-                "execution.ack", parent=claimed.traceparent, intent_id=claimed.intent_id, order_id=outcome.order.order_id
+                "execution.ack",
+                parent=claimed.traceparent,
+                intent_id=claimed.intent_id,
+                order_id=outcome.order.order_id,
             ):
                 adopted = await self._adopter.apply(outcome.order)
             return Sent(intent=adopted.intent or claimed, outcome=outcome)
@@ -147,6 +152,12 @@ class Sender:
             metrics.ORDERS.labels(purpose=row.purpose.value, state=row.state.value).inc()
             return Sent(intent=row, outcome=outcome)
         self.deadlines[claimed.intent_id] = deadline_secs
+        if outcome.step is Step.CREDENTIALS_HALT:
+            await self._books.write(
+                lambda ledger, epoch, now: ledger.add_halt(
+                    epoch, now, "safety_abort", f"{outcome.reason}: {claimed.intent_id}", strategy=claimed.strategy
+                )
+            )
         row = await self._books.write(
             lambda ledger, epoch, now: ledger.record_unknown(epoch, now, claimed.intent_id, outcome.reason)
         )

@@ -60,6 +60,9 @@ def next_move(
     if holding.owner is not wanted:
         return ExitMove(step=ExitStep.STORE_OWNER, reason=wanted.value)
     for order in sorted(others, key=lambda each: (_cancel_rank(each), each.intent_id)):
+        if wanted is Owner.FLATTEN and order.role is Role.STOP and order.phase is Phase.UNCERTAIN:
+            # Nobody knows whether this stop lives: the shares it may hold arbitrate at the broker.
+            continue
         if order.phase is Phase.PENDING:
             return ExitMove(step=ExitStep.DROP_UNSENT, intent_id=order.intent_id, reason="EXIT_TOOK_OVER")
         if order.phase is Phase.LIVE:

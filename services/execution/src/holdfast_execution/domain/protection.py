@@ -12,7 +12,6 @@ from enum import StrEnum
 from holdfast_core.money import ZERO
 from holdfast_execution.domain.exits import must_rearm
 from holdfast_execution.domain.views import HoldingView, OrderView, Owner, Phase, Role
-from holdfast_runtime.errors import HoldfastError
 
 
 class Need(StrEnum):
@@ -35,7 +34,7 @@ class Need(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """One protective action on one symbol."""
+    """One protective action on one symbol. `price` of PLACE_STOP None: the entry's own stop price."""
 
     need: Need
     reason: str
@@ -55,15 +54,11 @@ class Rules:
     sweep_before_close: timedelta = timedelta(seconds=600)
 
 
-class NoStopPrice(HoldfastError):
-    """A position whose stop price nobody knows."""
-
-
 def due(
     holding: HoldingView, rules: Rules, *, now: datetime, now_secs: float, closes_at: datetime | None
 ) -> list[Action]:
     """What is due for one holding. `closes_at`: end of the session under way, None while closed."""
-    if must_rearm(holding):
+    if must_rearm(holding) and (holding.quantity > 0 or holding.of(*Role)):
         return [Action(need=Need.REARM, reason="EXIT_ENDED")]
     if holding.owner is not Owner.STOP:
         # The owner of the exit sells; a stop of ours beside it would hold the same shares.
@@ -134,8 +129,6 @@ def _cover(holding: HoldingView, rules: Rules, now: datetime, closes_at: datetim
         return [_cancel(worst, "STOP_QUANTITY_WRONG")]
     if covered < whole:
         reason = "STOP_MISSING" if not covered else "STOP_QUANTITY_WRONG"
-        if holding.stop_price is None:
-            raise NoStopPrice(f"{holding.symbol}: no stop price is known")
         return [Action(need=Need.PLACE_STOP, reason=reason, quantity=whole - covered, price=holding.stop_price)]
     return _extend(stops, rules, now, closes_at)
 

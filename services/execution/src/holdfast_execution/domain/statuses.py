@@ -51,7 +51,7 @@ def rank(state: IntentState) -> int:
 
 
 def moves(before: IntentState, after: IntentState, *, cancel_refused: bool = False) -> bool:
-    """True where news of `after` changes an intent in `before`. Out of order, repeated and late news changes nothing."""
+    """True where news of `after` changes an intent in `before`. Out of order, repeated and late news does not."""
     if before in TERMINAL or before == after:
         return False
     if before is IntentState.CANCELLING and after in (IntentState.ACKED, IntentState.PARTIALLY_FILLED):

@@ -203,6 +203,8 @@ class SqlReads:
                 decisions_allowed=sum(row["decisions"] for row in counts if row["allowed"]),
                 decisions_blocked=sum(row["decisions"] for row in counts if not row["allowed"]),
                 decisions_by_reason=by_reason,
+                last_event_id=int(self._header()["last_event_id"]),
+                verdict=self.verdict(),
             )
 
     # --- outbox

@@ -1,0 +1,104 @@
+"""The execution service: the ledger and the broker session of one account. Wiring only."""
+
+import os
+import secrets
+import socket
+from functools import partial
+
+from holdfast_execution.adapters.sql.sql_ledger import open_ledger
+from holdfast_execution.adapters.sql.writer import Writer
+from holdfast_execution.engine import Engine, Loop
+from holdfast_execution.halt_watch import HaltWatch
+from holdfast_execution.lease import LeaseKeeper
+from holdfast_execution.relay import Relay
+from holdfast_execution.service import ExecutionService
+from holdfast_runtime.ports.calls import ExecutionCalls, PricesCalls
+from holdfast_runtime.service import Shell, run
+from holdfast_runtime.settings import Settings
+from holdfast_venue.factory import open_broker
+
+BROKER_SHARE = 0.75
+"""Of the venue's rate limit; reconciliation's client has the rest."""
+
+
+def ledger_url(settings: Settings) -> str:
+    """The configured ledger, else SQLite in the state folder."""
+    return settings.execution.ledger_url or f"sqlite:///{settings.state_dir.resolve() / 'ledger.db'}"
+
+
+def holder_name() -> str:
+    """Names this process and no other, ever: a restarted one is somebody else."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+async def _run(shell: Shell, name: str, loop: Loop) -> None:
+    await loop(shell.progress(name))
+
+
+async def build(shell: Shell) -> None:
+    settings, monotonic = shell.settings, shell.monotonic_clock
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    database, ledger = open_ledger(ledger_url(settings), settings.account.id)
+    writer = Writer(ledger)
+    await writer.start()
+    rules = settings.execution
+
+    async def acquired() -> None:
+        await engine.on_acquired()
+
+    async def lost() -> None:
+        await engine.on_lost()
+
+    lease = LeaseKeeper(
+        runner=writer,
+        holder=holder_name(),
+        clock=monotonic,
+        market_now=shell.market_clock.now,
+        takeover_secs=rules.lease_takeover_secs,
+        beat_secs=rules.lease_beat_secs,
+        margin_secs=rules.last_write_margin_secs,
+        on_acquired=acquired,
+        on_lost=lost,
+    )
+    engine = Engine(
+        runner=writer,
+        tenure=lease,
+        broker=open_broker(settings, shell.secrets, monotonic_clock=monotonic, share=BROKER_SHARE),
+        prices=shell.remote(PricesCalls, "signal"),
+        market_clock=shell.market_clock,
+        monotonic_clock=monotonic,
+        activity=shell.activity,
+        settings=settings,
+    )
+    relay = Relay(runner=writer, bus=shell.bus, lease=lease, clock=monotonic)
+    halts = HaltWatch(
+        runner=writer, lease=lease, clock=monotonic, market_now=shell.market_clock.now, on_halts=engine.on_halts
+    )
+    shell.serve(
+        ExecutionCalls,
+        ExecutionService(engine, monotonic_clock=monotonic, settings=settings),
+        allow={
+            "submit": {"gate"},
+            "record_verdict": {"reconciliation"},
+            "refresh": {"reconciliation"},
+            "clear_halt": {"admin"},
+        },
+    )
+    shell.loop("lease", lambda: lease.run(shell.progress("lease")))
+    for name, loop in engine.loops.items():
+        shell.loop(name, partial(_run, shell, name, loop))
+    shell.loop("relay", lambda: relay.run(shell.progress("relay")))
+    shell.loop("halts", lambda: halts.run(shell.progress("halts")))
+
+    async def close() -> None:
+        # Sends in flight end first, then the lease, so that a standby need not wait; the ledger last.
+        await engine.stop()
+        await lease.stop()
+        await writer.close()
+        database.close()
+
+    shell.on_stop(close)
+
+
+if __name__ == "__main__":
+    run("execution", build)

@@ -1,0 +1,275 @@
+"""The engine of one account: everything between the ledger and the broker, put together.
+
+Three lanes (protective, entries, look-ups), the trade-updates stream, the stop monitor and the snapshots. They act only
+under the lease, after the broker's word was taken over.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import structlog
+
+from holdfast_execution.adoption import Adopter
+from holdfast_execution.books import Books, Mirror, Tenure
+from holdfast_execution.domain.intents import IntentState, Purpose
+from holdfast_execution.domain.rates import ACCOUNT_WINDOW, EntryRates
+from holdfast_execution.entries import EntryLane
+from holdfast_execution.guard import GuardedBroker
+from holdfast_execution.holdings import Holdings
+from holdfast_execution.lanes import Lane, Rest
+from holdfast_execution.ledger import LedgerRunner, StaleFence
+from holdfast_execution.merge import Merger
+from holdfast_execution.protector import Protector
+from holdfast_execution.resolver import Resolver
+from holdfast_execution.rows import HaltRow
+from holdfast_execution.sales import Hands
+from holdfast_execution.sender import Sender
+from holdfast_execution.snapshots import Snapshots
+from holdfast_execution.stop_monitor import StopMonitor
+from holdfast_execution.updates import STARTING, Updates
+from holdfast_runtime.errors import AskBroker, AskPerson, Refused, Retry
+from holdfast_runtime.ports.activity import Activity
+from holdfast_runtime.ports.calls import PricesCalls
+from holdfast_runtime.ports.clock import MarketClock, MonotonicClock
+from holdfast_runtime.ports.venue import Broker, BrokerAsset, Unauthorised
+from holdfast_runtime.settings import Settings
+from holdfast_runtime.telemetry import metrics
+
+log = structlog.get_logger()
+
+Loop = Callable[[Callable[[], None]], Awaitable[None]]
+"""Runs until cancelled, and calls what it was given once a turn."""
+
+CREDENTIALS = "credentials"
+RETRY_SECS = 0.25
+TURN_SECS = 1.0
+BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
+LIVE_STEPS = (
+    "Use the keys of the paper account, or",
+    "set account.live: true in the configuration and start with --live.",
+)
+
+
+class Engine:
+    """Built once per process; `loops` names what has to run."""
+
+    def __init__(
+        self,
+        *,
+        runner: LedgerRunner,
+        tenure: Tenure,
+        broker: Broker,
+        prices: PricesCalls,
+        market_clock: MarketClock,
+        monotonic_clock: MonotonicClock,
+        activity: Activity,
+        settings: Settings,
+    ) -> None:
+        self._settings = settings
+        self._market_clock = market_clock
+        self._clock = monotonic_clock
+        self._tenure = tenure
+        self._chores: set[asyncio.Task[None]] = set()
+        self.guard = GuardedBroker(broker)
+        self.guard.on_refused = self._credentials_refused
+        self.books = books = Books(runner, tenure=tenure, market_clock=market_clock, activity=activity)
+        adopter = Adopter(books, self.guard)
+        self._sender = Sender(
+            books, self.guard, adopter, monotonic_clock=monotonic_clock, timeout_secs=settings.venue.timeout_secs
+        )
+        self._resolver = Resolver(
+            books, self.guard, adopter, self._sender, monotonic_clock=monotonic_clock, settings=settings.execution
+        )
+        self._rates = EntryRates(settings.gate.entries_per_minute)
+        self.merger = Merger(books, self.guard, adopter)
+        self._monitor = StopMonitor(books, prices, monotonic_clock=monotonic_clock, settings=settings.feed)
+        hands = Hands(books, self.guard, adopter, settings)
+        protector = Protector(
+            books,
+            self.guard,
+            self._sender,
+            hands,
+            Holdings(self._resolver),
+            self._monitor,
+            monotonic_clock=monotonic_clock,
+            settings=settings.execution,
+        )
+        self.snapshots = Snapshots(books, monotonic_clock=monotonic_clock)
+        self._updates = Updates(books, self.guard, self.merger, self._resolver, monotonic_clock=monotonic_clock)
+        self._protective = self._lane("protect", protector.turn)
+        self._entries = self._lane(
+            "entries", EntryLane(books, self._sender, hands, self._rates, self._yield_to_protection).turn
+        )
+        self._lookups = self._lane("look-ups", self._look_up)
+        activity.settled_when(lambda: self.settled)
+
+    def _lane(self, name: str, turn: Callable[[Mirror], Awaitable[Rest]]) -> Lane:
+        return Lane(name, self.books, turn, market_clock=self._market_clock, monotonic_clock=self._clock)
+
+    @property
+    def loops(self) -> dict[str, Loop]:
+        """What has to run while the process lives, by name."""
+        return {
+            "account": self.run_account,
+            "protect": self._protective.run,
+            "entries": self._entries.run,
+            "look-ups": self._lookups.run,
+            "snapshots": self.snapshots.run,
+            "prices": self._monitor.run,
+        }
+
+    @property
+    def settled(self) -> bool:
+        """Nothing in flight, nothing unresolved, nothing due, everything told."""
+        return (
+            self.books.settled
+            and self._protective.idle
+            and self._entries.idle
+            and self._lookups.idle
+            and self.snapshots.settled
+        )
+
+    async def stop(self) -> None:
+        """Lets sends in flight end and be written down."""
+        self.books.working = False
+        await self._sender.settle()
+
+    # --- the lease
+
+    async def on_acquired(self) -> None:
+        """The lease is ours: entries are locked until the broker's word has been taken over."""
+        metrics.LEASE_HELD.labels(account=self._settings.account.id).set(1)
+        metrics.LEASE_EPOCH.labels(account=self._settings.account.id).set(self._tenure.epoch)
+        self.books.lock_entries(STARTING)
+        self.books.pulse()
+
+    async def on_lost(self) -> None:
+        """Somebody else holds the lease: nothing here acts any more."""
+        metrics.LEASE_HELD.labels(account=self._settings.account.id).set(0)
+        self.books.working = False
+        self.books.pulse()
+
+    async def on_halts(self, halts: list[HaltRow]) -> None:
+        """Halts that admin has set: the lanes look again."""
+        log.warning("halts.noticed", kinds=sorted({halt.kind for halt in halts}))
+        self.books.pulse()
+
+    # --- the broker session
+
+    async def run_account(self, progress: Callable[[], None]) -> None:
+        """Takes the broker's word over and follows its updates, whenever the lease is held."""
+        await self._market_clock.sleep_until(BEFORE_ALL)
+        while True:
+            if not self._tenure.is_holder or self.guard.shut:
+                progress()
+                await self._clock.sleep(RETRY_SECS)
+                continue
+            try:
+                await self._prepare()
+                await self._follow(progress)
+            except Unauthorised:
+                log.error("credentials.refused")
+            except StaleFence:
+                await self._tenure.lost()
+            except (Retry, AskBroker, Refused) as error:
+                log.warning("account.retried", error=str(error))
+            progress()
+            await self._clock.sleep(RETRY_SECS)
+
+    async def _prepare(self) -> None:
+        with self.books.activity.busy():
+            self.books.lock_entries(STARTING)
+            mirror = await self.books.look()
+            if any(halt.kind == CREDENTIALS for halt in mirror.halts):
+                self.guard.close()
+            account = await self.guard.account()
+            if account.live and not self._settings.account.live:
+                raise AskPerson("the credentials are a live account's: real money is behind it", steps=LIVE_STEPS)
+            await self.books.write(lambda ledger, epoch, now: ledger.open_account(epoch, now, account.cash))
+            await self._record_assets()
+            await self._seed_rates()
+            await self.merger.merge("start")
+            self.books.working = True
+            self.books.pulse()
+
+    async def _record_assets(self) -> None:
+        symbols = sorted({symbol for strategy in self._settings.strategies for symbol in strategy.symbols})
+        assets: list[BrokerAsset] = []
+        for symbol in symbols:
+            asset = await self.guard.asset(symbol)
+            if asset is not None:
+                assets.append(asset)
+        await self.books.write(lambda ledger, epoch, now: ledger.record_assets(epoch, now, assets))
+
+    async def _seed_rates(self) -> None:
+        """What this account sent in the last minute, before this process began."""
+        since = self.books.now - ACCOUNT_WINDOW
+        state = await self.books.read(lambda ledger: ledger.ledger_state(since))
+        entries = [row for row in state.intents if row.purpose is Purpose.ENTRY and row.total_attempts]
+        for row in sorted(entries, key=lambda each: each.created_at):
+            if row.created_at > since:
+                self._rates.sent(row.strategy, row.created_at)
+
+    async def _follow(self, progress: Callable[[], None]) -> None:
+        """Applies updates while the lease is held and the credentials stand."""
+        following = asyncio.ensure_future(self._updates.run(progress))
+        try:
+            while not following.done():
+                await asyncio.wait({following}, timeout=TURN_SECS)
+                if not self._tenure.is_holder or self.guard.shut:
+                    return
+            following.result()
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    # --- the lanes
+
+    async def _look_up(self, mirror: Mirror) -> Rest:
+        asked = await self._resolver.turn(mirror)
+        return Rest(did=asked, after_secs=self._resolver.next_wait_secs())
+
+    async def _yield_to_protection(self, at_most_secs: float) -> None:
+        """What reduces risk goes first: the protective lane at rest, no sale waiting for its handover."""
+        bound = asyncio.ensure_future(self._clock.sleep(at_most_secs))
+        try:
+            while not bound.done():
+                changed = self.books.listen()
+                await self._protective.quiet(at_most_secs=at_most_secs)
+                mirror = await self.books.look()
+                if not any(
+                    intent.state is IntentState.PENDING and intent.purpose is not Purpose.ENTRY
+                    for intent in mirror.intents
+                ):
+                    return
+                waiting = asyncio.ensure_future(changed.wait())
+                await asyncio.wait({bound, waiting}, return_when=asyncio.FIRST_COMPLETED)
+                waiting.cancel()
+        finally:
+            bound.cancel()
+
+    # --- credentials
+
+    def credentials_cleared(self) -> None:
+        """A person says that the credentials have changed."""
+        self.guard.open()
+        self.books.pulse()
+
+    def _credentials_refused(self) -> None:
+        """Told once, in the middle of a broker call: the halt is written beside it."""
+        self.books.working = False
+        chore = asyncio.ensure_future(self._record_credentials_halt())
+        self._chores.add(chore)
+        chore.add_done_callback(self._chores.discard)
+
+    async def _record_credentials_halt(self) -> None:
+        with self.books.activity.busy():
+            try:
+                await self.books.write(
+                    lambda ledger, epoch, now: ledger.add_halt(
+                        epoch, now, CREDENTIALS, "the broker answered 401: no call until the credentials change"
+                    )
+                )
+            except (Retry, Refused, StaleFence) as error:
+                log.error("credentials.halt_not_stored", error=str(error))

@@ -1,0 +1,95 @@
+"""The entry lane: sends allowed entries in their order, as fast as the rates allow, never before what protects."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import NamedTuple
+
+import structlog
+
+from holdfast_execution.books import Books, Mirror
+from holdfast_execution.domain.intents import IntentState, Purpose
+from holdfast_execution.domain.rates import EntryRates
+from holdfast_execution.lanes import Rest
+from holdfast_execution.rows import IntentRow
+from holdfast_execution.sales import Hands
+from holdfast_execution.sender import Sender
+from holdfast_execution.waiting import IDLE_TURN_SECS
+from holdfast_runtime.ports.venue import Unauthorised
+
+log = structlog.get_logger()
+
+YIELD_SECS = 1.0
+"""Entries wait so long, at most, for what reduces risk: the protective lane and the sales under way."""
+LEASE_RETRY_SECS = 0.1
+_AGAIN = frozenset({"LEASE_MARGIN_SHORT"})
+"""Reasons not to send that pass by themselves."""
+
+
+class _Due(NamedTuple):
+    intent: IntentRow
+    free_at: datetime
+
+
+class EntryLane:
+    """One entry a turn, best first: the ledger keeps them in the order in which they were decided."""
+
+    def __init__(
+        self,
+        books: Books,
+        sender: Sender,
+        hands: Hands,
+        rates: EntryRates,
+        yield_first: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._books = books
+        self._sender = sender
+        self._hands = hands
+        self._rates = rates
+        self._yield_first = yield_first
+        self._delayed: set[str] = set()
+
+    async def turn(self, mirror: Mirror) -> Rest:
+        """Sends the first entry that may go now, or ends one whose time has passed."""
+        waiting = [
+            intent
+            for intent in mirror.intents
+            if intent.purpose is Purpose.ENTRY and intent.state is IntentState.PENDING
+        ]
+        self._delayed &= {intent.intent_id for intent in waiting}
+        if not waiting:
+            return Rest()
+        now = self._books.now
+        for intent in waiting:
+            if intent.valid_until is not None and now >= intent.valid_until:
+                await self._hands.drop(
+                    intent.intent_id, "RATE" if intent.intent_id in self._delayed else "CYCLE_EXPIRED"
+                )
+                return Rest(did=True)
+        if self._books.locked_reason:
+            return Rest(at=_first_end(waiting))
+        due = [_Due(intent, self._rates.free_at(intent.strategy, now)) for intent in waiting]
+        ready = next((each.intent for each in due if each.free_at <= now), None)
+        if ready is None:
+            self._delayed |= {each.intent.intent_id for each in due}
+            ends = [each.intent.valid_until for each in due if each.intent.valid_until is not None]
+            return Rest(at=min([each.free_at for each in due] + ends))
+        return await self._send(ready, now)
+
+    async def _send(self, intent: IntentRow, now: datetime) -> Rest:
+        await self._yield_first(YIELD_SECS)
+        try:
+            sent = await self._sender.send(intent)
+        except Unauthorised:
+            return Rest()
+        if sent.outcome is not None:
+            self._rates.sent(intent.strategy, now)
+        if sent.refused in _AGAIN:
+            return Rest(after_secs=min(LEASE_RETRY_SECS, IDLE_TURN_SECS))
+        if sent.refused:
+            log.info("entry.not_sent", intent=intent.intent_id, reason=sent.refused)
+            await self._hands.drop(intent.intent_id, sent.refused)
+        return Rest(did=True)
+
+
+def _first_end(waiting: list[IntentRow]) -> datetime | None:
+    return min((each.valid_until for each in waiting if each.valid_until is not None), default=None)

@@ -1,0 +1,298 @@
+"""The protective lane: keeps every held quantity protected, and hands exits over. It never waits for entries.
+
+One serial loop for everything that reduces risk at the broker: cancels, stops, sales.
+"""
+
+from datetime import datetime, timedelta
+
+import structlog
+
+from holdfast_core import sessions
+from holdfast_core.money import ZERO
+from holdfast_execution.books import Books, Mirror
+from holdfast_execution.domain import protection
+from holdfast_execution.domain.exits import ExitStep, next_move
+from holdfast_execution.domain.intents import IntentState, Purpose
+from holdfast_execution.domain.outcomes import FollowUp, Step
+from holdfast_execution.domain.protection import Action, Need, Rules, Watch
+from holdfast_execution.domain.views import HoldingView, OrderView, Owner, Phase, Role, rank
+from holdfast_execution.holdings import MONITOR_REASON, Holdings
+from holdfast_execution.lanes import Rest
+from holdfast_execution.rows import ClaimRefused, IntentRow, PositionRow
+from holdfast_execution.sales import Hands
+from holdfast_execution.sender import Sender, Sent, is_working
+from holdfast_execution.stop_monitor import StopMonitor
+from holdfast_execution.waiting import IDLE_TURN_SECS, Backoffs
+from holdfast_runtime.errors import AskBroker, Retry
+from holdfast_runtime.ports.clock import MonotonicClock
+from holdfast_runtime.ports.venue import Broker, OrderRefused, Unauthorised
+from holdfast_runtime.settings import ExecutionSettings
+from holdfast_runtime.telemetry import metrics, traces
+
+log = structlog.get_logger()
+
+ENTRY_LINGER = timedelta(seconds=5)
+"""An entry that still works so long after `valid_until` is cancelled: entries are short-lived by themselves."""
+MAX_EXIT_LEGS = 4
+"""Refused legs of one scheduled sale; then the stop owns the exit again."""
+KILL_SWITCH = "kill_switch"
+
+
+class Protector:
+    """Decides by the pure rules and acts, symbol by symbol in their order, one step of each a turn."""
+
+    def __init__(
+        self,
+        books: Books,
+        broker: Broker,
+        sender: Sender,
+        hands: Hands,
+        holdings: Holdings,
+        monitor: StopMonitor,
+        *,
+        monotonic_clock: MonotonicClock,
+        settings: ExecutionSettings,
+    ) -> None:
+        self._books = books
+        self._broker = broker
+        self._sender = sender
+        self._hands = hands
+        self._holdings = holdings
+        self._monitor = monitor
+        self._clock = monotonic_clock
+        self._bound = timedelta(seconds=settings.protection_bound_secs)
+        self._rules = Rules(
+            partial_entry=timedelta(seconds=settings.partial_entry_secs),
+            unknown_stop_secs=settings.protection_bound_secs,
+            sweep_before_close=timedelta(seconds=settings.stop_sweep_before_close_secs),
+        )
+        self._backoffs = Backoffs(monotonic_clock, first_secs=settings.lookup_backoff_secs)
+        self._ahead: list[datetime] = []
+        self._wait_secs = IDLE_TURN_SECS
+
+    async def turn(self, mirror: Mirror) -> Rest:
+        """One pass over everything that is held or open."""
+        self._ahead, self._wait_secs = [], IDLE_TURN_SECS
+        self._holdings.forget(mirror)
+        did = False
+        unprotected = 0
+        for symbol in _symbols(mirror):
+            wait_secs = self._backoffs.wait_secs(symbol)
+            if wait_secs > 0:
+                self._wait_secs = min(self._wait_secs, wait_secs)
+                continue
+            try:
+                holding = self._holdings.of(symbol, mirror)
+                done = await self._step(holding, mirror)
+                did = done or await self._note_protection(holding, mirror.positions.get(symbol)) or did
+            except Unauthorised:
+                return Rest()
+            except (AskBroker, Retry, OrderRefused) as error:
+                log.warning("protection.retried", symbol=symbol, error=str(error))
+                self._backoffs.failed(symbol)
+                self._wait_secs = min(self._wait_secs, self._backoffs.wait_secs(symbol))
+            position = mirror.positions.get(symbol)
+            unprotected += bool(position and position.quantity and position.protection != "active")
+        metrics.UNPROTECTED_POSITIONS.set(unprotected)
+        return Rest(did=did, after_secs=self._wait_secs, at=min(self._ahead, default=None))
+
+    async def _step(self, holding: HoldingView, mirror: Mirror) -> bool:
+        """One step for one symbol; True where something was done."""
+        intents = {intent.intent_id: intent for intent in mirror.of_symbol(holding.symbol)}
+        if await self._withdraw_entries(intents, mirror):
+            return True
+        sales = [order for order in holding.of(Role.EXIT, Role.FLATTEN) if order.phase is Phase.PENDING]
+        if sales:
+            first = min(sales, key=lambda each: (rank(each.owner or Owner.EXIT), each.intent_id))
+            return await self._hand_over(holding, first, intents)
+        if self._judge(holding, mirror) is Watch.SELL:
+            await self._hands.sell(holding.symbol, Purpose.FLATTEN, MONITOR_REASON)
+            return True
+        if await self._protect(holding, intents):
+            return True
+        for order in holding.of(Role.STOP):
+            if order.phase is Phase.PENDING and holding.owner is Owner.STOP:
+                return await self._send_stop(holding, intents[order.intent_id])
+        return False
+
+    def _judge(self, holding: HoldingView, mirror: Mirror) -> Watch:
+        position = mirror.positions.get(holding.symbol)
+        verdict, due_at = self._monitor.judge(holding, position, now=self._books.now, bound=self._bound)
+        if due_at is not None and verdict is Watch.WAIT:
+            self._ahead.append(due_at)
+        return verdict
+
+    # --- entries that must not work any longer
+
+    async def _withdraw_entries(self, intents: dict[str, IntentRow], mirror: Mirror) -> bool:
+        killed = [halt for halt in mirror.halts if halt.kind == KILL_SWITCH]
+        for intent in intents.values():
+            if intent.purpose is not Purpose.ENTRY or not is_working(intent):
+                continue
+            if any(halt.covers(intent.symbol, intent.strategy) for halt in killed):
+                await self._hands.cancel(intent, "KILL_SWITCH_ENGAGED")
+                return True
+            if intent.valid_until is None:
+                continue
+            ends_at = intent.valid_until + ENTRY_LINGER
+            if self._books.now >= ends_at:
+                await self._hands.cancel(intent, "CYCLE_EXPIRED")
+                return True
+            self._ahead.append(ends_at)
+        return False
+
+    # --- the exit handover
+
+    async def _hand_over(self, holding: HoldingView, order: OrderView, intents: dict[str, IntentRow]) -> bool:
+        wanted = order.owner or Owner.EXIT
+        intent = intents[order.intent_id]
+        move = next_move(holding, order, wanted, broker_quantity=None)
+        with (
+            self._books.activity.busy(),
+            traces.span(
+                "execution.exit", parent=intent.traceparent, intent_id=intent.intent_id, symbol=holding.symbol
+            ) as span,
+        ):
+            span.set(step=move.step.value, reason=move.reason)
+            match move.step:
+                case ExitStep.STORE_OWNER:
+                    await self._own(holding.symbol, wanted)
+                case ExitStep.DROP_UNSENT:
+                    await self._hands.drop(move.intent_id, move.reason)
+                case ExitStep.CANCEL:
+                    await self._hands.cancel(intents[move.intent_id], move.reason)
+                case ExitStep.YIELD | ExitStep.NOTHING_HELD:
+                    await self._hands.drop(intent.intent_id, move.reason)
+                case ExitStep.READ_POSITION:
+                    await self._read_and_sell(holding.symbol, intent)
+                case _:
+                    return False
+        return True
+
+    async def _read_and_sell(self, symbol: str, intent: IntentRow) -> None:
+        """The broker's own position bounds the sale; the ledger is looked at once more, for what came meanwhile."""
+        held = {position.symbol: position.quantity for position in await self._broker.positions()}
+        mirror = await self._books.look()
+        holding = self._holdings.of(symbol, mirror)
+        order = next((each for each in holding.orders if each.intent_id == intent.intent_id), None)
+        if order is None or order.phase is not Phase.PENDING:
+            return
+        move = next_move(holding, order, order.owner or Owner.EXIT, broker_quantity=held.get(symbol, ZERO))
+        if move.step is ExitStep.NOTHING_HELD:
+            await self._hands.drop(intent.intent_id, move.reason)
+        elif move.step is ExitStep.SELL and move.quantity != intent.leg_quantity:
+            await self._hands.drop(intent.intent_id, "QUANTITY_CHANGED")
+            await self._hands.sell_again(intent, move.quantity)
+        elif move.step is ExitStep.SELL:
+            await self._send_sale(symbol, intent)
+
+    async def _send_sale(self, symbol: str, intent: IntentRow) -> None:
+        sent = await self._sender.send(intent)
+        if sent.outcome is None or sent.outcome.step is not Step.REJECT:
+            if sent.refused:
+                self._backoffs.failed(symbol)
+            else:
+                self._backoffs.succeeded(symbol)
+            return
+        self._backoffs.failed(symbol)
+        if intent.purpose is Purpose.FLATTEN or sent.intent.leg < MAX_EXIT_LEGS:
+            # The handover begins again for the next leg; until then the stop is down, at most for the backoff.
+            await self._hands.sell_again(intent)
+
+    async def _own(self, symbol: str, owner: Owner) -> None:
+        await self._books.write(lambda ledger, epoch, now: ledger.set_exit_owner(epoch, now, symbol, owner.value))
+
+    # --- protection
+
+    async def _protect(self, holding: HoldingView, intents: dict[str, IntentRow]) -> bool:
+        session = sessions.session_at(self._books.now)
+        actions = protection.due(
+            holding,
+            self._rules,
+            now=self._books.now,
+            now_secs=self._clock.now_secs(),
+            closes_at=session.close if session is not None else None,
+        )
+        for action in actions:
+            if action.need is Need.LOOK_AGAIN:
+                if action.at is not None:
+                    self._ahead.append(action.at)
+                if action.after_secs:
+                    self._wait_secs = min(self._wait_secs, action.after_secs)
+                continue
+            with self._books.activity.busy():
+                await self._act(holding, action, intents)
+            return True
+        return False
+
+    async def _act(self, holding: HoldingView, action: Action, intents: dict[str, IntentRow]) -> None:
+        log.info("protection.due", symbol=holding.symbol, need=action.need.value, reason=action.reason)
+        match action.need:
+            case Need.PLACE_STOP:
+                stop = await self._hands.place_stop(holding.symbol, action.quantity, action.price)
+                if stop is not None and stop.state is IntentState.PENDING:
+                    await self._send_stop(holding, stop)
+            case Need.CANCEL | Need.CUT_ENTRY:
+                await self._hands.cancel(intents[action.intent_id], action.reason)
+            case Need.DROP_UNSENT:
+                await self._hands.drop(action.intent_id, action.reason)
+            case Need.EXTEND_STOP:
+                if not await self._hands.extend(intents[action.intent_id]):
+                    self._backoffs.failed(holding.symbol)
+            case Need.FLATTEN:
+                await self._hands.sell(holding.symbol, Purpose.FLATTEN, action.reason)
+            case Need.REARM:
+                await self._own(holding.symbol, Owner.STOP)
+            case Need.LOOK_AGAIN:
+                return
+
+    async def _send_stop(self, holding: HoldingView, stop: IntentRow) -> bool:
+        with traces.span(
+            "execution.protect", parent=stop.traceparent, intent_id=stop.intent_id, symbol=stop.symbol
+        ) as span:
+            sent = await self._sender.send(stop)
+            span.set(state=sent.intent.state.value)
+        await self._after_stop(holding.symbol, sent)
+        return True
+
+    async def _after_stop(self, symbol: str, sent: Sent) -> None:
+        if sent.refused or (sent.outcome is not None and sent.outcome.step is Step.REJECT):
+            # Protection has unlimited legs, with backoff and an alert.
+            self._backoffs.failed(symbol)
+            log.error("protection.refused", symbol=symbol, reason=sent.refused or sent.intent.reason)
+        else:
+            self._backoffs.succeeded(symbol)
+        if sent.outcome is not None and sent.outcome.follow_up is FollowUp.FLATTEN:
+            await self._hands.sell(symbol, Purpose.FLATTEN, "STOP_THROUGH_PRICE")
+            self._backoffs.succeeded(symbol)
+
+    async def _note_protection(self, holding: HoldingView, position: PositionRow | None) -> bool:
+        if position is None:
+            return False
+        stops = [order for order in holding.of(Role.STOP) if not order.dormant]
+        live = [order for order in stops if order.phase is Phase.LIVE]
+        covered = sum((order.remaining for order in live), ZERO) if holding.quantity > 0 else ZERO
+        word = "none"
+        if holding.quantity > 0 and covered >= holding.quantity.to_integral_value():
+            word = "active"
+        elif holding.quantity > 0 and stops:
+            word = "pending"
+        price = holding.stop_price if holding.quantity > 0 else None
+        if (position.protection, position.stop_quantity, position.stop_price) == (word, covered, price):
+            return False
+        try:
+            await self._books.write(
+                lambda ledger, epoch, now: ledger.set_protection(
+                    epoch, now, holding.symbol, word, stop_price=price, stop_quantity=covered
+                )
+            )
+        except ClaimRefused as refusal:
+            log.info("protection.not_noted", symbol=holding.symbol, reason=refusal.reason)
+            return False
+        return True
+
+
+def _symbols(mirror: Mirror) -> list[str]:
+    """Everything with something open, and what still counts as protected although nothing is held."""
+    stale = {symbol for symbol, position in mirror.positions.items() if position.protection not in ("", "none")}
+    return sorted(set(mirror.symbols) | stale)

@@ -1,0 +1,276 @@
+"""What is not known is asked for: UNKNOWN sends and unconfirmed cancels, on monotonic backoff (points 6 to 9).
+
+Found → adopted. Absent and still valid → the same client order id once more. Absent and no longer valid → only read,
+until the absence is proven. Nothing readable → the strategy is aborted, and the reading goes on.
+"""
+
+from dataclasses import dataclass, replace
+
+import structlog
+
+from holdfast_execution.adoption import Adopter
+from holdfast_execution.books import Books, Mirror
+from holdfast_execution.domain.intents import IntentState, Purpose
+from holdfast_execution.domain.outcomes import (
+    MAX_BACKOFF_SECS,
+    Lookup,
+    LookupOutcome,
+    Unresolved,
+    backoff_secs,
+    read_absence,
+    read_failure,
+    read_lookup,
+)
+from holdfast_execution.domain.statuses import is_over
+from holdfast_execution.rows import IntentRow
+from holdfast_execution.sender import Sender, request_of
+from holdfast_runtime.errors import AskBroker, Retry
+from holdfast_runtime.ports.clock import MonotonicClock
+from holdfast_runtime.ports.venue import (
+    Broker,
+    BrokerOrder,
+    OrderRefused,
+    Throttled,
+    Unauthorised,
+    VenueUnavailable,
+)
+from holdfast_runtime.settings import ExecutionSettings
+from holdfast_runtime.telemetry import metrics, traces
+
+log = structlog.get_logger()
+
+STREAM_WAIT_SECS = 30.0
+"""While the update stream is down entries are locked anyway: look-ups wait for it, at most this long."""
+CANCEL_AGAIN_AFTER = 3
+"""Look-ups that still show an order live, after which its cancel is asked for again."""
+
+
+@dataclass(slots=True)
+class Trail:
+    """What was asked about one intent so far. Seconds are monotonic."""
+
+    due_secs: float
+    since_secs: float
+    turns: int = 0
+    failed: int = 0
+    absences: int = 0
+    absent_from_list: bool = False
+    aborted: bool = False
+
+
+class Resolver:
+    """Asks the broker about every intent whose truth is not known here."""
+
+    def __init__(
+        self,
+        books: Books,
+        broker: Broker,
+        adopter: Adopter,
+        sender: Sender,
+        *,
+        monotonic_clock: MonotonicClock,
+        settings: ExecutionSettings,
+    ) -> None:
+        self._books = books
+        self._broker = broker
+        self._adopter = adopter
+        self._sender = sender
+        self._clock = monotonic_clock
+        self._settings = settings
+        self._trails: dict[str, Trail] = {}
+        self.stream_down_since_secs: float | None = None
+
+    def unknown_since_secs(self, intent_id: str) -> float | None:
+        """Monotonic instant since which an outcome is not known; None where the resolver has not seen it."""
+        trail = self._trails.get(intent_id)
+        return None if trail is None else trail.since_secs
+
+    def nudge(self) -> None:
+        """The broker can be reached again: ask at once."""
+        for trail in self._trails.values():
+            trail.due_secs = self._clock.now_secs()
+
+    def work(self, mirror: Mirror) -> list[IntentRow]:
+        """Intents to ask about, oldest first."""
+        asked = (IntentState.UNKNOWN, IntentState.CANCELLING)
+        work = [
+            intent
+            for intent in mirror.intents
+            if intent.state in asked or (intent.intent_id in self._adopter.incomplete and intent.broker_order_id)
+        ]
+        known = {intent.intent_id for intent in work}
+        for intent_id in [each for each in self._trails if each not in known]:
+            del self._trails[intent_id]
+        now_secs = self._clock.now_secs()
+        for intent in work:
+            first_secs = 0.0 if intent.state is IntentState.CANCELLING else self._settings.lookup_backoff_secs
+            self._trails.setdefault(intent.intent_id, Trail(due_secs=now_secs + first_secs, since_secs=now_secs))
+        metrics.UNKNOWN_OUTCOMES.set(sum(intent.state is IntentState.UNKNOWN for intent in work))
+        return work
+
+    async def turn(self, mirror: Mirror) -> bool:
+        """Asks about everything that is due; True where anything was asked."""
+        asked = False
+        for intent in self.work(mirror):
+            if self.wait_secs(intent.intent_id) > 0:
+                continue
+            asked = True
+            try:
+                await self._resolve(intent, mirror, self._trails[intent.intent_id])
+            except Unauthorised:
+                return False
+        return asked
+
+    def wait_secs(self, intent_id: str) -> float:
+        """Seconds until the intent is asked about."""
+        trail = self._trails[intent_id]
+        now_secs = self._clock.now_secs()
+        due_secs = trail.due_secs
+        if self.stream_down_since_secs is not None:
+            due_secs = max(due_secs, self.stream_down_since_secs + STREAM_WAIT_SECS)
+        return max(due_secs - now_secs, 0.0)
+
+    def next_wait_secs(self) -> float:
+        """Seconds until the next look-up; a day where none is due."""
+        return min((self.wait_secs(intent_id) for intent_id in self._trails), default=86_400.0)
+
+    async def _resolve(self, intent: IntentRow, mirror: Mirror, trail: Trail) -> None:
+        trail.turns += 1
+        with (
+            self._books.activity.busy(),
+            traces.span("execution.look_up", parent=intent.traceparent, intent_id=intent.intent_id) as span,
+        ):
+            try:
+                order = await self._read(intent)
+            except (VenueUnavailable, Throttled, AskBroker) as error:
+                trail.failed += 1
+                outcome = read_failure(
+                    self._state(intent, mirror, trail), first_wait_secs=self._settings.lookup_backoff_secs
+                )
+                if isinstance(error, Throttled):
+                    outcome = replace(outcome, after_secs=max(outcome.after_secs, error.after_secs))
+                span.set(outcome=outcome.reason)
+                log.warning("order.lookup_failed", intent=intent.intent_id, turn=trail.turns, error=str(error))
+                await self._follow(intent, trail, outcome)
+                return
+            trail.failed = 0
+            span.set(outcome="found" if order else "absent")
+            if order is None:
+                await self._absent(intent, mirror, trail)
+            else:
+                await self._found(intent, order, trail)
+
+    async def _read(self, intent: IntentRow) -> BrokerOrder | None:
+        if intent.broker_order_id:
+            order = await self._broker.order(intent.broker_order_id)
+            if order is not None:
+                return order
+        return await self._broker.order_by_client_id(intent.client_order_id)
+
+    def _state(self, intent: IntentRow, mirror: Mirror, trail: Trail) -> Unresolved:
+        return Unresolved(
+            attempts=intent.attempts,
+            max_retries=self._settings.max_retries,
+            still_valid=self._still_valid(intent, mirror),
+            last_post_deadline_secs=self._sender.deadlines.get(intent.intent_id, trail.since_secs),
+            absences_by_id=trail.absences,
+            absent_from_list=trail.absent_from_list,
+            failed_lookups=trail.failed,
+        )
+
+    def _still_valid(self, intent: IntentRow, mirror: Mirror) -> bool:
+        if intent.purpose is Purpose.ENTRY:
+            if any(halt.covers(intent.symbol, intent.strategy) for halt in mirror.halts):
+                return False
+            return intent.valid_until is None or self._books.now < intent.valid_until
+        position = mirror.positions.get(intent.symbol)
+        return position is not None and position.quantity > 0
+
+    async def _found(self, intent: IntentRow, order: BrokerOrder, trail: Trail) -> None:
+        # A replacement's own id and a leg's broker-made id prove as much as the client order id that was sent.
+        known = order.order_id == intent.broker_order_id
+        outcome = read_lookup(request_of(intent), order)
+        if outcome.lookup is Lookup.ABORT and not known:
+            await self._abort(intent, trail, outcome)
+            trail.due_secs = self._clock.now_secs() + MAX_BACKOFF_SECS
+            return
+        cancelling = intent.state is IntentState.CANCELLING
+        await self._adopter.apply(order)
+        if cancelling and not is_over(order):
+            trail.due_secs = self._clock.now_secs() + backoff_secs(
+                trail.turns - 1, first_secs=self._settings.lookup_backoff_secs
+            )
+            if trail.turns % CANCEL_AGAIN_AFTER == 0 and order.status != "pending_cancel":
+                await self._cancel_again(order)
+            return
+        if cancelling and order.replaced_by:
+            trail.due_secs = self._clock.now_secs()
+
+    async def _cancel_again(self, order: BrokerOrder) -> None:
+        try:
+            await self._broker.cancel_order(order.order_id)
+        except (OrderRefused, AskBroker, Retry) as error:
+            # The next look-up tells what became of it.
+            log.info("order.cancel_again_failed", order=order.order_id, error=str(error))
+
+    async def _absent(self, intent: IntentRow, mirror: Mirror, trail: Trail) -> None:
+        if intent.state is not IntentState.UNKNOWN:
+            # An order that was acknowledged does not vanish: reconciliation classifies it, we go on reading.
+            trail.due_secs = self._clock.now_secs() + MAX_BACKOFF_SECS
+            return
+        state = self._state(intent, mirror, trail)
+        now_secs = self._clock.now_secs()
+        if now_secs - state.last_post_deadline_secs >= self._settings.tombstone_after_secs:
+            trail.absences += 1
+            trail.absent_from_list = await self._absent_from_list(intent)
+            state = self._state(intent, mirror, trail)
+        outcome = read_absence(state, now_secs=now_secs, tombstone_after_secs=self._settings.tombstone_after_secs)
+        await self._follow(intent, trail, outcome)
+
+    async def _absent_from_list(self, intent: IntentRow) -> bool:
+        try:
+            orders = await self._broker.orders(open_only=False, since=intent.created_at)
+        except (VenueUnavailable, Throttled):
+            return False
+        return all(order.client_order_id != intent.client_order_id for order in orders)
+
+    async def _follow(self, intent: IntentRow, trail: Trail, outcome: LookupOutcome) -> None:
+        wait_secs = outcome.after_secs or backoff_secs(trail.turns, first_secs=self._settings.lookup_backoff_secs)
+        trail.due_secs = self._clock.now_secs() + wait_secs
+        match outcome.lookup:
+            case Lookup.RESEND:
+                await self._resend(intent, trail)
+            case Lookup.ABORT:
+                await self._abort(intent, trail, outcome)
+            case Lookup.TOMBSTONE:
+                await self._tombstone(intent)
+            case _:
+                return
+
+    async def _resend(self, intent: IntentRow, trail: Trail) -> None:
+        log.info("order.resent", intent=intent.intent_id, attempt=intent.attempts + 1)
+        sent = await self._sender.send(intent)
+        if sent.refused == "ATTEMPTS_EXHAUSTED":
+            await self._abort(intent, trail, LookupOutcome(lookup=Lookup.ABORT, reason="ATTEMPTS_EXHAUSTED"))
+        elif sent.outcome is not None and sent.outcome.after_secs:
+            trail.due_secs = max(trail.due_secs, self._clock.now_secs() + sent.outcome.after_secs)
+
+    async def _abort(self, intent: IntentRow, trail: Trail, outcome: LookupOutcome) -> None:
+        """No more entries of the strategy until a person looked; protection goes on, and so does the reading."""
+        if trail.aborted:
+            return
+        trail.aborted = True
+        log.error("strategy.safety_abort", strategy=intent.strategy, intent=intent.intent_id, reason=outcome.reason)
+        await self._books.write(
+            lambda ledger, epoch, now: ledger.add_halt(
+                epoch, now, "safety_abort", f"{outcome.reason}: {intent.intent_id}", strategy=intent.strategy
+            )
+        )
+
+    async def _tombstone(self, intent: IntentRow) -> None:
+        log.warning("order.tombstoned", intent=intent.intent_id, client_order_id=intent.client_order_id)
+        await self._books.write(
+            lambda ledger, epoch, now: ledger.record_order_state(
+                epoch, now, intent.intent_id, IntentState.TOMBSTONED, reason="ORDER_PROVEN_ABSENT"
+            )
+        )

@@ -1,0 +1,231 @@
+"""Sales, stops and cancels as the ledger and the broker see them: what the protective lane does with its hands."""
+
+from datetime import datetime
+from decimal import Decimal
+
+import structlog
+
+from holdfast_core.ids import instant_token
+from holdfast_execution.adoption import Adopter
+from holdfast_execution.books import Books
+from holdfast_execution.domain.intents import PROVEN, IntentState, Purpose
+from holdfast_execution.domain.naming import intent_name, order_name, replacement_name
+from holdfast_execution.domain.prices import stop_below
+from holdfast_execution.ledger import Ledger, LedgerReads, UnknownRow
+from holdfast_execution.rows import IntentRow, LedgerError, NewIntent, PositionRow
+from holdfast_runtime.errors import AskBroker, Retry
+from holdfast_runtime.ports.venue import (
+    Broker,
+    BrokerOrder,
+    OrderRefused,
+    OrderType,
+    Side,
+    TimeInForce,
+)
+from holdfast_runtime.settings import Settings
+from holdfast_runtime.telemetry import metrics, traces
+
+log = structlog.get_logger()
+
+MAX_INTENTS_PER_PURPOSE = 1_000
+"""Of one position and purpose: far more than a session can need, so that a loop ends."""
+DEFAULT_STOP_FRACTION = Decimal("0.05")
+
+
+class Origin:
+    """Where a position came from: the signal whose ids, stop and trace its protection carries on."""
+
+    def __init__(self, position: PositionRow, source: IntentRow | None) -> None:
+        opened = instant_token(position.opened_at or position.updated_at)
+        self.signal_id = source.signal_id if source else f"position.{position.symbol}.{opened}"
+        self.traceparent = source.traceparent if source else ""
+        self.stop_price = source.protect_stop_price if source else None
+
+
+def origin_of(ledger: LedgerReads, position: PositionRow) -> Origin:
+    """The newest entry that filled in the position's symbol since it was opened."""
+    state = ledger.ledger_state(position.opened_at)
+    entries = [
+        intent
+        for intent in state.intents
+        if intent.purpose is Purpose.ENTRY and intent.symbol == position.symbol and intent.filled_quantity > 0
+    ]
+    return Origin(position, max(entries, key=lambda each: (each.created_at, each.intent_id), default=None))
+
+
+class Hands:
+    """Stores and withdraws protective and selling intents."""
+
+    def __init__(self, books: Books, broker: Broker, adopter: Adopter, settings: Settings) -> None:
+        self._books = books
+        self._broker = broker
+        self._adopter = adopter
+        self._account = settings.account.id
+        self._stop_fractions = {strategy.id: strategy.stop_fraction for strategy in settings.strategies}
+
+    async def place_stop(self, symbol: str, quantity: Decimal, price: Decimal | None) -> IntentRow | None:
+        """A PENDING stop for `quantity`, GTC; None where nothing is held any more."""
+
+        def store(ledger: Ledger, epoch: int, now: datetime) -> IntentRow | None:
+            position = ledger.position(symbol)
+            if position is None or position.quantity <= 0:
+                return None
+            origin = origin_of(ledger, position)
+            stop_price = price or origin.stop_price or self._fallback_stop(position)
+            return self._store(
+                ledger, epoch, now, position, origin, Purpose.STOP, quantity, OrderType.STOP, stop_price, "PROTECT"
+            )
+
+        return await self._books.write(store)
+
+    async def sell(self, symbol: str, purpose: Purpose, reason: str) -> None:
+        """A PENDING market sale of all that is held; it waits for the handover."""
+        await self._sell(symbol, purpose, reason, None, None)
+
+    async def sell_again(self, sale: IntentRow, quantity: Decimal | None = None) -> None:
+        """The next leg of a sale that was refused, or the same sale of another quantity."""
+        await self._sell(sale.symbol, sale.purpose, sale.reason, quantity, sale)
+
+    async def _sell(
+        self, symbol: str, purpose: Purpose, reason: str, quantity: Decimal | None, sale: IntentRow | None
+    ) -> None:
+
+        def store(ledger: Ledger, epoch: int, now: datetime) -> None:
+            position = ledger.position(symbol)
+            if position is None or position.quantity <= 0:
+                return
+            amount = position.quantity if quantity is None else quantity
+            origin = origin_of(ledger, position) if sale is None else Origin(position, sale)
+            self._store(ledger, epoch, now, position, origin, purpose, amount, OrderType.MARKET, None, reason)
+
+        await self._books.write(store)
+        log.warning("exit.wanted", symbol=symbol, purpose=purpose.value, reason=reason)
+
+    def _fallback_stop(self, position: PositionRow) -> Decimal:
+        fraction = self._stop_fractions.get(position.strategy, DEFAULT_STOP_FRACTION)
+        return position.stop_price or stop_below(position.average_price, fraction, book=position.book)
+
+    def _store(
+        self,
+        ledger: Ledger,
+        epoch: int,
+        now: datetime,
+        position: PositionRow,
+        origin: Origin,
+        purpose: Purpose,
+        quantity: Decimal,
+        order_type: OrderType,
+        stop_price: Decimal | None,
+        reason: str,
+    ) -> IntentRow:
+        """The next leg of an intent whose last one is proven over and bought nothing, else the next intent."""
+        time_in_force = TimeInForce.GTC if purpose is Purpose.STOP else TimeInForce.DAY
+        for number in range(1, MAX_INTENTS_PER_PURPOSE):
+            name = intent_name(origin.signal_id, purpose, number)
+            try:
+                row = ledger.intent(name)
+            except UnknownRow:
+                return ledger.add_intent(
+                    epoch,
+                    now,
+                    NewIntent(
+                        intent_id=name,
+                        signal_id=origin.signal_id,
+                        strategy=position.strategy,
+                        symbol=position.symbol,
+                        side=Side.SELL,
+                        purpose=purpose,
+                        quantity=quantity,
+                        order_type=order_type,
+                        time_in_force=time_in_force,
+                        client_order_id=order_name(self._account, position.strategy, origin.signal_id, name, 1),
+                        book=position.book,
+                        stop_price=stop_price,
+                        traceparent=origin.traceparent,
+                        reason=reason,
+                    ),
+                )
+            if row.state in PROVEN and row.filled_quantity == 0 and row.symbol == position.symbol:
+                client_id = order_name(self._account, row.strategy, row.signal_id, name, row.leg + 1)
+                return ledger.new_leg(
+                    epoch,
+                    now,
+                    name,
+                    client_id,
+                    quantity=quantity,
+                    order_type=order_type,
+                    time_in_force=time_in_force,
+                    stop_price=stop_price,
+                    reason=reason,
+                )
+        raise LedgerError(f"{position.symbol}: more than {MAX_INTENTS_PER_PURPOSE} intents to {purpose.value}")
+
+    async def drop(self, intent_id: str, reason: str) -> None:
+        """A PENDING intent ends unsent."""
+
+        def store(ledger: Ledger, epoch: int, now: datetime) -> None:
+            if ledger.intent(intent_id).state is IntentState.PENDING:
+                ledger.mark_not_sent(epoch, now, intent_id, reason)
+
+        await self._books.write(store)
+
+    async def cancel(self, intent: IntentRow, reason: str) -> None:
+        """Asks the broker to cancel. CANCELLING until the end is proven: the resolver asks for the proof."""
+        with (
+            self._books.activity.busy(),
+            traces.span(
+                "execution.cancel", parent=intent.traceparent, intent_id=intent.intent_id, reason=reason
+            ) as span,
+        ):
+            row = await self._books.write(
+                lambda ledger, epoch, now: ledger.record_order_state(
+                    epoch, now, intent.intent_id, IntentState.CANCELLING, reason=reason
+                )
+            )
+            if row.state is not IntentState.CANCELLING or not row.broker_order_id:
+                return
+            try:
+                await self._broker.cancel_order(row.broker_order_id)
+            except OrderRefused as refusal:
+                span.set(refused=refusal.kind.value)
+            except (AskBroker, Retry) as error:
+                span.set(unknown=str(error))
+                log.warning("order.cancel_unknown", intent=intent.intent_id, error=str(error))
+            metrics.SENDS.labels(request="cancel", outcome="asked").inc()
+
+    async def extend(self, intent: IntentRow) -> bool:
+        """A DAY stop becomes GTC by PATCH: a new order of the same leg. False where it has to be tried again."""
+        with (
+            self._books.activity.busy(),
+            traces.span(
+                "execution.protect", parent=intent.traceparent, intent_id=intent.intent_id, action="extend"
+            ) as span,
+        ):
+            legs = await self._books.read(lambda ledger: ledger.orders(intent.intent_id))
+            number = sum(1 for leg in legs if leg.replaces) + 1
+            client_id = replacement_name(intent.client_order_id, number)
+            newer: BrokerOrder | None
+            try:
+                newer = await self._broker.replace_order(
+                    intent.broker_order_id, client_order_id=client_id, time_in_force=TimeInForce.GTC
+                )
+            except (OrderRefused, AskBroker, Retry) as error:
+                span.set(refused=str(error))
+                newer = await self._replacement(intent, client_id)
+            if newer is None:
+                return False
+            await self._adopter.replaced(intent, newer)
+            return True
+
+    async def _replacement(self, intent: IntentRow, client_id: str) -> BrokerOrder | None:
+        """What became of a replacement that got no good answer: look up `<id>-rN` and `replaced_by` (point 12)."""
+        newer = await self._broker.order_by_client_id(client_id)
+        if newer is not None:
+            return newer
+        older = await self._broker.order(intent.broker_order_id)
+        if older is None:
+            return None
+        if older.replaced_by:
+            return await self._broker.order(older.replaced_by)
+        await self._adopter.apply(older)
+        return None
