@@ -1,7 +1,6 @@
 """The rate limiter, history by REST, and which account may be opened."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -40,7 +39,7 @@ def test_no_window_of_a_minute_holds_more_requests_than_the_limit(gaps: list[flo
 
     async def run() -> list[float]:
         clock = HandClock()
-        limiter = RateLimiter(per_minute=per_minute, clock=clock)
+        limiter = RateLimiter(limit=per_minute, clock=clock)
         sent: list[float] = []
         for gap in gaps:
             clock.secs += gap
@@ -58,7 +57,7 @@ def test_no_window_of_a_minute_holds_more_requests_than_the_limit(gaps: list[flo
 
 
 async def test_protection_goes_before_entries_and_polls_go_last(clock: Any):
-    limiter = RateLimiter(per_minute=6_000, clock=clock)
+    limiter = RateLimiter(limit=180, clock=clock, window_secs=1.0)
     until = clock.now_secs() + 60
     while True:
         try:
@@ -78,7 +77,7 @@ async def test_protection_goes_before_entries_and_polls_go_last(clock: Any):
 
 async def test_polls_leave_the_last_requests_to_entries_and_these_to_protection():
     clock = HandClock()
-    limiter = RateLimiter(per_minute=180, clock=clock)
+    limiter = RateLimiter(limit=180, clock=clock)
 
     async def drain(priority: Priority) -> int:
         count = 0
@@ -94,7 +93,7 @@ async def test_polls_leave_the_last_requests_to_entries_and_these_to_protection(
 
 async def test_what_the_venue_says_of_its_limit_is_obeyed():
     clock = HandClock()
-    limiter = RateLimiter(per_minute=180, clock=clock)
+    limiter = RateLimiter(limit=180, clock=clock)
     limiter.observe(200, {"X-RateLimit-Remaining": "1"})
     await limiter.take(Priority.PROTECTION, give_up_at_secs=clock.secs)
     with pytest.raises(Throttled):
@@ -108,7 +107,7 @@ async def test_what_the_venue_says_of_its_limit_is_obeyed():
 
 
 async def test_a_request_that_is_given_up_takes_nothing_from_the_others(clock: Any):
-    limiter = RateLimiter(per_minute=10, clock=HandClock())
+    limiter = RateLimiter(limit=10, clock=HandClock())
     await limiter.take(Priority.PROTECTION, give_up_at_secs=NEVER)
     waiting = asyncio.create_task(limiter.take(Priority.PROTECTION, give_up_at_secs=1e6))
     await asyncio.sleep(0)
@@ -117,15 +116,37 @@ async def test_a_request_that_is_given_up_takes_nothing_from_the_others(clock: A
         await waiting
 
 
-async def test_in_lock_step_nothing_waits(settings_for: Callable[..., Settings]):
-    from holdfast_venue.factory import _requests_per_minute
+async def test_in_lock_step_nothing_waits(venue: Any, settings_for: Any, secrets: Any, clock: Any, answers: Any):
+    venue.then(answers.json(200, []))
+    settings = settings_for(venue.port, speed=0, requests_per_minute=1)
+    broker = open_broker(settings, secrets, monotonic_clock=clock, environ={})
+    for _ in range(100):
+        await broker.positions()
+    await broker.close()
 
-    assert _requests_per_minute(settings_for(1, speed=0)) is None
-    assert _requests_per_minute(settings_for(1, speed=60)) == 180 * 60
-    assert _requests_per_minute(settings_for(1, kind="alpaca", requests_per_minute=100)) == 100
-    limiter = RateLimiter(per_minute=None, clock=HandClock())
-    for _ in range(1_000):
-        await limiter.take(Priority.POLL, give_up_at_secs=0)
+
+async def test_a_minute_of_a_replay_is_one_of_market_time():
+    clock = HandClock()
+    limiter = RateLimiter(limit=180, clock=clock, window_secs=1.0)
+    sent = 0
+    while clock.secs < 1.0:
+        try:
+            await limiter.take(Priority.PROTECTION, give_up_at_secs=clock.secs)
+            sent += 1
+        except Throttled:
+            clock.secs += 0.001
+    assert 175 <= sent <= 180
+
+
+async def test_a_share_of_the_limit_is_a_share(venue: Any, settings_for: Any, secrets: Any, answers: Any):
+    """Execution and reconciliation are two processes with one limit."""
+    venue.then(answers.json(200, []))
+    settings = settings_for(venue.port, kind="alpaca", timeout_secs=0.2)
+    broker = open_broker(settings, secrets, monotonic_clock=HandClock(), share=1 / 6, environ={})
+    answers_got = await asyncio.gather(*(broker.positions() for _ in range(9)), return_exceptions=True)
+    assert [isinstance(each, Throttled) for each in answers_got].count(True) == 7
+    assert len(venue.requests) == 2
+    await broker.close()
 
 
 class MarketClock:

@@ -15,7 +15,7 @@ from holdfast_venue.access import Access, Credentials
 from holdfast_venue.broker import AlpacaBroker, live_refused
 from holdfast_venue.feed import AlpacaFeed, DataDialect
 from holdfast_venue.http import VenueHttp
-from holdfast_venue.limiter import RateLimiter
+from holdfast_venue.limiter import WINDOW_SECS, RateLimiter
 from holdfast_venue.streams import Stream
 from holdfast_venue.updates import TradeUpdatesDialect
 
@@ -54,11 +54,10 @@ def open_broker(
     venue = settings.venue
     own = BaseURL.TRADING_LIVE if live_allowed else BaseURL.TRADING_PAPER
     own_stream = BaseURL.TRADING_STREAM_LIVE if live_allowed else BaseURL.TRADING_STREAM_PAPER
-    limit = _requests_per_minute(settings)
     http = VenueHttp(
         base_url=_url(settings, venue.trading_url, own.value, "venue.trading_url"),
         access=access,
-        limiter=RateLimiter(per_minute=None if limit is None else limit * share, clock=monotonic_clock),
+        limiter=_limiter(settings, monotonic_clock, share),
         clock=monotonic_clock,
         timeout_secs=venue.timeout_secs,
         system="broker",
@@ -92,7 +91,7 @@ def open_feed(
     http = VenueHttp(
         base_url=_url(settings, venue.data_url, BaseURL.DATA.value, "venue.data_url"),
         access=access,
-        limiter=RateLimiter(per_minute=_requests_per_minute(settings), clock=monotonic_clock),
+        limiter=_limiter(settings, monotonic_clock, 1.0),
         clock=monotonic_clock,
         timeout_secs=venue.timeout_secs,
         system="market_data",
@@ -142,12 +141,15 @@ def _outside(settings: Settings) -> bool:
     return settings.venue.kind is VenueKind.ALPACA
 
 
-def _requests_per_minute(settings: Settings) -> float | None:
+def _limiter(settings: Settings, clock: MonotonicClock, share: float) -> RateLimiter:
     """papermarket's minute is one of market time; in lock-step nothing may wait."""
+    limit = settings.venue.requests_per_minute * share
     if _outside(settings):
-        return float(settings.venue.requests_per_minute)
+        return RateLimiter(limit=limit, clock=clock)
     speed = settings.replay.speed
-    return None if speed == 0 else settings.venue.requests_per_minute * max(1.0, speed)
+    if speed == 0:
+        return RateLimiter(limit=None, clock=clock)
+    return RateLimiter(limit=limit, clock=clock, window_secs=WINDOW_SECS / max(1.0, speed))
 
 
 def _url(settings: Settings, configured: str, own: str, key: str) -> str:

@@ -30,15 +30,15 @@ RESERVED = {Priority.PROTECTION: 0.0, Priority.ENTRY: 1 / 6, Priority.POLL: 1 / 
 
 
 class RateLimiter:
-    """A token bucket on monotonic time. In any 60 s no more than `per_minute` requests leave; None: no limit."""
+    """A token bucket on monotonic time. In any `window_secs` no more than `limit` requests leave; None: no limit."""
 
-    def __init__(self, *, per_minute: float | None, clock: MonotonicClock) -> None:
+    def __init__(self, *, limit: float | None, clock: MonotonicClock, window_secs: float = WINDOW_SECS) -> None:
         self._clock = clock
-        self._unlimited = per_minute is None
-        limit = per_minute or 0.0
+        self._unlimited = limit is None
+        requests = limit or 0.0
         # A full bucket and what flows in within the window are together the limit.
-        self._capacity = max(1.0, limit / 10)
-        self._per_sec = max(limit - self._capacity, 1.0) / WINDOW_SECS
+        self._capacity = max(1.0, requests / 10)
+        self._per_sec = max(requests - self._capacity, 1.0) / window_secs
         self._tokens = self._capacity
         self._refilled_at_secs = clock.now_secs()
         self._blocked_until_secs = 0.0
