@@ -53,12 +53,16 @@ class TickFollower:
 
     async def run(self) -> None:
         """Follows until cancelled; a venue that is away is waited for."""
+        away = False
         while True:
             try:
                 async for response in self._venue.follow(self._reports()):
+                    away = False
                     self._take(response.tick)
             except (Retry, Refused) as error:
-                log.info("market_clock.reconnecting", reason=str(error))
+                if not away:
+                    log.info("market_clock.venue_away", reason=str(error))
+                away = True
             self._number = None
             self._progress()
             await self._monotonic_clock.sleep(RECONNECT_SECS)
