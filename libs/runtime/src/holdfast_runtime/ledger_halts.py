@@ -8,13 +8,18 @@ Needs SQLAlchemy, imported only when called: most services never touch the ledge
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine, MetaData, Table
 
+    from holdfast_runtime.settings import Settings
+
 KILL_SWITCH = "kill_switch"
+LEDGER_FILE = "ledger.db"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -37,6 +42,11 @@ def engine_url(url: str) -> str:
         if url.startswith(prefix):
             return "postgresql+psycopg://" + url.removeprefix(prefix)
     return url
+
+
+def ledger_url(settings: Settings) -> str:
+    """The ledger's address: the configured one, else the SQLite file in the state folder."""
+    return settings.execution.ledger_url or f"sqlite:///{settings.state_dir.resolve() / LEDGER_FILE}"
 
 
 def halts_table(metadata: MetaData) -> Table:
@@ -112,11 +122,57 @@ def engage_kill_switch(url: str, account: str, reason: str, set_by: str, at: dat
         engine.dispose()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenHalt:
+    """One halt in force. `noticed`: execution has made its fact."""
+
+    halt_id: str
+    kind: str
+    symbol: str
+    strategy: str
+    reason: str
+    set_by: str
+    since: datetime
+    noticed: bool
+
+
+def open_halts(url: str, account: str) -> list[OpenHalt]:
+    """Every halt in force, oldest first, from the ledger itself: true also while execution is down.
+
+    Blocking: call it off the event loop. Raises SQLAlchemy's errors where the ledger cannot be reached.
+    """
+    import sqlalchemy as sa
+
+    table = halts_table(sa.MetaData())
+    columns = table.c
+    query = (
+        sa.select(
+            columns.halt_id, columns.kind, columns.symbol, columns.strategy, columns.reason, columns.set_by,
+            columns.since, columns.noticed,
+        )
+        .where(columns.account == account, columns.cleared_at.is_(None))
+        .order_by(columns.since, columns.halt_id)
+    )  # fmt: skip
+    engine = _engine(url)
+    try:
+        with engine.connect() as connection:
+            return [
+                OpenHalt(**{**row._mapping, "since": from_micros(row.since), "noticed": bool(row.noticed)})
+                for row in connection.execute(query)
+            ]
+    finally:
+        engine.dispose()
+
+
 def _engine(url: str) -> Engine:
     import sqlalchemy as sa
 
     address = engine_url(url)
     if address.startswith("sqlite"):
+        file = sa.make_url(address).database or ""
+        if not Path(file).is_file():
+            # SQLite would make an empty one here; the ledger is execution's to make.
+            raise sa.exc.OperationalError(f"open {file}", None, FileNotFoundError("there is no ledger yet"))
         # Execution's writer holds the lock for milliseconds only: the wait is generous.
         return sa.create_engine(address, poolclass=sa.NullPool, connect_args={"timeout": 5.0})
     return sa.create_engine(address, poolclass=sa.NullPool, connect_args={"connect_timeout": 5})

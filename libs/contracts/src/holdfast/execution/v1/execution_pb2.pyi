@@ -801,9 +801,13 @@ class GetLedgerResponse(_message.Message):
     DECISIONS_ALLOWED_FIELD_NUMBER: _builtins.int
     DECISIONS_BLOCKED_FIELD_NUMBER: _builtins.int
     DECISIONS_BY_REASON_FIELD_NUMBER: _builtins.int
+    LAST_EVENT_ID_FIELD_NUMBER: _builtins.int
+    RECONCILIATION_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     decisions_allowed: _builtins.int
     decisions_blocked: _builtins.int
+    last_event_id: _builtins.int
+    """The newest fact that this answer holds already: projections take only later ones."""
     @_builtins.property
     def account(self) -> Global___Account: ...
     @_builtins.property
@@ -816,6 +820,10 @@ class GetLedgerResponse(_message.Message):
     def halts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Halt]: ...
     @_builtins.property
     def decisions_by_reason(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]: ...
+    @_builtins.property
+    def reconciliation(self) -> Global___ReconciliationVerdict:
+        """The newest verdict; absent where there was none."""
+
     def __init__(
         self,
         *,
@@ -828,10 +836,12 @@ class GetLedgerResponse(_message.Message):
         decisions_allowed: _builtins.int = ...,
         decisions_blocked: _builtins.int = ...,
         decisions_by_reason: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        last_event_id: _builtins.int = ...,
+        reconciliation: Global___ReconciliationVerdict | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "reconciliation", b"reconciliation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "decisions_allowed", b"decisions_allowed", "decisions_blocked", b"decisions_blocked", "decisions_by_reason", b"decisions_by_reason", "fills", b"fills", "halts", b"halts", "intents", b"intents", "positions", b"positions", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "decisions_allowed", b"decisions_allowed", "decisions_blocked", b"decisions_blocked", "decisions_by_reason", b"decisions_by_reason", "fills", b"fills", "halts", b"halts", "intents", b"intents", "last_event_id", b"last_event_id", "positions", b"positions", "reconciliation", b"reconciliation", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
