@@ -12,18 +12,13 @@ from holdfast_execution.halt_watch import HaltWatch
 from holdfast_execution.lease import LeaseKeeper
 from holdfast_execution.relay import Relay
 from holdfast_execution.service import ExecutionService
+from holdfast_runtime.ledger_halts import ledger_url
 from holdfast_runtime.ports.calls import ExecutionCalls, PricesCalls
 from holdfast_runtime.service import Shell, run
-from holdfast_runtime.settings import Settings
 from holdfast_venue.factory import open_broker
 
 BROKER_SHARE = 0.75
 """Of the venue's rate limit; reconciliation's client has the rest."""
-
-
-def ledger_url(settings: Settings) -> str:
-    """The configured ledger, else SQLite in the state folder."""
-    return settings.execution.ledger_url or f"sqlite:///{settings.state_dir.resolve() / 'ledger.db'}"
 
 
 def holder_name() -> str:
