@@ -1,0 +1,29 @@
+"""Wiring of the reconciliation service."""
+
+from holdfast_reconciliation.reconciler import Reconciler
+from holdfast_runtime.ports.calls import ExecutionCalls, ReconciliationCalls
+from holdfast_runtime.service import Shell, run
+from holdfast_venue.factory import open_broker
+
+SHARE = 0.15
+"""Of the venue's rate limit: reconciliation has a fixed share, execution the rest (order protocol, controls)."""
+
+
+async def build(shell: Shell) -> None:
+    """Wires the service."""
+    broker = open_broker(shell.settings, shell.secrets, monotonic_clock=shell.monotonic_clock, share=SHARE)
+    reconciler = Reconciler(
+        settings=shell.settings,
+        execution=shell.remote(ExecutionCalls, "execution"),
+        broker=broker,
+        market_clock=shell.market_clock,
+        monotonic_clock=shell.monotonic_clock,
+        activity=shell.activity,
+    )
+    shell.serve(ReconciliationCalls, reconciler, allow={"reconcile": {"admin", "execution"}})
+    shell.loop("reconcile", lambda: reconciler.run(shell.progress("reconcile")))
+    shell.on_stop(broker.close)
+
+
+if __name__ == "__main__":
+    run("reconciliation", build)

@@ -1,0 +1,1 @@
+"""What is compared, and by which rules: plain values and pure functions."""

@@ -1,0 +1,262 @@
+"""Ledger against broker: what differs, and what evidence allows to be done about it. Pure; nothing is ever guessed.
+
+A correction is never made here. `apply` and `adopt` ask execution to read the broker again, which takes over what the
+broker can prove; `halt` is what no evidence explains; `wait` is what its own course settles, or is contained already.
+The broker is the final truth for orders, fills and positions (invariants 6 and 14, FP-4.5).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+from enum import StrEnum
+
+from holdfast_core.ids import CLIENT_ORDER_ID_PREFIX
+from holdfast_core.money import ZERO
+from holdfast_reconciliation.domain.states import BrokerSide, LedgerSide, Stage, Wish
+from holdfast_runtime.ports.venue import BrokerOrder, Side
+
+CENTS = 2
+
+
+class Kind(StrEnum):
+    ORDER_FOREIGN = "ORDER_FOREIGN"
+    """The broker has an open order that no intent explains."""
+    ORDER_MISSING = "ORDER_MISSING"
+    """An intent names an order that the broker does not know."""
+    ORDER_STATE_DIFFERS = "ORDER_STATE_DIFFERS"
+    """One side holds an order for live, the other for over."""
+    FILL_MISSING = "FILL_MISSING"
+    """The broker executed more of an order than the ledger knows."""
+    POSITION_DIFFERS = "POSITION_DIFFERS"
+    CASH_DIFFERS = "CASH_DIFFERS"
+    STOP_MISSING = "STOP_MISSING"
+    """A held quantity that no active stop protects, and nobody is selling (invariant 7)."""
+
+
+class Action(StrEnum):
+    ADOPT = "adopt"
+    APPLY = "apply"
+    HALT = "halt"
+    WAIT = "wait"
+
+
+WAITS_ONCE = frozenset({Kind.CASH_DIFFERS, Kind.STOP_MISSING})
+"""These halt only where the next round finds them as well: money and stops move a moment after the fill."""
+
+OVER_AT_BROKER = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
+"""Any other word, an unknown one too, means that the order may still trade."""
+
+DORMANT = "held"
+"""A leg that waits for its parent's complete fill: it protects nothing yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One discrepancy. `symbol` is empty where it concerns the whole account."""
+
+    kind: Kind
+    symbol: str
+    subject: str
+    ledger_value: str
+    broker_value: str
+    action: Action
+
+    @property
+    def settled(self) -> bool:
+        """Nothing has to be done about it now."""
+        return self.action is Action.WAIT
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What it is about, whatever the numbers."""
+        return (self.kind, self.symbol, self.subject)
+
+
+def compare(ledger: LedgerSide, broker: BrokerSide, *, now: datetime, young: timedelta) -> list[Difference]:
+    """Every difference, in a fixed order. `young`: what changed within so much market time may still be on its way."""
+    missing = list(_missing_fills(ledger, broker))
+    return [
+        *_broker_orders(ledger, broker),
+        *_ledger_orders(ledger, broker, now, young),
+        *missing,
+        *_positions(ledger, broker),
+        *_cash(ledger, broker, explained=bool(missing)),
+        *_stops(ledger, broker, now, young),
+    ]
+
+
+def needs_look_up(ledger: LedgerSide, broker: BrokerSide) -> list[str]:
+    """Order ids that the ledger holds for live and that the list of open orders lacks: they have to be asked for."""
+    return sorted(
+        wish.broker_order_id
+        for wish in ledger.wishes
+        if wish.stage is Stage.LIVE and wish.broker_order_id and wish.broker_order_id not in broker.orders
+    )
+
+
+def live_at_broker(order: BrokerOrder) -> bool:
+    return order.status not in OVER_AT_BROKER
+
+
+def _broker_orders(ledger: LedgerSide, broker: BrokerSide) -> Iterator[Difference]:
+    """Open orders at the broker: each belongs to an intent that is not over."""
+    by_order = {wish.broker_order_id: wish for wish in ledger.wishes if wish.broker_order_id}
+    by_client = {wish.client_order_id: wish for wish in ledger.wishes if wish.client_order_id}
+    for order_id, order in sorted(broker.orders.items()):
+        if not live_at_broker(order):
+            continue
+        wish = by_order.get(order_id) or by_client.get(order.client_order_id)
+        if wish is None:
+            if not _belongs(order, ledger, broker, by_order):
+                yield _foreign(order, ledger)
+        elif wish.stage is Stage.OVER:
+            yield _state_differs(wish, order, Action.APPLY)
+        elif wish.stage is Stage.UNSENT:
+            yield _state_differs(wish, order, Action.ADOPT)
+        elif wish.stage is Stage.IN_FLIGHT:
+            # Execution looks its unknown sends up by itself; here it only shows.
+            yield _state_differs(wish, order, Action.WAIT)
+
+
+def _belongs(order: BrokerOrder, ledger: LedgerSide, broker: BrokerSide, by_order: dict[str, Wish]) -> bool:
+    """A leg of a known order, the successor of one, or an earlier leg that fills are known of."""
+    related = (broker.parents.get(order.order_id, ""), order.replaces or "")
+    return any(each in by_order for each in related if each) or order.order_id in ledger.filled
+
+
+def _foreign(order: BrokerOrder, ledger: LedgerSide) -> Difference:
+    ours = order.client_order_id.startswith(CLIENT_ORDER_ID_PREFIX)
+    contained = order.symbol in ledger.halted
+    return Difference(
+        kind=Kind.ORDER_FOREIGN,
+        symbol=order.symbol,
+        subject=order.order_id,
+        ledger_value="unknown",
+        broker_value=f"{order.side} {order.quantity:f} {order.status} {order.client_order_id}".strip(),
+        action=Action.ADOPT if ours else Action.WAIT if contained else Action.HALT,
+    )
+
+
+def _ledger_orders(ledger: LedgerSide, broker: BrokerSide, now: datetime, young: timedelta) -> Iterator[Difference]:
+    """Intents that are live in the ledger: the broker knows each order, and holds it for live as well."""
+    for wish in sorted(ledger.wishes, key=lambda each: each.intent_id):
+        if wish.stage is not Stage.LIVE or not wish.broker_order_id:
+            continue
+        order = broker.orders.get(wish.broker_order_id)
+        if order is not None:
+            if not live_at_broker(order):
+                yield _state_differs(wish, order, Action.APPLY)
+        elif wish.broker_order_id in broker.absent:
+            yield Difference(
+                kind=Kind.ORDER_MISSING,
+                symbol=wish.symbol,
+                subject=wish.intent_id,
+                ledger_value=wish.state,
+                broker_value="unknown",
+                action=Action.WAIT if now - wish.updated_at < young else Action.HALT,
+            )
+
+
+def _state_differs(wish: Wish, order: BrokerOrder, action: Action) -> Difference:
+    return Difference(
+        kind=Kind.ORDER_STATE_DIFFERS,
+        symbol=wish.symbol,
+        subject=wish.intent_id,
+        ledger_value=wish.state,
+        broker_value=order.status,
+        action=action,
+    )
+
+
+def _missing_fills(ledger: LedgerSide, broker: BrokerSide) -> Iterator[Difference]:
+    """By order and cumulative quantity, the largest seen: a repeated or reordered fill is no difference.
+
+    Where the ledger knows more than the list of activities, that list is late: the position tells.
+    """
+    filled: dict[str, tuple[str, Decimal]] = {}
+    for execution in broker.executions:
+        known = filled.get(execution.order_id, ("", ZERO))[1]
+        filled[execution.order_id] = (execution.symbol, max(execution.cumulative, known))
+    for order in broker.orders.values():
+        known = filled.get(order.order_id, ("", ZERO))[1]
+        if order.filled_quantity > known:
+            filled[order.order_id] = (order.symbol, order.filled_quantity)
+    for order_id, (symbol, quantity) in sorted(filled.items()):
+        counted = ledger.filled.get(order_id, ZERO)
+        if quantity > counted:
+            yield Difference(
+                kind=Kind.FILL_MISSING,
+                symbol=symbol,
+                subject=order_id,
+                ledger_value=f"{counted:f}",
+                broker_value=f"{quantity:f}",
+                action=Action.APPLY,
+            )
+
+
+def _positions(ledger: LedgerSide, broker: BrokerSide) -> Iterator[Difference]:
+    unknown = _uncounted(ledger, broker)
+    for symbol in sorted({*ledger.held, *broker.held}):
+        ours = ledger.held[symbol].quantity if symbol in ledger.held else ZERO
+        theirs = broker.held.get(symbol, ZERO)
+        if ours == theirs:
+            continue
+        explained = theirs - ours == unknown.get(symbol, ZERO)
+        yield Difference(
+            kind=Kind.POSITION_DIFFERS,
+            symbol=symbol,
+            subject=symbol,
+            ledger_value=f"{ours:f}",
+            broker_value=f"{theirs:f}",
+            action=Action.APPLY if explained else Action.HALT,
+        )
+
+
+def _uncounted(ledger: LedgerSide, broker: BrokerSide) -> dict[str, Decimal]:
+    """By symbol, the signed quantity that the broker executed and the ledger does not know."""
+    total: dict[str, Decimal] = {}
+    for each in broker.executions:
+        beyond = each.cumulative - ledger.filled.get(each.order_id, ZERO)
+        part = min(max(beyond, ZERO), abs(each.signed))
+        total[each.symbol] = total.get(each.symbol, ZERO) + (part if each.signed > 0 else -part)
+    return total
+
+
+def _cash(ledger: LedgerSide, broker: BrokerSide, *, explained: bool) -> Iterator[Difference]:
+    # To the cent where the broker rounds to cents, else to the broker's own last digit: no tolerance beyond that.
+    exponent = broker.cash.as_tuple().exponent
+    digits = max(CENTS, -exponent if isinstance(exponent, int) else CENTS)
+    ours = ledger.cash.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_EVEN)
+    if ours != broker.cash:
+        yield Difference(
+            kind=Kind.CASH_DIFFERS,
+            symbol="",
+            subject="cash",
+            ledger_value=f"{ledger.cash:f}",
+            broker_value=f"{broker.cash:f}",
+            action=Action.APPLY if explained else Action.HALT,
+        )
+
+
+def _stops(ledger: LedgerSide, broker: BrokerSide, now: datetime, young: timedelta) -> Iterator[Difference]:
+    protected: dict[str, Decimal] = {}
+    for order in broker.orders.values():
+        awake = live_at_broker(order) and order.status != DORMANT
+        if awake and order.side is Side.SELL and order.stop_price is not None:
+            protected[order.symbol] = protected.get(order.symbol, ZERO) + order.quantity - order.filled_quantity
+    selling = {wish.symbol for wish in ledger.wishes if wish.sells and wish.stage is not Stage.OVER}
+    for symbol, held in sorted(ledger.held.items()):
+        whole = held.quantity // 1
+        if whole <= 0 or symbol in selling or now - held.updated_at < young:
+            continue
+        resting = protected.get(symbol, ZERO)
+        if resting < whole or not held.protected:
+            yield Difference(
+                kind=Kind.STOP_MISSING,
+                symbol=symbol,
+                subject=symbol,
+                ledger_value="active" if held.protected else "none",
+                broker_value=f"{resting:f} of {whole:f}",
+                action=Action.APPLY,
+            )

@@ -1,0 +1,176 @@
+"""The two sides of a comparison, as plain values: what the ledger says and what the broker says."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Self
+
+from holdfast.common.v1 import common_pb2 as common
+from holdfast.execution.v1 import execution_pb2 as pb
+from holdfast_core.money import ZERO
+from holdfast_runtime.ports.venue import BrokerAccount, BrokerOrder, BrokerPosition, FillActivity, Side
+from holdfast_runtime.wire import from_decimal, from_timestamp
+
+
+class Stage(StrEnum):
+    """How far an intent is, as far as a comparison cares."""
+
+    UNSENT = "unsent"
+    IN_FLIGHT = "in_flight"
+    """SENDING or UNKNOWN: the broker may or may not have it."""
+    LIVE = "live"
+    OVER = "over"
+
+
+_STAGES = {
+    pb.INTENT_STATE_PENDING: Stage.UNSENT,
+    pb.INTENT_STATE_SENDING: Stage.IN_FLIGHT,
+    pb.INTENT_STATE_UNKNOWN: Stage.IN_FLIGHT,
+    pb.INTENT_STATE_ACKED: Stage.LIVE,
+    pb.INTENT_STATE_PARTIALLY_FILLED: Stage.LIVE,
+    pb.INTENT_STATE_CANCELLING: Stage.LIVE,
+}
+_SELLS = (pb.PURPOSE_EXIT, pb.PURPOSE_FLATTEN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """One intent. `broker_order_id` is empty until it is known."""
+
+    intent_id: str
+    symbol: str
+    stage: Stage
+    state: str
+    client_order_id: str
+    broker_order_id: str
+    sells: bool
+    """A sale by exit or flatten, not the resting stop."""
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """One position of the ledger. `protected`: the ledger knows an active stop."""
+
+    symbol: str
+    quantity: Decimal
+    protected: bool
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerSide:
+    """The ledger at one version."""
+
+    version: int
+    cash: Decimal
+    held: Mapping[str, Held]
+    wishes: Sequence[Wish]
+    filled: Mapping[str, Decimal]
+    """Largest cumulative quantity of each broker order that a fill is known of."""
+    halted: frozenset[str]
+    """Symbols that are halted; "" where the whole account is."""
+
+    @classmethod
+    def of(cls, answer: pb.GetLedgerResponse) -> Self:
+        """Reads an answer. Raises Malformed naming the field."""
+        filled: dict[str, Decimal] = {}
+        for fill in answer.fills:
+            so_far = _amount(fill.cumulative_quantity, "Fill.cumulative_quantity")
+            filled[fill.broker_order_id] = max(so_far, filled.get(fill.broker_order_id, ZERO))
+        for intent in answer.intents:
+            # An order that was filled in part long ago: its fills are older than what was asked for.
+            if intent.broker_order_id:
+                filled.setdefault(intent.broker_order_id, _amount(intent.filled_quantity, "Intent.filled_quantity"))
+        return cls(
+            version=answer.version,
+            cash=_amount(answer.account.cash, "Account.cash"),
+            held={each.symbol: _held(each) for each in answer.positions},
+            wishes=[_wish(each) for each in answer.intents],
+            filled=filled,
+            halted=frozenset(each.symbol for each in answer.halts if not each.strategy),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """One fill at the broker. `signed` is negative for a sale."""
+
+    order_id: str
+    symbol: str
+    signed: Decimal
+    cumulative: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerSide:
+    """The broker as it answered. Legs stand beside their parents in `orders`."""
+
+    cash: Decimal
+    held: Mapping[str, Decimal]
+    orders: Mapping[str, BrokerOrder]
+    """Open ones, and those that were asked for by id, by order id."""
+    parents: Mapping[str, str]
+    """Order id of a leg → order id of the order it came with."""
+    executions: Sequence[Execution]
+    absent: frozenset[str] = field(default_factory=frozenset)
+    """Order ids that were asked for and that the broker does not know."""
+
+    @classmethod
+    def of(
+        cls,
+        account: BrokerAccount,
+        positions: Iterable[BrokerPosition],
+        orders: Iterable[BrokerOrder],
+        fills: Iterable[FillActivity],
+    ) -> Self:
+        flat: dict[str, BrokerOrder] = {}
+        parents: dict[str, str] = {}
+        for order in orders:
+            flat[order.order_id] = order
+            for leg in order.legs:
+                flat[leg.order_id] = leg
+                parents[leg.order_id] = order.order_id
+        return cls(
+            cash=account.cash,
+            held={each.symbol: each.quantity for each in positions},
+            orders=flat,
+            parents=parents,
+            executions=[
+                Execution(
+                    order_id=each.order_id,
+                    symbol=each.symbol,
+                    signed=each.quantity if each.side is Side.BUY else -each.quantity,
+                    cumulative=each.cumulative_quantity,
+                )
+                for each in fills
+            ],
+        )
+
+
+def _held(position: pb.Position) -> Held:
+    return Held(
+        symbol=position.symbol,
+        quantity=_amount(position.quantity, "Position.quantity"),
+        protected=position.protection == pb.PROTECTION_ACTIVE,
+        updated_at=from_timestamp(position.updated_at),
+    )
+
+
+def _wish(intent: pb.Intent) -> Wish:
+    return Wish(
+        intent_id=intent.intent_id,
+        symbol=intent.symbol,
+        stage=_STAGES.get(intent.state, Stage.OVER),
+        state=pb.IntentState.Name(intent.state).removeprefix("INTENT_STATE_"),
+        client_order_id=intent.client_order_id,
+        broker_order_id=intent.broker_order_id,
+        sells=intent.purpose in _SELLS,
+        updated_at=from_timestamp(intent.updated_at),
+    )
+
+
+def _amount(value: common.Decimal, name: str) -> Decimal:
+    return from_decimal(value, field=name) if value.value else ZERO

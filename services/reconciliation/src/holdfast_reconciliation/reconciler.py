@@ -1,0 +1,232 @@
+"""One round of reconciliation, and when rounds happen: at start, on request, on reconnect and every so often."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from holdfast.execution.v1 import execution_pb2 as execution_pb
+from holdfast.reconciliation.v1 import reconciliation_pb2 as pb
+from holdfast_core.sessions import Calendar, calendar_of
+from holdfast_reconciliation import verdict as verdicts
+from holdfast_reconciliation.domain.comparison import Difference, compare
+from holdfast_reconciliation.domain.schedule import Cadence, next_round
+from holdfast_reconciliation.reading import Reader
+from holdfast_runtime.errors import Refused, Retry
+from holdfast_runtime.flows import LEDGER
+from holdfast_runtime.ports.activity import Activity
+from holdfast_runtime.ports.calls import ExecutionCalls
+from holdfast_runtime.ports.clock import MarketClock, MonotonicClock
+from holdfast_runtime.ports.venue import Broker, Throttled, Unauthorised, VenueUnavailable
+from holdfast_runtime.settings import Settings
+from holdfast_runtime.telemetry import metrics, traces
+
+FIRST_LOOKBACK = timedelta(days=7)
+"""Of the first round after a start. What is older shows in positions and cash, which are compared whole."""
+OVERLAP = timedelta(minutes=2)
+"""Looked at again by the next round: lists of a broker are complete only after a moment."""
+MOVING_TRIES = 6
+SECOND_LOOKS = 2
+REFRESHES = 2
+LOOK_AGAIN_SECS = 0.05
+IDLE_SECS = 2.0
+RETRY_SECS = 1.0
+MAX_OUTAGE_SECS = 30.0
+NOT_HOLDER = "NOT_HOLDER"
+AWAY = ("", 0)
+BEGINNING = datetime.min.replace(tzinfo=UTC)
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Tries:
+    """What a round may still spend before it judges."""
+
+    moving: int = MOVING_TRIES
+    looks: int = SECOND_LOOKS
+    refreshes: int = REFRESHES
+
+
+class Reconciler:
+    """Implements ReconciliationCalls. One round at a time."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        execution: ExecutionCalls,
+        broker: Broker,
+        market_clock: MarketClock,
+        monotonic_clock: MonotonicClock,
+        activity: Activity,
+    ) -> None:
+        self._execution = execution
+        self._reader = Reader(execution, broker, monotonic_clock)
+        self._market_clock = market_clock
+        self._clock = monotonic_clock
+        self._activity = activity
+        self._young = timedelta(seconds=settings.execution.protection_bound_secs)
+        self._cadence = Cadence(
+            interval=timedelta(seconds=settings.reconciliation.interval_secs),
+            closed_interval=timedelta(seconds=settings.reconciliation.closed_interval_secs),
+        )
+        self._calendars = _calendars(settings)
+        self._turn = asyncio.Lock()
+        self._last: execution_pb.ReconciliationVerdict | None = None
+        self._clean_at: datetime | None = None
+        self._seen_before: frozenset[tuple[str, str, str]] = frozenset()
+        self._holder: tuple[str, int] | None = None
+
+    @property
+    def compared(self) -> bool:
+        """True once a verdict was recorded."""
+        return self._last is not None
+
+    async def reconcile(self, request: pb.ReconcileRequest) -> pb.ReconcileResponse:
+        """Compares now, after a round that is under way. Raises Retry where execution is away."""
+        with self._activity.busy():
+            return pb.ReconcileResponse(verdict=await self._round(request.reason or "request"))
+
+    async def run(self, progress: Callable[[], None]) -> None:
+        """Rounds for ever, from the start on."""
+        await self._idle_until(BEGINNING, progress)
+        with self._activity.busy():
+            await self._has_new_holder()
+        reason, outage_secs = "start", RETRY_SECS
+        while True:
+            with self._activity.busy():
+                verdict = await self._persistently(reason, progress)
+            progress()
+            if verdict.state == verdicts.UNAVAILABLE:
+                # On monotonic time: the broker's return must not have to wait for market time to move.
+                await self._clock.sleep(outage_secs)
+                outage_secs = min(outage_secs * 2, MAX_OUTAGE_SECS)
+                reason = "reconnect"
+                continue
+            outage_secs = RETRY_SECS
+            due = next_round(self._market_clock.now(), self._cadence, self._calendars)
+            reason = await self._idle_until(due, progress)
+
+    async def _persistently(self, reason: str, progress: Callable[[], None]) -> execution_pb.ReconciliationVerdict:
+        """A round, tried again while execution is away or does not hold the account."""
+        while True:
+            try:
+                return await self._round(reason)
+            except Retry as error:
+                log.info("reconciliation.waiting", reason=str(error))
+                after_secs = error.after_secs
+            except Refused as error:
+                if error.reason != NOT_HOLDER:
+                    raise
+                log.info("reconciliation.waiting", reason=str(error))
+                after_secs = RETRY_SECS
+            progress()
+            await self._clock.sleep(min(after_secs, RETRY_SECS))
+
+    async def _idle_until(self, due: datetime, progress: Callable[[], None]) -> str:
+        """Waits for an instant of market time, with idle turns; ends early where the account has a new holder."""
+        timer = asyncio.ensure_future(self._market_clock.sleep_until(due))
+        try:
+            while not timer.done():
+                await asyncio.wait({timer}, timeout=IDLE_SECS)
+                progress()
+                if not timer.done() and self.compared and await self._has_new_holder():
+                    return "reconnect"
+            timer.result()
+            return "schedule"
+        finally:
+            timer.cancel()
+
+    async def _has_new_holder(self) -> bool:
+        """True where execution has taken the account over since it was asked last: it may have missed something."""
+        try:
+            answer = await self._execution.get_holder(execution_pb.GetHolderRequest())
+        except (Retry, Refused):
+            self._holder = AWAY
+            return False
+        before, self._holder = self._holder, (answer.holder, answer.epoch)
+        return before is not None and before != self._holder
+
+    async def _round(self, reason: str) -> execution_pb.ReconciliationVerdict:
+        async with self._turn:
+            with traces.span("reconciliation.round", reason=reason) as span:
+                began = self._market_clock.now()
+                try:
+                    verdict = await self._judge(began)
+                except (VenueUnavailable, Throttled, Unauthorised) as error:
+                    log.warning("reconciliation.unavailable", reason=str(error))
+                    span.fail(str(error))
+                    verdict = verdicts.message(verdicts.UNAVAILABLE, (), market_time=began, version=0)
+                span.set(
+                    state=execution_pb.ReconciliationState.Name(verdict.state),
+                    discrepancies=len(verdict.discrepancies),
+                    compared_at_version=verdict.compared_at_version,
+                )
+                recorded = await self._execution.record_verdict(execution_pb.RecordVerdictRequest(verdict=verdict))
+                self._activity.sent(LEDGER, recorded.ledger_version)
+            self._remember(verdict, began)
+            return verdict
+
+    async def _judge(self, began: datetime) -> execution_pb.ReconciliationVerdict:
+        """Compares until the sides agree, or until neither a second look nor execution's own explains the rest."""
+        since = began - FIRST_LOOKBACK if self._clean_at is None else self._clean_at - OVERLAP
+        tries = _Tries()
+        while True:
+            version = await self._reader.ledger_version(began)
+            broker = await self._reader.broker(since)
+            ledger = await self._reader.ledger(since)
+            broker = await self._reader.with_look_ups(ledger, broker)
+            found = compare(ledger, broker, now=self._market_clock.now(), young=self._young)
+            if not verdicts.unsettled(found):
+                self._seen_before = frozenset()
+                return verdicts.message(verdicts.CLEAN, found, market_time=began, version=ledger.version)
+            if not await self._looks_again(tries, found, moved=ledger.version != version):
+                break
+        judged = verdicts.after_evidence(found, self._seen_before)
+        self._seen_before = frozenset(each.key for each in found if not each.settled)
+        return verdicts.message(verdicts.DISCREPANT, judged, market_time=began, version=ledger.version)
+
+    async def _looks_again(self, tries: _Tries, found: list[Difference], *, moved: bool) -> bool:
+        """Prepares another comparison; False where there is nothing left to try."""
+        if moved and tries.moving:
+            tries.moving -= 1
+            await self._clock.sleep(LOOK_AGAIN_SECS)
+        elif tries.looks:
+            # A fill that the broker has told and execution has not stored yet is no difference.
+            tries.looks -= 1
+            await self._clock.sleep(LOOK_AGAIN_SECS)
+        elif tries.refreshes:
+            tries.refreshes -= 1
+            reasons = sorted({f"{each.kind} {each.symbol}".strip() for each in found if not each.settled})
+            log.warning("reconciliation.refresh", reasons=reasons)
+            refreshed = await self._execution.refresh(execution_pb.RefreshRequest(reason=", ".join(reasons)[:500]))
+            self._activity.sent(LEDGER, refreshed.ledger_version)
+        else:
+            return False
+        return True
+
+    def _remember(self, verdict: execution_pb.ReconciliationVerdict, began: datetime) -> None:
+        self._last = verdict
+        state = execution_pb.ReconciliationState.Name(verdict.state).removeprefix("RECONCILIATION_STATE_").lower()
+        metrics.RECONCILIATIONS.labels(verdict=state).inc()
+        for each in verdict.discrepancies:
+            metrics.DISCREPANCIES.labels(kind=each.kind, action=each.action).inc()
+        if verdict.state == verdicts.CLEAN:
+            self._clean_at = began
+        if verdict.discrepancies:
+            log.warning(
+                "reconciliation.discrepancies",
+                state=state,
+                found=[f"{each.kind} {each.symbol} {each.action}" for each in verdict.discrepancies],
+            )
+        if self._clean_at is not None:
+            metrics.RECONCILIATION_AGE.set((self._market_clock.now() - self._clean_at).total_seconds())
+
+
+def _calendars(settings: Settings) -> list[Calendar]:
+    """Of every book that a strategy trades; the equity book's where there is none."""
+    books = {each.book for each in settings.strategies if each.enabled} or {"equity"}
+    return [calendar_of(book) for book in sorted(books)]
