@@ -66,6 +66,7 @@ async def build(shell: Shell) -> None:
     shell.loop("market-clock", clock.run)
     shell.ready_when(lambda: server.started)
     shell.on_stop(server.stop)
+    shell.on_stop(clock.stop)
 
 
 def _set_clock(market_clock: VenueMarketClock, at: datetime, speed: float) -> None:

@@ -115,6 +115,11 @@ class MarketClock:
             log.info("market_clock.follower_left", service=report.service)
             self._changed.set()
 
+    async def stop(self) -> None:
+        """Ends every follower's stream, so that they look for the venue anew."""
+        for follower in self._followers:
+            follower.give(None)
+
     def step(self) -> None:
         """Takes the next tick of a lock-step now, whoever has not settled."""
         self._take(self._next(self.barrier.next_timer()))
