@@ -56,6 +56,10 @@ class MemoryFeed:
                 self.send(bar)
         self._released = until
 
+    def skip(self, until: datetime) -> None:
+        """What becomes visible until then is sent to nobody: only history has it."""
+        self._released = until
+
     def send(self, item: Item) -> None:
         """Sends one item, recorded or not. Nothing is sent while nobody listens."""
         if isinstance(item, Quote):
