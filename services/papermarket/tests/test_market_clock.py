@@ -72,6 +72,12 @@ async def running(stand: Stand) -> "asyncio.Task[None]":
     return asyncio.create_task(stand.clock.run())
 
 
+async def until_waiting_for(stand: Stand, words: list[str]) -> None:
+    async with asyncio.timeout(5):
+        while stand.clock.waiting_for() != words:  # noqa: ASYNC110 - the words have no event of their own
+            await asyncio.sleep(0)
+
+
 def at(tick: pb.Tick) -> datetime:
     return from_timestamp(tick.market_time)
 
@@ -85,8 +91,7 @@ async def test_nothing_runs_until_the_whole_roster_has_settled_tick_0(recorded: 
     assert at(first) == OPEN - MINUTE
     assert (await scoring.tick()).number == 0
     gate.report(0)
-    while stand.clock.waiting_for() != ["scoring: tick 0 not settled"]:
-        await asyncio.sleep(0)
+    await until_waiting_for(stand, ["scoring: tick 0 not settled"])
     scoring.report(0)
     second = await gate.tick()
     assert (second.number, second.running, at(second)) == (1, True, OPEN)
@@ -145,8 +150,7 @@ async def test_a_service_that_dies_is_waited_for_and_is_sent_the_present_tick_ag
                 follower.report(number)
     await scoring.leave()
     gate.report(2)
-    while stand.clock.waiting_for() != ["scoring: not connected"]:
-        await asyncio.sleep(0)
+    await until_waiting_for(stand, ["scoring: not connected"])
     back = Follower(stand, "scoring")
     again = await back.tick()
     assert (again.number, again.running) == (2, True)
@@ -178,8 +182,7 @@ async def test_an_update_sent_between_ticks_must_be_received_before_the_next(
         )
     )
     execution.report(1)
-    while stand.clock.waiting_for() != ["trade_updates: papermarket sent 1, execution received 0"]:
-        await asyncio.sleep(0)
+    await until_waiting_for(stand, ["trade_updates: papermarket sent 1, execution received 0"])
     execution.report(1, trade_updates=1)
     assert (await execution.tick()).number == 2
     task.cancel()

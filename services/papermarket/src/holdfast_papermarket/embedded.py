@@ -24,7 +24,6 @@ from holdfast_papermarket.venue import PaperVenue
 from holdfast_runtime.clock import SystemMonotonicClock
 
 HOST = "127.0.0.1"
-LOOK_EVERY_SECS = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +77,7 @@ async def embedded(
     server = HttpServer(build_app(venue, clock, recording, run_id=run_id, keys=keys, limit=limit), host=HOST, port=0)
     serving = asyncio.create_task(server.run())
     try:
-        while not server.started:
-            await asyncio.sleep(LOOK_EVERY_SECS)
+        await server.until_started()
         yield Embedded(venue=venue, clock=clock, keys=keys, port=server.port)
     finally:
         await server.stop()

@@ -1,6 +1,8 @@
 """uvicorn inside the service's own event loop: signals stay with the shell."""
 
+import asyncio
 import contextlib
+import socket
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
@@ -18,6 +20,14 @@ MAX_FRAME_BYTES = 1 << 20
 
 
 class _Quiet(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
@@ -50,7 +60,10 @@ class HttpServer:
     @property
     def started(self) -> bool:
         """True once it listens."""
-        return bool(self._server.started)
+        return self._server.listening.is_set()
+
+    async def until_started(self) -> None:
+        await self._server.listening.wait()
 
     @property
     def port(self) -> int:

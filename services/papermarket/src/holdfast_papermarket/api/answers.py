@@ -5,8 +5,7 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from fastapi import Request
-from starlette.responses import Response
+from fastapi import Request, Response
 
 from holdfast_exchange.orders import Refusal
 from holdfast_exchange.recording import NEW_YORK

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fastapi import APIRouter, Request
-from starlette.responses import Response
+from fastapi import APIRouter, Request, Response
 
 from holdfast_exchange.market import Market
 from holdfast_exchange.recording import NEW_YORK, Bar

@@ -1,7 +1,6 @@
 """papermarket's own JSON: the books as the venue keeps them, and what the replay is waiting for."""
 
-from fastapi import APIRouter
-from starlette.responses import Response
+from fastapi import APIRouter, Response
 
 from holdfast_exchange.recording import Recording
 from holdfast_papermarket import trading_json

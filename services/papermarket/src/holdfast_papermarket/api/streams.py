@@ -7,8 +7,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 import structlog
-from fastapi import APIRouter
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from holdfast_exchange.orders import Update
 from holdfast_papermarket import market_json, trading_json

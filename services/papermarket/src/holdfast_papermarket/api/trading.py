@@ -4,8 +4,7 @@ from datetime import date, datetime
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
-from fastapi import APIRouter, Request
-from starlette.responses import Response
+from fastapi import APIRouter, Request, Response
 
 from holdfast_core.sessions import sessions_between
 from holdfast_exchange.orders import NewOrder, Order, OrderType, Refusal, Side, Status, TimeInForce
