@@ -477,3 +477,22 @@ def test_last_entries_count_the_day(ledger: SqlLedger, epoch: int) -> None:
             ledger.store_cycle(epoch, NOW + timedelta(days=day, minutes=minute), [made], {})
     (last,) = ledger.last_entries(NOW + timedelta(days=1, minutes=5))
     assert (last.market_time, last.entries_today) == (NOW + timedelta(days=1, minutes=2), 3)
+
+
+def test_what_was_kept_of_one_version_is_not_used_for_another(ledger: SqlLedger, epoch: int) -> None:
+    """A snapshot is kept for the next cycle: limits still see what was written since, in the same transaction too."""
+    check = enforcer(Limits())
+    mine, theirs = decision("IBM"), decision("IBM", strategy="etf")
+    ledger.snapshot(NOW)
+    with ledger.session.transaction():
+        ledger.store_cycle(epoch, NOW, [mine], {mine.signal_id: entry(mine)}, check)
+        (ruled,) = ledger.store_cycle(epoch, NOW, [theirs], {theirs.signal_id: entry(theirs)}, check).decisions
+    assert ruled.reason == "SYMBOL_OWNED"
+    with pytest.raises(UnknownRow), ledger.session.transaction():
+        ledger.set_strategy_state(epoch, NOW, "sma", "stopped")
+        ledger.snapshot(NOW)
+        ledger.intent("none")
+    assert [row.state for row in ledger.snapshot(NOW).strategies] == ["running", "running"]
+    later = decision("BAC", at=NOW + MINUTE)
+    (ruled,) = ledger.store_cycle(epoch, NOW + MINUTE, [later], {later.signal_id: entry(later)}, check).decisions
+    assert ruled.allowed

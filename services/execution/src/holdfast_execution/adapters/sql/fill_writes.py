@@ -279,7 +279,7 @@ class FillWrites(SqlWrites):
         row = self._change_intent(
             transaction,
             now,
-            intent["intent_id"],
+            intent,
             f"late fill of {intent['intent_id']}, which was {before}" if late else "",
             state=state.value,
             filled_quantity=filled,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -76,10 +77,14 @@ class IntentWrites(SqlWrites):
         with self._write(epoch) as transaction:
             row = self._intent_columns(intent_id)
             self._check_claim(now, row)
-            self._change_order(transaction, row["client_order_id"], attempts=row["order_attempts"] + 1)
             return self._move(
-                transaction, now, row, IntentState.SENDING, total_attempts=row["total_attempts"] + 1
-            )  # fmt: skip
+                transaction,
+                now,
+                row,
+                IntentState.SENDING,
+                order={"attempts": row["order_attempts"] + 1},
+                total_attempts=row["total_attempts"] + 1,
+            )
 
     def mark_not_sent(
         self, epoch: int, now: datetime, intent_id: str, reason: str, *, try_again: bool = False
@@ -93,10 +98,10 @@ class IntentWrites(SqlWrites):
             if before is not IntentState.SENDING:
                 raise IllegalTransition(before, given_up)
             left = row["order_attempts"] - 1
-            self._change_order(transaction, row["client_order_id"], attempts=left)
             # An earlier POST of this leg may live: only a look-up can tell.
             after = IntentState.UNKNOWN if left else given_up
-            return self._move(transaction, now, row, after, reason, total_attempts=row["total_attempts"] - 1)
+            total = row["total_attempts"] - 1
+            return self._move(transaction, now, row, after, reason, order={"attempts": left}, total_attempts=total)
 
     def record_ack(
         self, epoch: int, now: datetime, intent_id: str, broker_order_id: str, *, status: str = ""
@@ -111,13 +116,10 @@ class IntentWrites(SqlWrites):
             if before in (IntentState.PENDING, IntentState.SENDING, IntentState.UNKNOWN):
                 filled = row["filled_quantity"] > 0
                 after = transition(before, IntentState.PARTIALLY_FILLED if filled else IntentState.ACKED)
-            if known is None or status:
-                self._change_order(
-                    transaction, row["client_order_id"], broker_order_id=broker_order_id, status=status
-                )  # fmt: skip
-            if known is None:
-                return self._change_intent(transaction, now, intent_id, state=after.value)
-            return self._move(transaction, now, row, after)
+            order = {} if known is not None else {"broker_order_id": broker_order_id}
+            if status:
+                order["status"] = status
+            return self._move(transaction, now, row, after, order=order)
 
     def record_unknown(self, epoch: int, now: datetime, intent_id: str, reason: str) -> IntentRow:
         return self.record_order_state(epoch, now, intent_id, IntentState.UNKNOWN, reason=reason)
@@ -276,9 +278,8 @@ class IntentWrites(SqlWrites):
         if not wishes:
             return []
         epoch = transaction.header.epoch
-        transaction.connection.execute(
-            _INSERT_INTENTS, [_intent_values(wish, self._account, epoch, to_micros(now)) for wish in wishes]
-        )
+        rows = [_intent_values(wish, self._account, epoch, to_micros(now)) for wish in wishes]
+        transaction.connection.execute(_INSERT_INTENTS, rows)
         transaction.connection.execute(
             _INSERT_ORDERS,
             [
@@ -298,9 +299,7 @@ class IntentWrites(SqlWrites):
                 for wish in wishes
             ],
         )
-        names = [wish.intent_id for wish in wishes]
-        found = {row["intent_id"]: row for row in self._rows(queries.INTENTS_BY_ID, intent_ids=names)}
-        created = [convert.intent_row(found[name]) for name in names]
+        created = [convert.intent_row(row | _present_order(wish)) for row, wish in zip(rows, wishes, strict=True)]
         for row in created:
             self._tell_intent(transaction, now, row)
         return created
@@ -335,6 +334,17 @@ class IntentWrites(SqlWrites):
         )
 
 
+def _present_order(wish: NewIntent) -> dict[str, Any]:
+    """The order's columns of a new intent, as a query would join them."""
+    return {
+        "order_attempts": 0,
+        "order_broker_order_id": wish.broker_order_id or None,
+        "order_quantity": convert.quantity_units(wish.quantity),
+        "order_filled_quantity": 0,
+    }
+
+
+@cache
 def direction_word(direction: common.Direction.ValueType) -> str:
     """`enter_long`, `exit_long`."""
     return common.Direction.Name(direction).removeprefix("DIRECTION_").lower()
@@ -344,7 +354,7 @@ def _changed(**columns: Any) -> dict[str, Any]:
     return {name: value for name, value in columns.items() if value is not None}
 
 
-def _intent_values(wish: NewIntent, account: str, epoch: int, now: int) -> dict[str, object]:
+def _intent_values(wish: NewIntent, account: str, epoch: int, now: int) -> dict[str, Any]:
     return {
         "account": account,
         "intent_id": wish.intent_id,

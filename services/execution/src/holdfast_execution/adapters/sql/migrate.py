@@ -1,6 +1,5 @@
 """Brings a ledger to this code's revision; and tells whether code and ledger may trade together."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -35,21 +34,21 @@ def migrate_database(database: Database) -> int:
         return _revision_on(connection)
 
 
-def compatibility(connection: sa.Connection, *, code_revision: int = REVISION) -> str:
-    """Empty where code of this revision may open entries; else the coded reason with its numbers.
+def compatibility(connection: sa.Connection) -> str:
+    """Empty where this code may open entries; else the coded reason with its numbers.
 
     Protection works all the same: the schema only ever expands.
     """
     row = connection.execute(sa.select(tables.meta.c.revision, tables.meta.c.oldest_compatible)).one()
-    return judge(dict(row._mapping), code_revision)
+    return judge(row.revision, row.oldest_compatible)
 
 
-def judge(row: Mapping[str, int], code_revision: int) -> str:
+def judge(revision: int, oldest_compatible: int, *, code_revision: int = REVISION) -> str:
     """The rule of `compatibility` on a row of `meta`."""
-    if code_revision < row["oldest_compatible"]:
-        return f"LEDGER_REQUIRES_NEWER: code={code_revision} oldest_compatible={row['oldest_compatible']}"
-    if code_revision > row["revision"]:
-        return f"LEDGER_OLDER: code={code_revision} ledger={row['revision']}"
+    if code_revision < oldest_compatible:
+        return f"LEDGER_REQUIRES_NEWER: code={code_revision} oldest_compatible={oldest_compatible}"
+    if code_revision > revision:
+        return f"LEDGER_OLDER: code={code_revision} ledger={revision}"
     return ""
 
 

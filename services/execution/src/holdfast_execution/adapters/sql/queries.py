@@ -36,7 +36,6 @@ INTENTS_IN = _INTENTS.where(_i.state.in_(_open_states)).order_by(_i.created_at, 
 INTENTS_SINCE = _INTENTS.where(
     sa.or_(_i.state.in_(_open_states), _i.updated_at > sa.bindparam("since"))
 ).order_by(_i.created_at, _i.intent_id)  # fmt: skip
-INTENTS_BY_ID = _INTENTS.where(_i.intent_id.in_(sa.bindparam("intent_ids", expanding=True)))
 OPEN_ENTRIES = sa.select(_i.quantity, _i.filled_quantity, _i.limit_price, _i.reserve_price).where(
     _i.account == _account, _i.purpose == Purpose.ENTRY.value, _i.state.in_(_open_states)
 )
@@ -81,12 +80,12 @@ LAST_ENTRIES = (
         _d.symbol,
         sa.func.max(_d.market_time).label("newest"),
         sa.func.sum(sa.case((_d.market_time >= sa.bindparam("midnight"), 1), else_=0)).label("today"),
+        sa.func.sum(sa.case((_d.market_time > sa.bindparam("minute_ago"), 1), else_=0)).label("last_minute"),
     )
     .where(*_entries, _d.market_time >= sa.bindparam("since"))
     .group_by(_d.symbol)
     .order_by(_d.symbol)
 )
-ENTRIES_SINCE = sa.select(sa.func.count().label("entries")).where(*_entries, _d.market_time > sa.bindparam("since"))
 DECISION_COUNTS = (
     sa.select(_d.allowed, _d.reason, sa.func.count().label("decisions"))
     .where(_d.account == _account)

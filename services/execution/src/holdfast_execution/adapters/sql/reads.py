@@ -10,12 +10,12 @@ import sqlalchemy as sa
 
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
-from holdfast_core.money import ZERO
 from holdfast_execution import messages
 from holdfast_execution.adapters.sql import convert, queries
-from holdfast_execution.adapters.sql.migrate import compatibility
+from holdfast_execution.adapters.sql.migrate import compatibility, judge
+from holdfast_execution.adapters.sql.parts import Parts
 from holdfast_execution.adapters.sql.session import Session
-from holdfast_execution.domain.intents import OPEN
+from holdfast_execution.domain.intents import OPEN, Purpose
 from holdfast_execution.domain.positions import notional
 from holdfast_execution.rows import (
     AccountRow,
@@ -53,8 +53,10 @@ class SqlReads:
         return int(self._header()["version"])
 
     def account(self) -> AccountRow:
+        return self._account_row(_reserved(self._rows(queries.OPEN_ENTRIES, states=_OPEN)))
+
+    def _account_row(self, reserved: Decimal) -> AccountRow:
         row = self._header()
-        reserved = sum((_reserved(each) for each in self._rows(queries.OPEN_ENTRIES, states=_OPEN)), ZERO)
         return AccountRow(
             account_id=self._account,
             starting_cash=convert.cash(row["starting_cash"] or 0),
@@ -68,6 +70,9 @@ class SqlReads:
         return LeaseRow(**self._one(queries.LEASE))
 
     def compatible(self) -> str:
+        transaction = self._session.open_transaction
+        if transaction is not None:
+            return judge(transaction.header.revision, transaction.header.oldest_compatible)
         with self._session.reading() as connection:
             return compatibility(connection)
 
@@ -137,9 +142,18 @@ class SqlReads:
 
     def last_entries(self, now: datetime) -> list[LastEntryRow]:
         """Allowed entries of the last two days, by symbol: cooldowns and throttles derive from them."""
+        return self._entries(now)[0]
+
+    def _entries(self, now: datetime) -> tuple[list[LastEntryRow], int]:
+        """By symbol, and how many there were within the last minute."""
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        rows = self._rows(queries.LAST_ENTRIES, since=to_micros(now - _ENTRY_MEMORY), midnight=to_micros(midnight))
-        return [
+        rows = self._rows(
+            queries.LAST_ENTRIES,
+            since=to_micros(now - _ENTRY_MEMORY),
+            midnight=to_micros(midnight),
+            minute_ago=to_micros(now - timedelta(minutes=1)),
+        )
+        last = [
             LastEntryRow(
                 symbol=row["symbol"],
                 market_time=from_micros(int(row["newest"])),
@@ -147,42 +161,45 @@ class SqlReads:
             )
             for row in rows
         ]
+        return last, sum(int(row["last_minute"]) for row in rows)
 
     # --- whole views
 
     def snapshot(self, now: datetime, *, entries_locked_reason: str = "") -> execution.LedgerSnapshot:
         with self._session.reading():
-            account = self.account()
+            parts = self._parts()
+            account = self._account_row(parts.reserved)
             return execution.LedgerSnapshot(
                 version=account.version,
                 account=messages.to_account(account),
-                positions=[messages.to_position(row) for row in self.positions()],
-                open_intents=[messages.to_intent(row) for row in self.open_intents()],
+                positions=[messages.to_position(row) for row in parts.positions],
+                open_intents=[messages.to_intent(row) for row in parts.open_intents],
                 halts=[messages.to_halt(row) for row in self.halts()],
                 last_entries=[messages.to_last_entry(row) for row in self.last_entries(now)],
-                reconciliation=self.verdict(),
+                reconciliation=parts.verdict,
                 entries_locked_reason=entries_locked_reason,
                 assets=[messages.to_asset(row) for row in self.assets()],
                 market_time=to_timestamp(now),
-                strategies=[messages.to_progress(row) for row in self.strategies()],
+                strategies=[messages.to_progress(row) for row in parts.strategies],
             )
 
     def view(self, now: datetime) -> LedgerView:
         """The facts that limits are enforced on."""
         with self._session.reading():
-            account = self.account()
-            minute = self._rows(queries.ENTRIES_SINCE, since=to_micros(now - timedelta(minutes=1)))
+            parts = self._parts()
+            last_entries, last_minute = self._entries(now)
+            account = self._account_row(parts.reserved)
             return LedgerView(
                 version=account.version,
                 now=now,
                 account=account,
-                positions=tuple(self.positions()),
-                open_intents=tuple(self.open_intents()),
+                positions=parts.positions,
+                open_intents=parts.open_intents,
                 halts=tuple(self.halts()),
-                last_entries=tuple(self.last_entries(now)),
-                entries_last_minute=minute[0]["entries"],
-                strategies=tuple(self.strategies()),
-                verdict=self.verdict(),
+                last_entries=tuple(last_entries),
+                entries_last_minute=last_minute,
+                strategies=parts.strategies,
+                verdict=parts.verdict,
             )
 
     def ledger_state(self, since: datetime | None = None) -> LedgerState:
@@ -206,6 +223,26 @@ class SqlReads:
                 last_event_id=int(self._header()["last_event_id"]),
                 verdict=self.verdict(),
             )
+
+    def _parts(self) -> Parts:
+        """What of this version was read before, else read now."""
+        header = self._header()
+        key = (int(header["version"]), int(header["last_event_id"]))
+        kept = self._session.cache.newest
+        if kept is not None and kept.key == key:
+            return kept
+        intents = self._rows(queries.INTENTS_IN, states=_OPEN)
+        parts = Parts(
+            key=key,
+            reserved=_reserved([row for row in intents if row["purpose"] == Purpose.ENTRY.value]),
+            positions=tuple(self.positions()),
+            open_intents=tuple(convert.intent_row(row) for row in intents),
+            strategies=tuple(self.strategies()),
+            verdict=self.verdict(),
+        )
+        if self._session.open_transaction is None:
+            self._session.cache.newest = parts
+        return parts
 
     # --- outbox
 
@@ -252,13 +289,17 @@ class SqlReads:
     def _rows(self, query: sa.Executable, **parameters: object) -> list[dict[str, Any]]:
         with self._session.reading() as connection:
             result = connection.execute(query, {"of_account": self._account, **parameters})
-            return [dict(row) for row in result.mappings()]
+            names = list(result.keys())
+            return [dict(zip(names, row, strict=True)) for row in result]
 
 
 _OPEN = sorted(state.value for state in OPEN)
 
 
-def _reserved(row: dict[str, Any]) -> Decimal:
-    left = max(row["quantity"] - row["filled_quantity"], 0)
-    price = row["reserve_price"] if row["reserve_price"] is not None else row["limit_price"] or 0
-    return convert.cash(notional(left, price))
+def _reserved(entries: Sequence[dict[str, Any]]) -> Decimal:
+    """What is left of open entries, at their limits or at the price they reserve."""
+    units = 0
+    for row in entries:
+        left = max(row["quantity"] - row["filled_quantity"], 0)
+        units += notional(left, row["reserve_price"] if row["reserve_price"] is not None else row["limit_price"] or 0)
+    return convert.cash(units)

@@ -6,18 +6,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_execution.adapters.sql import tables
 from holdfast_execution.adapters.sql.database import Database
+from holdfast_execution.adapters.sql.parts import PartsCache
 from holdfast_execution.rows import LedgerError, StaleFence
 from holdfast_runtime.ledger_halts import to_micros
 from holdfast_runtime.wire import to_timestamp
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Header:
-    """The account's row and its lease as this transaction has them."""
+    """The account's row and its lease as this transaction has them, and the ledger's revisions."""
 
     starting_cash: int | None
     cash: int
@@ -27,6 +29,8 @@ class Header:
     holder: str
     epoch: int
     beat: int
+    revision: int
+    oldest_compatible: int
 
 
 class Transaction:
@@ -40,12 +44,14 @@ class Transaction:
         self._stored: Header | None = None
         self._events: list[dict[str, object]] = []
         self._raised = False
+        self._stamps: tuple[datetime, Timestamp, int, Timestamp, int] | None = None
 
     @property
     def header(self) -> Header:
         """Locks the account on first use: whoever writes comes after whoever wrote before."""
         if self._loaded is None:
-            self._loaded = self._stored = self._lock()
+            self._loaded = self._lock()
+            self._stored = replace(self._loaded)
         return self._loaded
 
     @property
@@ -55,7 +61,9 @@ class Transaction:
 
     def change(self, **fields: int) -> None:
         """New values for the account's row."""
-        self._loaded = replace(self.header, **fields)  # type: ignore[arg-type]  # every such field is an int
+        header = self.header
+        for name, value in fields.items():
+            setattr(header, name, value)
 
     def check(self, epoch: int) -> None:
         """Refuses an old fence, or any while nobody holds the lease (invariant 12)."""
@@ -64,7 +72,7 @@ class Transaction:
 
     def hold(self, holder: str, epoch: int) -> None:
         """The lease has changed hands in this transaction."""
-        self._loaded = replace(self.header, holder=holder, epoch=epoch)
+        self.header.holder, self.header.epoch = holder, epoch
 
     def begin_write(self) -> None:
         """A new write begins: its first fact raises the version."""
@@ -82,17 +90,13 @@ class Transaction:
     ) -> None:
         """Appends one fact to the log; `fact` brings the body, the rest is filled in here."""
         self.raise_version()
-        event_id = self.header.last_event_id + 1
-        self.change(last_event_id=event_id)
-        recorded_at = self._recorded(now)
+        header = self.header
+        event_id = header.last_event_id = header.last_event_id + 1
         fact.event_id = fact.aggregate_version = event_id
         fact.kind, fact.aggregate, fact.summary, fact.traceparent = kind, aggregate, summary, traceparent
-        market_time = to_timestamp(now)
-        if market_time is not None:
-            fact.market_time.CopyFrom(market_time)
-        recorded = to_timestamp(recorded_at)
-        if recorded is not None:
-            fact.recorded_at.CopyFrom(recorded)
+        market_stamp, market_micros, recorded_stamp, recorded_micros = self._times(now)
+        fact.market_time.CopyFrom(market_stamp)
+        fact.recorded_at.CopyFrom(recorded_stamp)
         self._events.append(
             {
                 "account": self._account,
@@ -100,8 +104,8 @@ class Transaction:
                 "kind": kind,
                 "aggregate": aggregate,
                 "aggregate_version": event_id,
-                "market_time": to_micros(now),
-                "recorded_at": to_micros(recorded_at),
+                "market_time": market_micros,
+                "recorded_at": recorded_micros,
                 "traceparent": traceparent,
                 "summary": summary,
                 "fact": fact.SerializeToString(),
@@ -112,13 +116,15 @@ class Transaction:
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """What is inside is undone alone where it raises."""
-        header, count = self._loaded, len(self._events)
+        header, count = None if self._loaded is None else replace(self._loaded), len(self._events)
         try:
             with self.connection.begin_nested():
                 yield
         except BaseException:
-            # Also where the lock was taken inside: it is held on, so the row read then stays true.
-            self._loaded = header if header is not None else self._stored
+            # Where the lock was taken inside, undoing may have let it go: the row is read again.
+            self._loaded = header
+            if header is None:
+                self._stored = None
             del self._events[count:]
             raise
 
@@ -140,7 +146,14 @@ class Transaction:
                     "last_event_id": header.last_event_id,
                 },
             )
-            self._stored = header
+            self._stored = replace(header)
+
+    def _times(self, now: datetime) -> tuple[Timestamp, int, Timestamp, int]:
+        """Market and recorded time as stamps and as microseconds; a cycle of 64 asks with one `now`."""
+        if self._stamps is None or self._stamps[0] != now:
+            recorded = self._recorded(now)
+            self._stamps = (now, stamp_of(now), to_micros(now), stamp_of(recorded), to_micros(recorded))
+        return self._stamps[1:]
 
     def _lock(self) -> Header:
         row = self.connection.execute(_LOCK, {"of_account": self._account}).one_or_none()
@@ -149,12 +162,21 @@ class Transaction:
         return Header(**row._mapping)
 
 
-_a, _l = tables.account.c, tables.lease.c
+def stamp_of(instant: datetime) -> Timestamp:
+    """An aware instant as a message."""
+    stamp = to_timestamp(instant)
+    assert stamp is not None
+    return stamp
+
+
+_a, _l, _m = tables.account.c, tables.lease.c, tables.meta.c
 _LOCK = (
     sa.select(
-        _a.starting_cash, _a.cash, _a.realised, _a.version, _a.last_event_id, _l.holder, _l.epoch, _l.beat
+        _a.starting_cash, _a.cash, _a.realised, _a.version, _a.last_event_id, _l.holder, _l.epoch, _l.beat,
+        _m.revision, _m.oldest_compatible,
     )
     .join_from(tables.account, tables.lease, _a.account == _l.account)
+    .join(tables.meta, sa.true())
     .where(_a.account == sa.bindparam("of_account"))
     .with_for_update(of=tables.account)
 )  # fmt: skip
@@ -170,7 +192,12 @@ class Session:
     """Transactions and read connections of one ledger, for one thread."""
 
     def __init__(
-        self, database: Database, account: str, *, recorded: Callable[[datetime], datetime] = lambda now: now
+        self,
+        database: Database,
+        account: str,
+        *,
+        recorded: Callable[[datetime], datetime] = lambda now: now,
+        cache: PartsCache | None = None,
     ) -> None:
         """`recorded` gives the wall's time of a write from its market time; default: the same."""
         self.database = database
@@ -178,6 +205,7 @@ class Session:
         self._recorded = recorded
         self._open: Transaction | None = None
         self._reading: sa.Connection | None = None
+        self.cache = cache if cache is not None else PartsCache()
 
     @property
     def open_transaction(self) -> Transaction | None:

@@ -176,7 +176,7 @@ class Writer:
         loop = asyncio.get_running_loop()
         session = self._ledger.session
         self._writing = _Writing(loop, self._ledger, self._tell)
-        self._reading = _Reading(loop, SqlReads(Session(session.database, session.account)))
+        self._reading = _Reading(loop, SqlReads(Session(session.database, session.account, cache=session.cache)))
         self._writing.start()
         self._reading.start()
 

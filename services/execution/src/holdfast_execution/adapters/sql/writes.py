@@ -46,14 +46,27 @@ class SqlWrites(SqlReads):
         return rows[0]
 
     def _change_intent(
-        self, transaction: Transaction, now: datetime, intent_id: str, summary: str = "", **columns: Any
+        self,
+        transaction: Transaction,
+        now: datetime,
+        before: dict[str, Any],
+        summary: str = "",
+        *,
+        order: dict[str, Any] | None = None,
+        **columns: Any,
     ) -> IntentRow:
-        """Updates the columns, appends the intent's fact, and returns the row as it is now."""
+        """Updates columns of the intent and of its present order, appends the fact, returns the row as it is now."""
+        if order:
+            self._change_order(transaction, before["client_order_id"], **order)
+        columns |= {"updated_at": to_micros(now), "epoch": transaction.header.epoch}
         transaction.connection.execute(
-            _UPDATE_INTENT.values(updated_at=to_micros(now), epoch=transaction.header.epoch, **columns),
-            {"of_account": self._account, "of_intent": intent_id},
+            _UPDATE_INTENT.values(**columns), {"of_account": self._account, "of_intent": before["intent_id"]}
         )
-        row = self.intent(intent_id)
+        after = before | columns | {f"order_{name}": value for name, value in (order or {}).items()}
+        if after["client_order_id"] != before["client_order_id"]:
+            # Another order is the present one.
+            after = self._intent_columns(before["intent_id"])
+        row = convert.intent_row(after)
         self._tell_intent(transaction, now, row, summary)
         return row
 
@@ -69,14 +82,16 @@ class SqlWrites(SqlReads):
         row: dict[str, Any],
         state: IntentState,
         reason: str | None = None,
+        *,
+        order: dict[str, Any] | None = None,
         **columns: Any,
     ) -> IntentRow:
         """The intent in its new state; nothing is written where nothing changes."""
         if reason is not None and reason != row["reason"]:
             columns["reason"] = reason
-        if state.value == row["state"] and not columns:
+        if state.value == row["state"] and not columns and not order:
             return convert.intent_row(row)
-        return self._change_intent(transaction, now, row["intent_id"], state=state.value, **columns)
+        return self._change_intent(transaction, now, row, order=order, state=state.value, **columns)
 
     def _tell_intent(self, transaction: Transaction, now: datetime, row: IntentRow, summary: str = "") -> None:
         what = f"{row.purpose} {row.side} {row.quantity} {row.symbol}"
