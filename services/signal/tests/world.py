@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 
+from holdfast.gate.v1 import gate_pb2
 from holdfast.signal.v1 import signal_pb2 as pb
 from holdfast_core.sessions import xnys
 from holdfast_runtime import flows
@@ -158,8 +159,6 @@ class World:
 
 
 def _decision(signal_id: str):
-    from holdfast.gate.v1 import gate_pb2
-
     return gate_pb2.Decision(signal_id=signal_id, allowed=True, reason="ALLOWED")
 
 

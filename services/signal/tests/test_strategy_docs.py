@@ -1,0 +1,58 @@
+"""The strategy in docs/strategies.md works as it stands there, in at most thirty lines of code."""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import yaml
+
+from holdfast_core.sessions import xnys
+from holdfast_runtime.settings import StrategySettings
+from holdfast_signal.runners import MinuteRunner
+from holdfast_signal.strategy import InvalidStrategy, Strategy, installed, prepare
+
+TEXT = (Path(__file__).parents[3] / "docs/strategies.md").read_text()
+
+
+def block(language: str) -> str:
+    found = re.search(rf"```{language}\n(.*?)```", TEXT, re.S)
+    assert found is not None
+    return found[1]
+
+
+def example() -> type[Strategy]:
+    namespace: dict[str, object] = {"__name__": "example"}
+    exec(compile(block("python"), "docs/strategies.md", "exec"), namespace)
+    found = namespace["Breakout"]
+    assert isinstance(found, type)
+    assert issubclass(found, Strategy)
+    return found
+
+
+def test_the_example_is_at_most_thirty_lines():
+    assert sum(bool(line.strip()) for line in block("python").splitlines()) <= 30
+
+
+def test_the_example_trades(bars_of):
+    settings = StrategySettings.model_validate(yaml.safe_load(block("yaml"))["strategies"][0])
+    maker = prepare(
+        example(), id=settings.id, book=settings.book, symbols=settings.symbols, stop_fraction=settings.stop_fraction,
+        parameters=settings.parameters | {"minutes": 3},
+    )  # fmt: skip
+    bars = bars_of("SPY", date(2013, 10, 7), [100, 101, 100, 102, 103, 101, 99])
+    runner = MinuteRunner(maker, xnys(), grace=timedelta(seconds=5))
+    drafts = runner.rebuild(bars, datetime(2013, 10, 8, tzinfo=UTC))
+    assert [draft.desires[0].wish.value for draft in drafts] == ["ENTER_LONG", "EXIT_LONG"]
+    assert drafts[0].strategy.stop_fraction == Decimal("0.03")
+
+
+def test_the_strategies_that_come_with_it_are_found_by_name():
+    assert installed("sma_crossover").__name__ == "SmaCrossover"
+    assert installed("etf_rotation").__name__ == "EtfRotation"
+
+
+def test_a_strategy_that_is_not_installed_is_refused_and_the_others_named():
+    with pytest.raises(InvalidStrategy, match="'momentum' is not installed; there are etf_rotation, sma_crossover"):
+        installed("momentum")
