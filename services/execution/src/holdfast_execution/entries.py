@@ -31,7 +31,7 @@ class _Due(NamedTuple):
 
 
 class EntryLane:
-    """One entry a turn, best first: the ledger keeps them in the order in which they were decided."""
+    """One entry a turn: of those decided at one instant by score, then id (order protocol, point 2)."""
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class EntryLane:
         self._rates = rates
         self._yield_first = yield_first
         self._delayed: set[str] = set()
+        self._scores: dict[str, float] = {}
 
     async def turn(self, mirror: Mirror) -> Rest:
         """Sends the first entry that may go now, or ends one whose time has passed."""
@@ -57,7 +58,9 @@ class EntryLane:
         ]
         self._delayed &= {intent.intent_id for intent in waiting}
         if not waiting:
+            self._scores.clear()
             return Rest()
+        waiting = await self._ranked(waiting)
         now = self._books.now
         for intent in waiting:
             if intent.valid_until is not None and now >= intent.valid_until:
@@ -74,6 +77,16 @@ class EntryLane:
             ends = [each.intent.valid_until for each in due if each.intent.valid_until is not None]
             return Rest(at=min([each.free_at for each in due] + ends))
         return await self._send(ready, now)
+
+    async def _ranked(self, waiting: list[IntentRow]) -> list[IntentRow]:
+        missing = [each.signal_id for each in waiting if each.signal_id not in self._scores]
+        if len(waiting) > 1 and missing:
+            decisions = await self._books.read(lambda ledger: ledger.decisions(missing))
+            self._scores |= {decision.signal_id: decision.score.value for decision in decisions}
+        return sorted(
+            waiting,
+            key=lambda each: (each.created_at, -self._scores.get(each.signal_id, 0.0), each.signal_id),
+        )
 
     async def _send(self, intent: IntentRow, now: datetime) -> Rest:
         await self._yield_first(YIELD_SECS)

@@ -1,0 +1,110 @@
+"""Crashes, lost and repeated updates, reconnects: the ledger ends as the broker is (points 4 and 11, invariant 14)."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from holdfast_execution.domain.intents import IntentState, Purpose
+from holdfast_runtime.errors import Retry
+from holdfast_simulation.memory_venue import Fault
+
+
+@pytest.mark.parametrize("arrived", [False, True])
+async def test_a_crash_between_sending_and_the_answer_leaves_one_order(desk: Any, arrived: bool) -> None:
+    """A successor treats SENDING as UNKNOWN."""
+    desk.broker.script("submit_order", Fault.GATED)
+    await desk.submit(desk.decision())
+    await desk.until(lambda: any("submit_order" in call for call in desk.broker.calls))
+    assert (await desk.one(Purpose.ENTRY)).state is IntentState.SENDING
+    await desk.kill()
+    if arrived:
+        desk.broker.open_gate()
+        for _ in range(10):
+            await desk.until(lambda: True)
+    await desk.start()
+    await desk.settled()
+    entry = await desk.one(Purpose.ENTRY)
+    assert entry.state is IntentState.ACKED
+    assert len([order for order in desk.orders() if order.parent is None]) == 1
+
+
+async def test_what_filled_while_nobody_listened_is_taken_over_at_the_start(desk: Any) -> None:
+    await desk.enter()
+    await desk.kill()
+    desk.broker.tick(desk.clock.now() + timedelta(minutes=1))
+    await desk.start()
+    assert (await desk.one(Purpose.ENTRY)).state is IntentState.FILLED
+    position = await desk.position()
+    assert (position.quantity, position.protection) == (10, "active")
+    cash = (await desk.snapshot()).account.cash.value
+    assert Decimal(cash) == desk.broker.exchange.books.cash
+
+
+async def test_dropped_updates_are_made_good_by_the_reconnect(desk: Any) -> None:
+    await desk.enter()
+    desk.broker.drop_updates = 10
+    await desk.minute(1)
+    assert (await desk.one(Purpose.ENTRY)).state is IntentState.ACKED
+    desk.broker.drop_updates = 0
+    desk.broker.break_stream()
+    await desk.settled()
+    assert (await desk.one(Purpose.ENTRY)).state is IntentState.FILLED
+    assert (await desk.position()).quantity == 10
+
+
+async def test_updates_that_come_twice_count_once(desk: Any) -> None:
+    """Invariant 6."""
+    desk.broker.double_updates = True
+    await desk.enter()
+    await desk.minute(1)
+    assert (await desk.position()).quantity == 10
+    cash = (await desk.snapshot()).account.cash.value
+    assert Decimal(cash) == desk.broker.exchange.books.cash
+
+
+async def test_entries_wait_while_the_stream_is_rebuilt_and_go_on_after(desk: Any) -> None:
+    """Point 11: entries locked, merged, unlocked; a passing lock decides for no entry."""
+    desk.broker.script("orders", Fault.GATED)
+    desk.broker.break_stream()
+    await desk.until(lambda: desk.engine.books.locked_reason == "RECONNECTING")
+    with pytest.raises(Retry):
+        await desk.submit(desk.decision())
+    desk.broker.open_gate()
+    await desk.settled()
+    await desk.enter()
+    assert len(desk.broker.posts) == 1
+
+
+async def test_a_foreign_order_halts_its_symbol(desk: Any) -> None:
+    """Invariant 14: until it is claimed."""
+    desk.broker.send_foreign("IBM", Decimal(5), Decimal(90))
+    await desk.settled()
+    assert [(halt.kind, halt.symbol) for halt in await desk.halts()] == [("foreign_order", "IBM")]
+    answer = await desk.submit(desk.decision("IBM", score=2.0), desk.decision("SPY"))
+    reasons = {each.symbol: each.reason for each in answer.decisions}
+    assert reasons == {"IBM": "SYMBOL_HALTED", "SPY": "ALLOWED"}
+
+
+async def test_a_standby_takes_over_and_the_former_holder_writes_nothing_more(desk: Any) -> None:
+    """Invariant 12."""
+    await desk.enter()
+    await desk.minute(1)
+    await desk.kill()
+    await desk.start()
+    assert (await desk.position()).protection == "active"
+    lease = await desk.runner.read(lambda ledger: ledger.lease())
+    assert lease.epoch == 2
+
+
+async def test_a_restart_does_not_forget_the_entry_rate(desk: Any) -> None:
+    """Invariant 16 holds over restarts."""
+    await desk.enter("IBM")
+    await desk.kill()
+    await desk.start()
+    await desk.submit(desk.decision("SPY"))
+    await desk.settled()
+    assert [post.symbol for post in desk.broker.posts] == ["IBM"]
+    await desk.at(desk.clock.now() + timedelta(seconds=1))
+    assert [post.symbol for post in desk.broker.posts] == ["IBM", "SPY"]
