@@ -47,7 +47,7 @@ def test_what_is_being_sold_is_not_sold_twice(world, make_exit, purpose):
     """Invariant 8."""
     world.hold("SPY")
     world.order("SPY", purpose)
-    assert world.decide(make_exit()).reason == "EXIT_OPEN"
+    assert world.decide(make_exit()).reason == "EXIT_UNDERWAY"
 
 
 def test_a_resting_stop_does_not_stand_in_the_way_of_an_exit(world, make_exit):

@@ -43,7 +43,7 @@ def test_the_kill_switch_blocks_every_entry_and_shows_who_engaged_it_when_and_wh
 def test_any_halt_of_the_whole_account_blocks_entries(world, kind):
     """Invariant 10."""
     world.halt(kind)
-    assert world.decide().reason == "ACCOUNT_HALTED"
+    assert world.decide().reason == "ENTRIES_HALTED"
 
 
 def test_a_halted_symbol_blocks_itself_and_no_other(world, make_enter):
@@ -75,7 +75,7 @@ def test_a_strategy_that_does_not_run_opens_nothing(world, state):
     """SQ-10, SQ-12."""
     world.snapshot.strategies[0].state = state
     decided = world.decide()
-    assert (decided.reason, numbers(decided)["state"]) == ("STRATEGY_HALTED", state)
+    assert (decided.reason, numbers(decided)["state"]) == ("STRATEGY_STOPPED", state)
 
 
 def test_a_strategy_that_is_not_configured_opens_nothing(world):
@@ -298,7 +298,7 @@ def test_a_symbol_entered_less_than_15_minutes_ago_cools_down_and_the_cooldown_e
 def test_a_symbol_is_entered_at_most_ten_times_a_day_and_the_count_ends_with_its_day(world):
     """Order protocol, repeated execution throttle."""
     world.entered("SPY", ago=timedelta(hours=1), today=10)
-    assert world.decide().reason == "DAY_ENTRIES_FULL"
+    assert world.decide().reason == "THROTTLE_ACTIVE"
     del world.snapshot.last_entries[:]
     world.entered("SPY", ago=timedelta(days=1), today=10)
     assert world.decide().allowed
@@ -349,7 +349,7 @@ def test_the_notional_caps_make_an_order_smaller_and_say_so(world):
     assert decided.candidate.quantity == 49
     shrunk = [each.verdict for each in decided.verdicts if each.verdict.outcome is Outcome.SHRINK]
     assert [(each.reason, each.numbers["wanted"], each.numbers["quantity"]) for each in shrunk] == [
-        ("CAP_NOTIONAL", "100", "49")
+        ("NOTIONAL_EXCEEDED", "100", "49")
     ]
 
 
@@ -374,15 +374,19 @@ def test_buying_power_is_80_percent_of_equity_net_of_positions_and_open_orders(w
     assert decided.verdicts[-1].verdict.numbers["free"] == "5200.0"
 
 
-def test_equity_counts_positions_at_their_last_price_and_at_cost_where_none_is_known(world, make_price):
-    """BR-7."""
+def test_a_loss_on_paper_lowers_equity_and_a_gain_on_paper_buys_nothing(world, make_price):
+    """BR-7: never more than execution's own bound, which counts positions at cost."""
     world.snapshot.account.cash.value = "60000"
     world.hold("IBM", 400, price=100)
     world.prices["IBM"] = make_price("IBM", "50")
     decided = world.decide()
     assert decided.verdicts[-1].verdict.numbers["equity"] == "80000"
-    del world.prices["IBM"]
-    assert world.decide().verdicts[-1].verdict.numbers["equity"] == "100000"
+    for known in (make_price("IBM", "250"), None):
+        if known is None:
+            del world.prices["IBM"]
+        else:
+            world.prices["IBM"] = known
+        assert world.decide().verdicts[-1].verdict.numbers["equity"] == "100000"
 
 
 def test_unsettled_or_reserved_cash_is_not_spent_twice(world):

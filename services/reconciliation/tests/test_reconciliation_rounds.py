@@ -97,6 +97,7 @@ class Execution:
         self.on_refresh = lambda: None
         self.on_read = lambda: None
         self.away = None
+        self.refusal = None
         self.epoch = 1
 
     async def get_ledger(self, request):
@@ -110,6 +111,8 @@ class Execution:
 
     async def refresh(self, request):
         self.refreshes.append(request.reason)
+        if self.refusal is not None:
+            raise self.refusal
         self.ledger.version += 1
         self.on_refresh()
         return pb.RefreshResponse(ledger_version=self.ledger.version)
@@ -336,6 +339,15 @@ async def test_a_position_that_nothing_explains_is_halted_after_a_merge_did_not_
     (found,) = verdict.discrepancies
     assert (found.kind, found.symbol, found.action) == ("POSITION_DIFFERS", "SPY", "halt")
     assert (found.ledger_value, found.broker_value) == ("0", "3")
+
+
+async def test_a_merge_that_is_refused_leaves_the_difference_to_the_verdict(stack):
+    """SQ-3: while credentials are refused nobody can gather evidence."""
+    stack.execution.refusal = Refused(Code.FAILED_PRECONDITION, "CREDENTIALS_REFUSED", "401")
+    stack.broker.held["SPY"] = 3
+    verdict = await stack.round()
+    assert (verdict.state, verdict.discrepancies[0].action) == (DISCREPANT, "halt")
+    assert len(stack.execution.refreshes) == 1
 
 
 async def test_cash_that_differs_is_waited_for_once_and_then_halts(stack):

@@ -27,11 +27,11 @@ def passing_block(view: LedgerView, now: datetime, rules: Rules) -> str:
     if view.account_halts:
         # Only a person lifts these: waiting for anything else would be in vain.
         return ""
-    if view.entries_locked_reason:
-        return f"entries are locked: {view.entries_locked_reason}"
     verdict = view.reconciliation
     if verdict.state == "DISCREPANT":
         return ""
+    if view.entries_locked_reason:
+        return f"entries are locked: {view.entries_locked_reason}"
     if verdict.state != "CLEAN" or verdict.at is None or now - verdict.at >= rules.verdict_max_age:
         return f"no fresh comparison with the broker ({verdict.state or 'none yet'})"
     return ""

@@ -17,6 +17,7 @@ from holdfast_gate.domain.ledger import LedgerView
 from holdfast_gate.domain.rules import Rules
 from holdfast_gate.domain.signals import Candidate, Context, CycleFacts, Direction
 from holdfast_gate.evaluator import Decided, Evaluation, in_order
+from holdfast_gate.gates.base import Outcome
 from holdfast_gate.prices import Prices
 from holdfast_gate.registry import GATES
 from holdfast_gate.snapshot import Snapshots
@@ -212,6 +213,7 @@ def _session_open(book: str, now: datetime) -> bool:
 
 
 def _count(decided: Decided) -> None:
-    last = decided.verdicts[-1].gate.name if decided.verdicts and not decided.allowed else ""
-    outcome = "allowed" if decided.allowed else "blocked"
-    metrics.DECISIONS.labels(outcome=outcome, gate=last, reason=decided.reason).inc()
+    """Only what changed something: the passes would be most of the cost of a decision."""
+    for given in decided.verdicts:
+        if given.verdict.outcome is not Outcome.PASS:
+            metrics.GATE_VERDICTS.labels(gate=given.gate.name, verdict=given.verdict.outcome.value.lower()).inc()

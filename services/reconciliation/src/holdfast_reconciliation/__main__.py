@@ -20,7 +20,7 @@ async def build(shell: Shell) -> None:
         monotonic_clock=shell.monotonic_clock,
         activity=shell.activity,
     )
-    shell.serve(ReconciliationCalls, reconciler, allow={"reconcile": {"admin", "execution"}})
+    shell.serve(ReconciliationCalls, reconciler, allow={"reconcile": {"admin", "operator"}})
     shell.loop("reconcile", lambda: reconciler.run(shell.progress("reconcile")))
     shell.on_stop(broker.close)
 

@@ -202,7 +202,14 @@ class Reconciler:
             tries.refreshes -= 1
             reasons = sorted({f"{each.kind} {each.symbol}".strip() for each in found if not each.settled})
             log.warning("reconciliation.refresh", reasons=reasons)
-            refreshed = await self._execution.refresh(execution_pb.RefreshRequest(reason=", ".join(reasons)[:500]))
+            try:
+                refreshed = await self._execution.refresh(execution_pb.RefreshRequest(reason=", ".join(reasons)[:500]))
+            except Refused as error:
+                if error.reason == NOT_HOLDER:
+                    raise
+                # Execution has no way to the broker either: there is no more evidence to be had now.
+                log.warning("reconciliation.refresh_refused", reason=str(error))
+                return False
             self._activity.sent(LEDGER, refreshed.ledger_version)
         else:
             return False

@@ -20,16 +20,22 @@ class Funds:
 
     @classmethod
     def of(cls, ledger: LedgerView, prices: Mapping[str, Price]) -> Self:
-        """Positions count at their last price, however old: the best that is known of them."""
-        held = sum((_value(each, prices.get(each.symbol)) for each in ledger.holdings.values()), ZERO)
+        """Positions count as worth the lower, and as invested the higher of their cost and their last price: a gain on
+        paper buys nothing, a loss on paper is believed. Execution enforces the same bound at cost."""
+        worth = invested = ZERO
+        for holding in ledger.holdings.values():
+            cost = holding.quantity * holding.average_price
+            value = holding.quantity * _last_price(holding, prices.get(holding.symbol))
+            worth += min(cost, value)
+            invested += max(abs(cost), abs(value))
         return cls(
-            equity=ledger.cash + held,
+            equity=ledger.cash + worth,
             cash=ledger.cash - ledger.reserved,
-            invested=abs(held) + ledger.reserved,
+            invested=invested + ledger.reserved,
         )
 
 
-def _value(holding: Holding, price: Price | None) -> Decimal:
-    """At the last bar, else the bid, else what was paid."""
+def _last_price(holding: Holding, price: Price | None) -> Decimal:
+    """Of the last bar, however old, else the bid, else what was paid: the best that is known."""
     known = (price.last or price.bid) if price is not None else None
-    return holding.quantity * (known or holding.average_price)
+    return known or holding.average_price

@@ -1,4 +1,4 @@
-"""CAP_NOTIONAL."""
+"""NOTIONAL_EXCEEDED."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ class NotionalCaps(Gate):
             "quantity": amount(fits),
         }
         if fits <= 0:
-            return blocked("CAP_NOTIONAL", "One share costs more than the cap.", numbers)
+            return blocked("NOTIONAL_EXCEEDED", "One share costs more than the cap.", numbers)
         if fits < signal.quantity:
-            return shrunk("CAP_NOTIONAL", "Made smaller by the cap.", numbers, replace(signal, quantity=fits))
+            return shrunk("NOTIONAL_EXCEEDED", "Made smaller by the cap.", numbers, replace(signal, quantity=fits))
         return passed(numbers)

@@ -1,4 +1,4 @@
-"""DAY_ENTRIES_FULL."""
+"""THROTTLE_ACTIVE."""
 
 from holdfast_gate.domain.signals import Candidate, Context
 from holdfast_gate.gates.base import Gate, Verdict, blocked, passed
@@ -18,5 +18,5 @@ class EntriesPerDay(Gate):
         today = last.entries_today if last is not None and last.at.date() == context.now.date() else 0
         numbers = {"entries": str(today), "limit": str(limit)}
         if today >= limit:
-            return blocked("DAY_ENTRIES_FULL", f"{signal.symbol} was entered as often today as it may be.", numbers)
+            return blocked("THROTTLE_ACTIVE", f"{signal.symbol} was entered as often today as it may be.", numbers)
         return passed(numbers)

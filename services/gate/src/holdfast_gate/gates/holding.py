@@ -1,4 +1,4 @@
-"""NOTHING_HELD, SYMBOL_OWNED, EXIT_OPEN."""
+"""NOTHING_HELD, SYMBOL_OWNED, EXIT_UNDERWAY."""
 
 from dataclasses import replace
 
@@ -32,7 +32,7 @@ class HoldingToExit(Gate):
         for order in orders:
             if order.exit:
                 numbers["intent_id"] = order.intent_id
-                return blocked("EXIT_OPEN", f"{strategy} is selling {symbol} already.", numbers)
+                return blocked("EXIT_UNDERWAY", f"{strategy} is selling {symbol} already.", numbers)
         return passed(numbers, replace(signal, quantity=held + entering, basis=_last_known(signal, context)))
 
 

@@ -1,4 +1,4 @@
-"""KILL_SWITCH_ENGAGED, ACCOUNT_HALTED."""
+"""KILL_SWITCH_ENGAGED, ENTRIES_HALTED."""
 
 from holdfast_gate.domain.ledger import KILL_SWITCH, Halt
 from holdfast_gate.domain.signals import Context
@@ -31,4 +31,4 @@ class KillSwitch(CycleGate):
         for halt in halts:
             if halt.kind == KILL_SWITCH:
                 return blocked("KILL_SWITCH_ENGAGED", f"The kill switch is engaged: {halt.reason}", halt_numbers(halt))
-        return blocked("ACCOUNT_HALTED", f"The account is halted: {halts[0].reason}", halt_numbers(halts[0]))
+        return blocked("ENTRIES_HALTED", f"The account is halted: {halts[0].reason}", halt_numbers(halts[0]))

@@ -1,4 +1,4 @@
-"""STRATEGY_HALTED, STRATEGY_UNKNOWN, STRATEGY_SYMBOL."""
+"""STRATEGY_HALTED, STRATEGY_STOPPED, STRATEGY_UNKNOWN, STRATEGY_SYMBOL."""
 
 from holdfast_gate.domain.signals import Candidate, Context
 from holdfast_gate.gates.base import Gate, Verdict, blocked, passed
@@ -19,7 +19,7 @@ class StrategyRuns(Gate):
         progress = context.ledger.progress.get(strategy)
         state = progress.state if progress is not None else ""
         if state not in ("", "running"):
-            return blocked("STRATEGY_HALTED", f"{strategy} is {state}.", {"state": state})
+            return blocked("STRATEGY_STOPPED", f"{strategy} is {state}.", {"state": state})
         rules = context.strategy
         if rules is None or not rules.enabled:
             return blocked("STRATEGY_UNKNOWN", f"No strategy {strategy} is configured and enabled.", {"state": state})
