@@ -1,4 +1,4 @@
-"""A PostgreSQL server for tests: the one named, a container, or the distribution's own binaries; else why there is none.
+"""A PostgreSQL server for tests: the one named, a container, or the distribution's own binaries; else the reason.
 
 HOLDFAST_TEST_POSTGRES_URL names a server whose user may create databases. HOLDFAST_REQUIRE_DOCKER=1 turns a missing
 server into a failure.

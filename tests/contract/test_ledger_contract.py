@@ -488,10 +488,15 @@ def test_what_was_kept_of_one_version_is_not_used_for_another(ledger: SqlLedger,
         ledger.store_cycle(epoch, NOW, [mine], {mine.signal_id: entry(mine)}, check)
         (ruled,) = ledger.store_cycle(epoch, NOW, [theirs], {theirs.signal_id: entry(theirs)}, check).decisions
     assert ruled.reason == "SYMBOL_OWNED"
-    with pytest.raises(UnknownRow), ledger.session.transaction():
-        ledger.set_strategy_state(epoch, NOW, "sma", "stopped")
-        ledger.snapshot(NOW)
-        ledger.intent("none")
+
+    def undone() -> None:
+        with ledger.session.transaction():
+            ledger.set_strategy_state(epoch, NOW, "sma", "stopped")
+            ledger.snapshot(NOW)
+            ledger.intent("none")
+
+    with pytest.raises(UnknownRow):
+        undone()
     assert [row.state for row in ledger.snapshot(NOW).strategies] == ["running", "running"]
     later = decision("BAC", at=NOW + MINUTE)
     (ruled,) = ledger.store_cycle(epoch, NOW + MINUTE, [later], {later.signal_id: entry(later)}, check).decisions
