@@ -52,7 +52,9 @@ def test_every_order_has_one_intent_and_every_decision_a_reason(undisturbed_day:
     report, folder = undisturbed_day
     books = read_books(folder)
     intents = {order["broker_order_id"]: order["intent_id"] for order in report["orders"] if order["broker_order_id"]}
-    assert {order["id"] for order in books["orders"]} <= set(intents)
+    last_of_chain = {order["id"] for order in books["orders"] if not order["replaced_by"]}
+    assert last_of_chain == set(intents)
+    assert len(set(intents.values())) == len(intents)
     decisions = report["decisions"]
     assert sum(decisions["by_reason"].values()) == decisions["allowed"] + decisions["blocked"]
     assert "" not in decisions["by_reason"]

@@ -139,8 +139,10 @@ def _own(order: Mapping[str, Any]) -> bool:
 
 
 def _without_intent(ledger: pb.GetLedgerResponse, books: Mapping[str, Any]) -> list[str]:
+    """A chain of replacements counts once: its last order is the one the intent names."""
     known = {i.broker_order_id for i in ledger.intents}
-    return [str(order["id"]) for order in books["orders"] if order["id"] not in known]
+    replaced = {order["id"] for order in books["orders"] if order["replaced_by"]}
+    return [str(order["id"]) for order in books["orders"] if order["id"] not in known | replaced]
 
 
 def _duplicate_orders(books: Mapping[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ from holdfast_cli.plan import Plan
 from holdfast_cli.screen import Screen
 from holdfast_cli.stack_calls import StackCalls, stack_calls
 from holdfast_cli.supervisor import StackFailed, Supervisor
-from holdfast_runtime.errors import HoldfastError
+from holdfast_runtime.errors import HoldfastError, Retry
 from holdfast_runtime.telemetry.trace_file import TraceFiles
 
 EXIT_OK = 0
@@ -86,7 +86,7 @@ async def _report(calls: StackCalls, plan: Plan) -> dict[str, Any]:
             if books is not None:
                 (plan.folder / "books.json").write_text(json.dumps(books, indent=2) + "\n")
             return found
-        except (HoldfastError, httpx.HTTPError) as error:
+        except (Retry, httpx.HTTPError) as error:
             if left == 1:
                 raise HoldfastError(str(error)) from error
             await asyncio.sleep(LOOK_EVERY_SECS)
