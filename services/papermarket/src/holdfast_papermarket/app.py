@@ -1,11 +1,12 @@
 """The venue's whole HTTP face: Alpaca's trading and market data, its streams, and papermarket's own pages."""
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 
 from holdfast_exchange.orders import Refusal
 from holdfast_exchange.recording import Recording
 from holdfast_papermarket.api.access import App, Keys, RateLimit, guarded
-from holdfast_papermarket.api.answers import refused
+from holdfast_papermarket.api.answers import refused, unknown_or_malformed
 from holdfast_papermarket.api.market import market_routes
 from holdfast_papermarket.api.own import own_routes
 from holdfast_papermarket.api.streams import stream_routes
@@ -20,6 +21,9 @@ def build_app(
     """An ASGI application over one venue."""
     app = FastAPI(title="papermarket", version="1", description="A venue that speaks Alpaca's protocol on a recording.")
     app.add_exception_handler(Refusal, refused)
+    for status in (404, 405):
+        app.add_exception_handler(status, unknown_or_malformed)
+    app.add_exception_handler(RequestValidationError, unknown_or_malformed)
     app.include_router(trading_routes(venue, venue.replay.begin))
     app.include_router(market_routes(venue))
     app.include_router(own_routes(venue, clock, recording, run_id))

@@ -23,6 +23,15 @@ async def refused(_request: Request, error: Exception) -> Response:
     return answer({"code": error.code, "message": error.message} | error.details, error.status)
 
 
+async def unknown_or_malformed(_request: Request, error: Exception) -> Response:
+    """The handler of the framework's own errors: no such endpoint, or a query value of the wrong type."""
+    status = getattr(error, "status_code", None)
+    if status is not None:
+        message = "endpoint not found." if status == 404 else "method not allowed"
+        return answer({"code": status * 100_000, "message": message}, status)
+    return answer({"code": BAD_REQUEST, "message": "invalid query value"}, 400)
+
+
 def bad_request(message: str) -> Refusal:
     return Refusal(400, BAD_REQUEST, message)
 

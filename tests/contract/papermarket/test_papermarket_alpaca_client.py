@@ -3,20 +3,13 @@
 The same client talks to Alpaca itself; what passes here is what the venue adapter may rely on.
 """
 
-import asyncio
-import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import msgpack
 import pytest
 import requests
-from alpaca.common.exceptions import APIError
 from alpaca.data.historical.stock import StockHistoricalDataClient
-from alpaca.data.live.stock import StockDataStream
 from alpaca.data.requests import (
     StockBarsRequest,
     StockLatestBarRequest,
@@ -29,7 +22,7 @@ from alpaca.data.requests import (
 from alpaca.data.timeframe import TimeFrame
 from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import OrderClass, OrderSide, OrderStatus, OrderType, QueryOrderStatus, TimeInForce
-from alpaca.trading.models import AccountConfiguration, TradeActivity, TradeUpdate
+from alpaca.trading.models import AccountConfiguration, TradeActivity
 from alpaca.trading.requests import (
     GetCalendarRequest,
     GetOrderByIdRequest,
@@ -37,75 +30,22 @@ from alpaca.trading.requests import (
     LimitOrderRequest,
     MarketOrderRequest,
     ReplaceOrderRequest,
-    StopLossRequest,
     StopOrderRequest,
 )
-from alpaca.trading.stream import TradingStream
-from websockets.asyncio.client import connect
 
-from holdfast_exchange import recording as recordings
 from holdfast_exchange.exchange import ExchangeConfig
 from holdfast_exchange.recording import Recording
 from holdfast_papermarket.embedded import Embedded, embedded
-
-OPEN = datetime(2013, 10, 8, 13, 30, tzinfo=UTC)
-MINUTE = timedelta(minutes=1)
-Value = TypeVar("Value")
-
-
-@pytest.fixture(scope="module")
-def recorded() -> Recording:
-    return recordings.load(recordings.default_folder())
-
-
-@pytest.fixture
-async def market(recorded: Recording, tmp_path: Path) -> AsyncIterator[Embedded]:
-    """A venue five minutes into Tuesday 2013-10-08."""
-    async with embedded(recorded, tmp_path, start="2013-10-08", end="2013-10-08") as running:
-        running.step_to(OPEN + 5 * MINUTE)
-        yield running
-
-
-@pytest.fixture
-def trading(market: Embedded) -> TradingClient:
-    return TradingClient(market.keys.key, market.keys.secret, url_override=market.url)
-
-
-@pytest.fixture
-def history(market: Embedded) -> StockHistoricalDataClient:
-    return StockHistoricalDataClient(market.keys.key, market.keys.secret, url_override=market.url)
-
-
-async def ask(call: Callable[..., Value], *arguments: Any) -> Any:
-    """The client blocks: it is kept off the loop that serves it."""
-    return await asyncio.to_thread(call, *arguments)
-
-
-async def refused(call: Callable[..., Value], *arguments: Any) -> tuple[int, dict[str, Any]]:
-    with pytest.raises(APIError) as error:
-        await ask(call, *arguments)
-    return int(error.value.status_code or 0), json.loads(str(error.value))
-
-
-async def eventually(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - what is waited for lives in the client
-            await asyncio.sleep(0.001)
-
-
-def entry(quantity: int = 10, limit: float = 170.0, **fields: Any) -> LimitOrderRequest:
-    return LimitOrderRequest(
-        symbol="SPY", qty=quantity, side=OrderSide.BUY, time_in_force=TimeInForce.DAY, limit_price=limit, **fields
-    )
-
-
-def protected_entry(**fields: Any) -> LimitOrderRequest:
-    return entry(order_class=OrderClass.OTO, stop_loss=StopLossRequest(stop_price=150.0), **fields)
-
-
-def market_order(side: OrderSide, quantity: int = 10, **fields: Any) -> MarketOrderRequest:
-    return MarketOrderRequest(symbol="SPY", qty=quantity, side=side, time_in_force=TimeInForce.DAY, **fields)
-
+from tests.contract.papermarket.client import (
+    MINUTE,
+    OPEN,
+    ask,
+    entry,
+    headers,
+    market_order,
+    protected_entry,
+    refused,
+)
 
 # Orders
 
@@ -219,6 +159,13 @@ async def test_a_body_that_cannot_be_traded_is_refused_with_code_and_message(
     assert market.venue.exchange.orders == {}
 
 
+@pytest.mark.parametrize(("path", "status"), [("/v2/nothing", 404), ("/v2/orders/x?nested=maybe", 400)])
+async def test_what_does_not_exist_is_refused_in_the_same_form(market: Embedded, path: str, status: int) -> None:
+    answer = await ask(lambda: requests.get(market.url + path, headers=headers(market), timeout=5))
+    assert answer.status_code == status
+    assert set(answer.json()) == {"code", "message"}
+
+
 # Account
 
 
@@ -280,10 +227,6 @@ async def test_clock_calendar_and_assets_are_of_market_time(trading: TradingClie
 
 
 # Access
-
-
-def headers(market: Embedded, **changes: str) -> dict[str, str]:
-    return {"APCA-API-KEY-ID": market.keys.key, "APCA-API-SECRET-KEY": market.keys.secret} | changes
 
 
 @pytest.mark.parametrize("wrong", [{}, {"APCA-API-KEY-ID": "embedded-key", "APCA-API-SECRET-KEY": "guess"}])
@@ -362,99 +305,6 @@ async def test_quotes_trades_and_snapshots_parse(market: Embedded, history: Stoc
     assert snapshot.latest_quote.ask_price == latest_quote["SPY"].ask_price
     assert snapshot.latest_trade.price == latest_trade["SPY"].price == snapshot.minute_bar.close
     assert snapshot.previous_daily_bar.timestamp.day == 7
-
-
-# Streams
-
-
-@asynccontextmanager
-async def streaming(stream: Any) -> AsyncIterator[Any]:
-    """alpaca-py's own stream, running in this loop."""
-    task = asyncio.create_task(stream._run_forever())
-    try:
-        yield stream
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await stream.close()
-
-
-async def test_trade_updates_reach_the_clients_stream(market: Embedded, trading: TradingClient) -> None:
-    seen: list[TradeUpdate] = []
-
-    async def on_update(update: TradeUpdate) -> None:
-        seen.append(update)
-
-    stream = TradingStream(market.keys.key, market.keys.secret, url_override=market.trading_stream_url)
-    stream.subscribe_trade_updates(on_update)
-    async with streaming(stream):
-        await eventually(lambda: market.venue.updates.sent is not None)
-        order = await ask(trading.submit_order, protected_entry())
-        market.step_to(OPEN + 6 * MINUTE)
-        await ask(trading.cancel_order_by_id, order.legs[0].id)
-        await eventually(lambda: len(seen) == 4)
-        assert [update.event for update in seen] == ["new", "fill", "new", "canceled"]
-        assert market.venue.updates.sent == 4
-        fill = seen[1]
-        assert (fill.qty, fill.position_qty, fill.order.id) == (10, 10, order.id)
-        assert fill.timestamp == OPEN + 6 * MINUTE
-        assert fill.execution_id is not None
-        assert seen[2].order.id == order.legs[0].id
-
-
-async def test_bars_and_quotes_reach_the_clients_stream(market: Embedded) -> None:
-    seen: list[tuple[str, str]] = []
-
-    async def on_item(item: Any) -> None:
-        seen.append((type(item).__name__, item.symbol))
-
-    stream = StockDataStream(market.keys.key, market.keys.secret, url_override=market.data_stream_url)
-    stream.subscribe_bars(on_item, "SPY", "BAC")
-    stream.subscribe_quotes(on_item, "SPY")
-    async with streaming(stream):
-        await eventually(lambda: len(seen) == 3)
-        market.step_to(OPEN + 6 * MINUTE)
-        await eventually(lambda: len(seen) == 6)
-        newest = [("Quote", "SPY"), ("Bar", "BAC"), ("Bar", "SPY")]
-        assert seen == newest * 2, "the newest data when it subscribed, then the next minute's"
-        assert market.venue.data.sent == 6
-
-
-async def test_all_items_of_an_instant_are_one_frame_and_a_second_connection_is_error_406(market: Embedded) -> None:
-    async with connect(market.data_stream_url, additional_headers={"Content-Type": "application/msgpack"}) as first:
-        assert await told(first) == [{"T": "success", "msg": "connected"}]
-        await first.send(msgpack.packb({"action": "auth", "key": market.keys.key, "secret": market.keys.secret}))
-        assert await told(first) == [{"T": "success", "msg": "authenticated"}]
-        await first.send(msgpack.packb({"action": "subscribe", "bars": ["*"], "quotes": ["*"]}))
-        assert (await told(first))[0]["T"] == "subscription"
-        await told(first)
-        market.step_to(OPEN + 6 * MINUTE)
-        frame = await told(first)
-        assert [(item["T"], item["S"]) for item in frame] == [
-            (kind, symbol) for kind in ("q", "b") for symbol in ("AIG", "BAC", "IBM", "SPY")
-        ]
-        assert frame[4]["t"].to_datetime() == OPEN + 5 * MINUTE
-        async with connect(market.data_stream_url, additional_headers={"Content-Type": "application/msgpack"}) as other:
-            await told(other)
-            await other.send(msgpack.packb({"action": "auth", "key": market.keys.key, "secret": market.keys.secret}))
-            assert [(each["T"], each["code"]) for each in await told(other)] == [("error", 406)]
-    await eventually(lambda: not market.venue.data.full)
-
-
-async def test_a_stream_with_wrong_keys_is_refused(market: Embedded) -> None:
-    async with connect(market.data_stream_url) as data:
-        await data.recv()
-        await data.send(json.dumps({"action": "auth", "key": "who", "secret": "knows"}))
-        assert json.loads(await data.recv())[0]["code"] == 402
-    async with connect(market.trading_stream_url) as updates:
-        await updates.send(json.dumps({"action": "authenticate", "data": {"key_id": "who", "secret_key": "knows"}}))
-        assert json.loads(await updates.recv())["data"]["status"] == "unauthorized"
-
-
-async def told(socket: Any) -> list[dict[str, Any]]:
-    async with asyncio.timeout(5):
-        frame: list[dict[str, Any]] = msgpack.unpackb(await socket.recv())
-        return frame
 
 
 # The venue's own pages, and its death

@@ -1,0 +1,36 @@
+"""A venue five minutes into a recorded day, and alpaca-py's clients of it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from alpaca.data.historical.stock import StockHistoricalDataClient
+from alpaca.trading.client import TradingClient
+
+from holdfast_exchange import recording as recordings
+from holdfast_exchange.recording import Recording
+from holdfast_papermarket.embedded import Embedded, embedded
+from tests.contract.papermarket.client import MINUTE, OPEN
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Recording:
+    return recordings.load(recordings.default_folder())
+
+
+@pytest.fixture
+async def market(recorded: Recording, tmp_path: Path) -> AsyncIterator[Embedded]:
+    """A venue five minutes into Tuesday 2013-10-08."""
+    async with embedded(recorded, tmp_path, start="2013-10-08", end="2013-10-08") as running:
+        running.step_to(OPEN + 5 * MINUTE)
+        yield running
+
+
+@pytest.fixture
+def trading(market: Embedded) -> TradingClient:
+    return TradingClient(market.keys.key, market.keys.secret, url_override=market.url)
+
+
+@pytest.fixture
+def history(market: Embedded) -> StockHistoricalDataClient:
+    return StockHistoricalDataClient(market.keys.key, market.keys.secret, url_override=market.url)
