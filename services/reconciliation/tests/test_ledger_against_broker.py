@@ -261,6 +261,14 @@ def test_a_fill_that_explains_only_a_part_does_not_explain_the_position():
     assert (Kind.POSITION_DIFFERS, "SPY", Action.HALT) in books.found()
 
 
+def test_what_was_traded_on_the_account_before_us_is_no_difference():
+    """A fresh ledger on an account with a history; peers 2."""
+    books = Books(executions=[execution("old", signed=5, cumulative=5), execution("older", signed=-5, cumulative=5)])
+    assert books.found() == []
+    books.broker_held = {"SPY": 5}
+    assert (Kind.FILL_MISSING, "SPY", Action.APPLY) in books.found()
+
+
 # --- cash
 
 
@@ -348,6 +356,7 @@ def test_whatever_fills_the_ledger_missed_they_explain_the_position_in_any_order
         filled=ledger_filled,
         executions=executions,
         held_at=NOON,
+        wishes=[wish(order_id, stage=Stage.OVER) for order_id in ("b1", "b2", "b3")],
     )
     missing = {each.subject for each in books.differences() if each.kind is Kind.FILL_MISSING}
     assert missing == {each for each, total in cumulative.items() if ledger_filled.get(each, 0) < total}

@@ -420,15 +420,52 @@ async def test_refused_credentials_are_not_tried_again_within_the_round(stack):
     assert stack.broker.calls.count("account") == 1
 
 
-async def test_a_round_asks_for_what_is_new_since_the_last_clean_one_and_more_after_a_restart(stack):
+def lists_of_fills(stack):
+    return [since for _, since in (each for each in stack.broker.calls if isinstance(each, tuple))]
+
+
+async def test_the_list_of_fills_is_gone_through_at_start_now_and_then_and_where_something_differs(stack):
     """It stays cheap, and correct after a restart."""
     await stack.round()
+    assert lists_of_fills(stack) == [NOON - timedelta(days=7)]
     stack.clock.at = NOON + timedelta(seconds=30)
+    for _ in range(10):
+        await stack.round()
+    assert len(lists_of_fills(stack)) == 1
     await stack.round()
-    asked = [since for what, since in (each for each in stack.broker.calls if isinstance(each, tuple))]
-    assert asked == [NOON - timedelta(days=7), NOON - timedelta(minutes=2)]
-    # The ledger is asked for more than the broker, so that clocks that differ show nothing missing.
-    assert min(stack.execution.asked[2:]) < NOON - timedelta(minutes=2)
+    assert lists_of_fills(stack)[1:] == [NOON - timedelta(minutes=2)]
+    stack.broker.cash = Decimal(5)
+    await stack.round()
+    assert len(lists_of_fills(stack)) > 2
+
+
+async def test_the_ledger_is_asked_for_more_than_the_broker(stack):
+    """Clocks that differ show nothing missing."""
+    await stack.round()
+    (ledger_since,) = stack.execution.asked
+    assert ledger_since < lists_of_fills(stack)[0]
+
+
+async def test_a_purchase_and_its_sale_that_left_no_other_mark_are_found_in_the_list_of_fills(stack):
+    """Invariant 6: each fill once, and each one."""
+    await stack.round()
+    for order_id in ("x-buy", "x-sell"):
+        stack.ledger_intent(order_id, pb.INTENT_STATE_CANCELLED)
+    for side, quantity in ((Side.BUY, 5), (Side.SELL, 5)):
+        stack.broker.activities.append(
+            FillActivity(
+                activity_id=side,
+                order_id=f"x-{side}",
+                symbol="SPY",
+                side=side,
+                quantity=Decimal(quantity),
+                cumulative_quantity=Decimal(quantity),
+                price=Decimal(10),
+                at=NOON,
+            )
+        )
+    states = [(await stack.round()).state for _ in range(11)]
+    assert states == [CLEAN] * 10 + [DISCREPANT]
 
 
 async def test_it_compares_at_start_and_on_its_cadence(stack):

@@ -12,12 +12,12 @@ from holdfast_reconciliation.domain.states import BrokerSide, LedgerSide
 from holdfast_runtime.errors import Retry
 from holdfast_runtime.ports.calls import ExecutionCalls
 from holdfast_runtime.ports.clock import MonotonicClock
-from holdfast_runtime.ports.venue import Broker, BrokerOrder
+from holdfast_runtime.ports.venue import Broker, BrokerOrder, FillActivity
 from holdfast_runtime.wire import to_timestamp
 
 T = TypeVar("T")
 
-LEDGER_MARGIN = timedelta(hours=1)
+LEDGER_MARGIN = timedelta(minutes=5)
 """The ledger is asked for so much more than the broker: their clocks may differ, and what the broker has just executed
 must not look missing because the ledger dates it a moment earlier."""
 MAX_LOOK_UPS = 64
@@ -37,30 +37,29 @@ class Reader:
         self._broker = broker
         self._clock = clock
 
-    async def ledger_version(self, now: datetime) -> int:
-        """The ledger's version at this moment. Raises Retry."""
-        # Asked from the present on: only the version is wanted.
-        answer = await self._execution.get_ledger(pb.GetLedgerRequest(since=to_timestamp(now + LEDGER_MARGIN)))
-        return answer.version
-
     async def ledger(self, since: datetime) -> LedgerSide:
         """Everything open, and what has changed since. Raises Retry, Malformed."""
         request = pb.GetLedgerRequest(since=to_timestamp(since - LEDGER_MARGIN))
         return LedgerSide.of(await self._execution.get_ledger(request))
 
-    async def broker(self, since: datetime) -> BrokerSide:
-        """Account, positions, open orders, and executions since. Raises Retry after BROKER_TRIES, Unauthorised."""
+    async def broker(self, fills_since: datetime | None) -> BrokerSide:
+        """Account, positions, open orders, and executions since; no executions where that is None.
+
+        Raises Retry after BROKER_TRIES, Unauthorised."""
 
         async def read() -> BrokerSide:
             account, positions, orders, fills = await asyncio.gather(
                 self._broker.account(),
                 self._broker.positions(),
                 self._broker.orders(open_only=True),
-                self._broker.fills(since=since),
+                self._fills(fills_since),
             )
             return BrokerSide.of(account, positions, orders, fills)
 
         return await self._patiently(read)
+
+    async def _fills(self, since: datetime | None) -> list[FillActivity]:
+        return [] if since is None else await self._broker.fills(since=since)
 
     async def with_look_ups(self, ledger: LedgerSide, broker: BrokerSide) -> BrokerSide:
         """`broker`, and every order that is live in the ledger and missing in its list. Raises as `broker`."""

@@ -27,6 +27,8 @@ FIRST_LOOKBACK = timedelta(days=7)
 """Of the first round after a start. What is older shows in positions and cash, which are compared whole."""
 OVERLAP = timedelta(minutes=2)
 """Looked at again by the next round: lists of a broker are complete only after a moment."""
+LISTED_EVERY = 10
+"""Rounds after which the broker's list of fills is gone through though nothing differs."""
 MOVING_TRIES = 6
 SECOND_LOOKS = 2
 REFRESHES = 2
@@ -77,6 +79,8 @@ class Reconciler:
         self._turn = asyncio.Lock()
         self._last: execution_pb.ReconciliationVerdict | None = None
         self._clean_at: datetime | None = None
+        self._listed_at: datetime | None = None
+        self._unlisted_rounds = 0
         self._seen_before: frozenset[tuple[str, str, str]] = frozenset()
         self._holder: tuple[str, int] | None = None
 
@@ -167,27 +171,39 @@ class Reconciler:
                 )
                 recorded = await self._execution.record_verdict(execution_pb.RecordVerdictRequest(verdict=verdict))
                 self._activity.sent(LEDGER, recorded.ledger_version)
-            self._remember(verdict, began)
+            self._remember(verdict)
             return verdict
 
     async def _judge(self, began: datetime) -> execution_pb.ReconciliationVerdict:
         """Compares until the sides agree, or until neither a second look nor execution's own explains the rest."""
-        since = began - FIRST_LOOKBACK if self._clean_at is None else self._clean_at - OVERLAP
+        since = began - FIRST_LOOKBACK if self._listed_at is None else self._listed_at - OVERLAP
         tries = _Tries()
+        # A missing fill shows in cash, positions or orders. The list of fills is what explains it, and is gone through
+        # now and then all the same: a purchase and its sale at one price leave no other mark.
+        listed = self._listed_at is None or self._unlisted_rounds >= LISTED_EVERY
+        version: int | None = None
         while True:
-            version = await self._reader.ledger_version(began)
-            broker = await self._reader.broker(since)
+            broker = await self._reader.broker(since if listed else None)
             ledger = await self._reader.ledger(since)
             broker = await self._reader.with_look_ups(ledger, broker)
             found = compare(ledger, broker, now=self._market_clock.now(), young=self._young)
             if not verdicts.unsettled(found):
-                self._seen_before = frozenset()
+                self._note_clean(began, listed=listed)
                 return verdicts.message(verdicts.CLEAN, found, market_time=began, version=ledger.version)
-            if not await self._looks_again(tries, found, moved=ledger.version != version):
+            listed = True
+            if not await self._looks_again(tries, found, moved=version is not None and ledger.version != version):
                 break
+            version = ledger.version
         judged = verdicts.after_evidence(found, self._seen_before)
         self._seen_before = frozenset(each.key for each in found if not each.settled)
         return verdicts.message(verdicts.DISCREPANT, judged, market_time=began, version=ledger.version)
+
+    def _note_clean(self, began: datetime, *, listed: bool) -> None:
+        self._seen_before = frozenset()
+        self._clean_at = began
+        self._unlisted_rounds += 1
+        if listed:
+            self._listed_at, self._unlisted_rounds = began, 0
 
     async def _looks_again(self, tries: _Tries, found: list[Difference], *, moved: bool) -> bool:
         """Prepares another comparison; False where there is nothing left to try."""
@@ -215,14 +231,12 @@ class Reconciler:
             return False
         return True
 
-    def _remember(self, verdict: execution_pb.ReconciliationVerdict, began: datetime) -> None:
+    def _remember(self, verdict: execution_pb.ReconciliationVerdict) -> None:
         self._last = verdict
         state = execution_pb.ReconciliationState.Name(verdict.state).removeprefix("RECONCILIATION_STATE_").lower()
         metrics.RECONCILIATIONS.labels(verdict=state).inc()
         for each in verdict.discrepancies:
             metrics.DISCREPANCIES.labels(kind=each.kind, action=each.action).inc()
-        if verdict.state == verdicts.CLEAN:
-            self._clean_at = began
         if verdict.discrepancies:
             log.warning(
                 "reconciliation.discrepancies",

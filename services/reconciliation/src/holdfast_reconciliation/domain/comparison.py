@@ -6,7 +6,7 @@ The broker is the final truth for orders, fills and positions (invariants 6 and 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
@@ -75,13 +75,16 @@ class Difference:
 
 def compare(ledger: LedgerSide, broker: BrokerSide, *, now: datetime, young: timedelta) -> list[Difference]:
     """Every difference, in a fixed order. `young`: what changed within so much market time may still be on its way."""
-    missing = list(_missing_fills(ledger, broker))
+    positions, cash = list(_positions(ledger, broker)), list(_cash(ledger, broker))
+    # What others traded on the account before, or beside us without a trace, explains nothing here and is none of ours.
+    touched = None if cash else {each.symbol for each in positions}
+    missing = list(_missing_fills(ledger, broker, touched))
     return [
         *_broker_orders(ledger, broker),
         *_ledger_orders(ledger, broker, now, young),
         *missing,
-        *_positions(ledger, broker),
-        *_cash(ledger, broker, explained=bool(missing)),
+        *positions,
+        *(replace(each, action=Action.APPLY) if missing else each for each in cash),
         *_stops(ledger, broker, now, young),
     ]
 
@@ -169,11 +172,13 @@ def _state_differs(wish: Wish, order: BrokerOrder, action: Action) -> Difference
     )
 
 
-def _missing_fills(ledger: LedgerSide, broker: BrokerSide) -> Iterator[Difference]:
+def _missing_fills(ledger: LedgerSide, broker: BrokerSide, touched: set[str] | None) -> Iterator[Difference]:
     """By order and cumulative quantity, the largest seen: a repeated or reordered fill is no difference.
 
     Where the ledger knows more than the list of activities, that list is late: the position tells.
+    `touched`: symbols in which the fills of unknown orders count, None for all.
     """
+    ours = {wish.broker_order_id for wish in ledger.wishes} | ledger.filled.keys()
     filled: dict[str, tuple[str, Decimal]] = {}
     for execution in broker.executions:
         known = filled.get(execution.order_id, ("", ZERO))[1]
@@ -184,7 +189,8 @@ def _missing_fills(ledger: LedgerSide, broker: BrokerSide) -> Iterator[Differenc
             filled[order.order_id] = (order.symbol, order.filled_quantity)
     for order_id, (symbol, quantity) in sorted(filled.items()):
         counted = ledger.filled.get(order_id, ZERO)
-        if quantity > counted:
+        known_order = order_id in ours or broker.parents.get(order_id, "") in ours
+        if quantity > counted and (known_order or touched is None or symbol in touched):
             yield Difference(
                 kind=Kind.FILL_MISSING,
                 symbol=symbol,
@@ -223,7 +229,7 @@ def _uncounted(ledger: LedgerSide, broker: BrokerSide) -> dict[str, Decimal]:
     return total
 
 
-def _cash(ledger: LedgerSide, broker: BrokerSide, *, explained: bool) -> Iterator[Difference]:
+def _cash(ledger: LedgerSide, broker: BrokerSide) -> Iterator[Difference]:
     # To the cent where the broker rounds to cents, else to the broker's own last digit: no tolerance beyond that.
     exponent = broker.cash.as_tuple().exponent
     digits = max(CENTS, -exponent if isinstance(exponent, int) else CENTS)
@@ -235,7 +241,7 @@ def _cash(ledger: LedgerSide, broker: BrokerSide, *, explained: bool) -> Iterato
             subject="cash",
             ledger_value=f"{ledger.cash:f}",
             broker_value=f"{broker.cash:f}",
-            action=Action.APPLY if explained else Action.HALT,
+            action=Action.HALT,
         )
 
 
