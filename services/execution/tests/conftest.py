@@ -1,4 +1,4 @@
-"""A desk: the whole execution engine on a real SQLite file, a real matching engine behind it, and clocks moved by hand."""
+"""A desk: the whole execution engine on a real SQLite file, a matching engine behind it, clocks moved by hand."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -69,14 +69,10 @@ class Desk:
     """One account's stack. `start` begins a process on the ledger file, `kill` ends it without a word."""
 
     def __init__(self, folder: Path, bars: list[Bar], config: dict[str, Any]) -> None:
-        recording = Recording(
-            symbols=SYMBOLS, minute_bars=tuple(bars), minute_quotes=(), daily_bars=(), quarantined=()
-        )
+        recording = Recording(symbols=SYMBOLS, minute_bars=tuple(bars), minute_quotes=(), daily_bars=(), quarantined=())
         self.clock = ManualMarketClock(OPEN)
         self.monotonic = ManualMonotonicClock()
-        exchange = Exchange(
-            "desk", Market(recording, OPEN - MINUTE), ExchangeConfig(slippage_bps=Decimal(0), **config)
-        )
+        exchange = Exchange("desk", Market(recording, OPEN - MINUTE), ExchangeConfig(slippage_bps=Decimal(0), **config))
         self.broker = MemoryBroker(exchange, self.clock, self.monotonic)
         self.settings = Settings(
             state_dir=folder, strategies=(StrategySettings(id=STRATEGY, kind="sma", symbols=SYMBOLS),)

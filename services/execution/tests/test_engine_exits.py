@@ -1,4 +1,4 @@
-"""One owner of the exit, and protection that outlives everything (order protocol, "One owner of the exit", "Protection")."""
+"""One owner of the exit, and protection that outlives everything (order protocol, "One owner", "Protection")."""
 
 from datetime import timedelta
 from typing import Any
@@ -172,7 +172,8 @@ async def test_an_unknown_stop_is_flattened_after_five_seconds(desk: Any) -> Non
     await desk.pass_secs(7.0)
     flatten = await desk.one(Purpose.FLATTEN)
     assert (flatten.state, flatten.reason) == (IntentState.ACKED, "STOP_UNKNOWN")
-    await desk.minute(2)
+    desk.broker.tick(desk.clock.now() + timedelta(minutes=1))
+    await desk.pass_secs(1.0)
     assert (await desk.position()).quantity == 0
 
 

@@ -216,7 +216,9 @@ class Engine:
         following = asyncio.ensure_future(self._updates.run(progress))
         try:
             while not following.done():
-                await asyncio.wait({following}, timeout=TURN_SECS)
+                changed = asyncio.ensure_future(self.books.listen().wait())
+                await asyncio.wait({following, changed}, timeout=TURN_SECS, return_when=asyncio.FIRST_COMPLETED)
+                changed.cancel()
                 if not self._tenure.is_holder or self.guard.shut:
                     return
             following.result()

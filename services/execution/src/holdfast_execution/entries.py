@@ -97,7 +97,7 @@ class EntryLane:
         if sent.outcome is not None:
             self._rates.sent(intent.strategy, now)
         if sent.refused in _AGAIN:
-            return Rest(after_secs=min(LEASE_RETRY_SECS, IDLE_TURN_SECS))
+            return Rest(pending=True, after_secs=min(LEASE_RETRY_SECS, IDLE_TURN_SECS))
         if sent.refused:
             log.info("entry.not_sent", intent=intent.intent_id, reason=sent.refused)
             await self._hands.drop(intent.intent_id, sent.refused)

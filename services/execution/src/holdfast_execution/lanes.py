@@ -23,6 +23,8 @@ class Rest:
     """What a turn leaves. `did`: look again at once; else at a change, after seconds, or at an instant."""
 
     did: bool = False
+    pending: bool = False
+    """Work that waits for monotonic time: the lane is not idle."""
     after_secs: float = IDLE_TURN_SECS
     at: datetime | None = None
 
@@ -66,7 +68,7 @@ class Lane:
                 continue
             await alarm.set(changed, after_secs=rest.after_secs, at=rest.at)
             self._next_at = rest.at
-            self._idle_mark = mark
+            self._idle_mark = -1 if rest.pending else mark
             self._tell_turned()
             self._books.activity.changed()
             await alarm.ring()

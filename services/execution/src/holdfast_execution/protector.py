@@ -35,6 +35,8 @@ ENTRY_LINGER = timedelta(seconds=5)
 """An entry that still works so long after `valid_until` is cancelled: entries are short-lived by themselves."""
 MAX_EXIT_LEGS = 4
 """Refused legs of one scheduled sale; then the stop owns the exit again."""
+FAILURES_TO_GO_ON = 5
+"""After so many failures of one symbol in a row market time no longer waits for it."""
 KILL_SWITCH = "kill_switch"
 
 
@@ -69,17 +71,18 @@ class Protector:
         self._backoffs = Backoffs(monotonic_clock, first_secs=settings.lookup_backoff_secs)
         self._ahead: list[datetime] = []
         self._wait_secs = IDLE_TURN_SECS
+        self._pending = False
 
     async def turn(self, mirror: Mirror) -> Rest:
         """One pass over everything that is held or open."""
-        self._ahead, self._wait_secs = [], IDLE_TURN_SECS
+        self._ahead, self._wait_secs, self._pending = [], IDLE_TURN_SECS, False
         self._holdings.forget(mirror)
         did = False
         unprotected = 0
         for symbol in _symbols(mirror):
             wait_secs = self._backoffs.wait_secs(symbol)
             if wait_secs > 0:
-                self._wait_secs = min(self._wait_secs, wait_secs)
+                self._wait_for(symbol, wait_secs)
                 continue
             try:
                 holding = self._holdings.of(symbol, mirror)
@@ -90,11 +93,16 @@ class Protector:
             except (AskBroker, Retry, OrderRefused) as error:
                 log.warning("protection.retried", symbol=symbol, error=str(error))
                 self._backoffs.failed(symbol)
-                self._wait_secs = min(self._wait_secs, self._backoffs.wait_secs(symbol))
+                self._wait_for(symbol, self._backoffs.wait_secs(symbol))
             position = mirror.positions.get(symbol)
             unprotected += bool(position and position.quantity and position.protection != "active")
         metrics.UNPROTECTED_POSITIONS.set(unprotected)
-        return Rest(did=did, after_secs=self._wait_secs, at=min(self._ahead, default=None))
+        return Rest(did=did, pending=self._pending, after_secs=self._wait_secs, at=min(self._ahead, default=None))
+
+    def _wait_for(self, symbol: str, secs: float) -> None:
+        """Monotonic time has to pass. What fails for ever is retried for ever, but holds a replay up no longer."""
+        self._wait_secs = min(self._wait_secs, secs)
+        self._pending = self._pending or self._backoffs.failures(symbol) <= FAILURES_TO_GO_ON
 
     async def _step(self, holding: HoldingView, mirror: Mirror) -> bool:
         """One step for one symbol; True where something was done."""
@@ -218,7 +226,7 @@ class Protector:
                 if action.at is not None:
                     self._ahead.append(action.at)
                 if action.after_secs:
-                    self._wait_secs = min(self._wait_secs, action.after_secs)
+                    self._wait_for(holding.symbol, action.after_secs)
                 continue
             with self._books.activity.busy():
                 await self._act(holding, action, intents)

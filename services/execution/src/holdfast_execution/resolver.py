@@ -101,6 +101,7 @@ class Resolver:
         known = {intent.intent_id for intent in work}
         for intent_id in [each for each in self._trails if each not in known]:
             del self._trails[intent_id]
+            self._sender.forget(intent_id)
         now_secs = self._clock.now_secs()
         for intent in work:
             first_secs = 0.0 if intent.state is IntentState.CANCELLING else self._settings.lookup_backoff_secs
@@ -125,7 +126,7 @@ class Resolver:
         """Seconds until the intent is asked about."""
         trail = self._trails[intent_id]
         now_secs = self._clock.now_secs()
-        due_secs = trail.due_secs
+        due_secs = max(trail.due_secs, self._sender.resets.get(intent_id, 0.0))
         if self.stream_down_since_secs is not None:
             due_secs = max(due_secs, self.stream_down_since_secs + STREAM_WAIT_SECS)
         return max(due_secs - now_secs, 0.0)
@@ -252,8 +253,6 @@ class Resolver:
         sent = await self._sender.send(intent)
         if sent.refused == "ATTEMPTS_EXHAUSTED":
             await self._abort(intent, trail, LookupOutcome(lookup=Lookup.ABORT, reason="ATTEMPTS_EXHAUSTED"))
-        elif sent.outcome is not None and sent.outcome.after_secs:
-            trail.due_secs = max(trail.due_secs, self._clock.now_secs() + sent.outcome.after_secs)
 
     async def _abort(self, intent: IntentRow, trail: Trail, outcome: LookupOutcome) -> None:
         """No more entries of the strategy until a person looked; protection goes on, and so does the reading."""

@@ -1,6 +1,6 @@
 """Sales, stops and cancels as the ledger and the broker see them: what the protective lane does with its hands."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import structlog
@@ -44,7 +44,9 @@ class Origin:
 
 def origin_of(ledger: LedgerReads, position: PositionRow) -> Origin:
     """The newest entry that filled in the position's symbol since it was opened."""
-    state = ledger.ledger_state(position.opened_at)
+    opened_at = position.opened_at or position.updated_at
+    # What ended at the very instant of the opening counts, too.
+    state = ledger.ledger_state(opened_at - timedelta(microseconds=1))
     entries = [
         intent
         for intent in state.intents

@@ -61,6 +61,8 @@ class Sender:
         self._in_flight: set[asyncio.Task[Sent]] = set()
         self.deadlines: dict[str, float] = {}
         """Monotonic deadline of the last POST of each intent whose outcome is not known."""
+        self.resets: dict[str, float] = {}
+        """Monotonic instant before which the venue's rate limit wants to hear nothing of an intent."""
 
     async def send(self, intent: IntentRow) -> Sent:
         """Sends the present leg once. A caller that goes away does not stop a send that has begun."""
@@ -68,6 +70,11 @@ class Sender:
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
         return await asyncio.shield(task)
+
+    def forget(self, intent_id: str) -> None:
+        """The outcome is known: what was kept for its look-ups is dropped."""
+        self.deadlines.pop(intent_id, None)
+        self.resets.pop(intent_id, None)
 
     async def settle(self) -> None:
         """Returns when no send is in flight."""
@@ -152,6 +159,8 @@ class Sender:
             metrics.ORDERS.labels(purpose=row.purpose.value, state=row.state.value).inc()
             return Sent(intent=row, outcome=outcome)
         self.deadlines[claimed.intent_id] = deadline_secs
+        if outcome.after_secs:
+            self.resets[claimed.intent_id] = self._monotonic_clock.now_secs() + outcome.after_secs
         if outcome.step is Step.CREDENTIALS_HALT:
             await self._books.write(
                 lambda ledger, epoch, now: ledger.add_halt(
