@@ -44,6 +44,8 @@ class RpcServer:
             options=(
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.max_connection_age_ms", MAX_CONNECTION_AGE_MS),
+                # Clients keep streams alive every 20 s; by default a server calls that too many pings and hangs up.
+                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
                 ("grpc.so_reuseport", 0),
             ),
         )
