@@ -37,9 +37,8 @@ test: setup lint types ## Everything that CI needs: lint, types, contracts, test
 lint: setup ## ruff, import contracts, dependencies, buf
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check --quiet $(SOURCES)
-	$(BIN)/lint-imports --no-timing
-	@for member in libs/core libs/runtime libs/venue libs/exchange libs/catalogue $(wildcard services/* tools/*/); do \
-	  test -f $$member/pyproject.toml && (cd $$member && $(CURDIR)/$(BIN)/deptry --no-ansi src 2>&1 | sed -n '/^src.*DEP/p;/issue/p' ; cd $$member 2>/dev/null; exit 0) ; done
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python tools/dependencies.py
 	$(MAKE) --no-print-directory protos-check
 
 types: setup ## mypy, strict
@@ -54,7 +53,7 @@ protos-check: setup ## buf lint and breaking, and that the generated code is cur
 	$(BIN)/python tools/protos.py --check
 
 docs: setup ## Generate the docs that come from code
-	$(BIN)/python -m holdfast_runtime.config_docs docs/configuration.md
+	$(BIN)/python -m holdfast_runtime.config_docs > docs/configuration.md
 
 bench: setup ## Latency and throughput, beside a floor in the same run
 	$(BIN)/python -m tests.load.bench

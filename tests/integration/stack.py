@@ -76,6 +76,7 @@ class Stack:
 
     def wait_for_tick(self, number: int) -> None:
         """Until the venue has come as far as tick `number`."""
+
         def reached() -> bool:
             assert self.process.poll() is None, f"the stack has ended: {self.process.returncode}\n{self.output}"
             status = self.venue("status")
