@@ -117,13 +117,15 @@ class NatsLink:
             while not connecting.done():
                 await asyncio.wait((connecting,), timeout=LOOK_EVERY_SECS)
                 progress()
+                heed_cancellation()
             await connecting
         except BUS_ERRORS as error:
             raise BusAway(f"the bus cannot be reached: {error}", after_secs=LOOK_EVERY_SECS) from error
-        finally:
-            if not connecting.done():
-                connecting.cancel()
-                await asyncio.wait((connecting,), timeout=CLOSE_TIMEOUT_SECS)
+        except asyncio.CancelledError:
+            connecting.cancel()
+            await asyncio.wait((connecting,), timeout=CLOSE_TIMEOUT_SECS)
+            await _end(client)
+            raise
         self._client = client
         self._context = client.jetstream(timeout=REQUEST_TIMEOUT_SECS)
         await self._on_up()
@@ -158,10 +160,8 @@ class NatsLink:
         client, self._client = self._client, None
         self._up.clear()
         metrics.BUS_CONNECTED.set(0)
-        if client is not None and not client.is_closed:
-            with contextlib.suppress(*BUS_ERRORS):
-                async with asyncio.timeout(CLOSE_TIMEOUT_SECS):
-                    await client.close()
+        if client is not None:
+            await _end(client)
 
     async def _on_up(self) -> None:
         self.epoch += 1
@@ -181,11 +181,20 @@ class NatsLink:
             log.warning("bus.disconnected", epoch=self.epoch)
 
     async def _on_error(self, error: Exception) -> None:
+        # Told of each failed attempt to connect, in the task that tries: without this it may never end.
+        heed_cancellation()
         # An outage repeats the same error several times a second: it is told once.
         text = f"{type(error).__name__}: {error}"
         if text != self._last_error and not self._closing:
             self._last_error = text
             log.warning("bus.error", error=text)
+
+
+async def _end(client: Client) -> None:
+    if not client.is_closed:
+        with contextlib.suppress(*BUS_ERRORS):
+            async with asyncio.timeout(CLOSE_TIMEOUT_SECS):
+                await client.close()
 
 
 class Inbox:

@@ -100,27 +100,39 @@ class Provision:
         self._one_at_a_time = asyncio.Lock()
 
     async def apply(self, *, update: bool) -> list[str]:
-        """Names of the streams that were created. Raises BusMismatch naming the first stream that differs where
-        `update` is false or the server refuses the change; BusAway where the bus does not answer."""
+        """Names of the streams that were created. Raises BusMismatch naming each stream that differs where `update` is
+        false or the server refuses the change, once all others are done; BusAway where the bus does not answer."""
+        created: list[str] = []
+        wrong: list[BusMismatch] = []
         async with self._one_at_a_time:
-            created = [str(each.name) for each in self._wanted if await self._apply_one(each, update=update)]
+            for wanted in self._wanted:
+                try:
+                    created += await self._apply_one(wanted, update=update)
+                except BusMismatch as error:
+                    wrong.append(error)
         if created:
             log.info("bus.streams_created", streams=created)
+        if wrong:
+            raise BusMismatch(
+                "; ".join(map(str, wrong)), steps=tuple(dict.fromkeys(step for each in wrong for step in each.steps))
+            )
         return created
 
-    async def _apply_one(self, wanted: StreamConfig, *, update: bool) -> bool:
+    async def _apply_one(self, wanted: StreamConfig, *, update: bool) -> list[str]:
         name = str(wanted.name)
-        created = False
+        created: list[str] = []
         try:
             info = await self._info(name)
             if info is None:
-                created = True
                 info = await self._link.js.add_stream(wanted)
+                created = [name]
             elif update and differences(wanted, info.config):
                 info = await self._link.js.update_stream(wanted)
         except (ServiceUnavailableError, ServerError) as error:
             if error.err_code == _NO_ROOM:
                 raise _mismatch(name, f"the server has no room for {wanted.max_bytes} bytes: {error}") from error
+            if error.err_code == _REFUSED_CONFIG:
+                raise _mismatch(name, f"the server refuses it: {error.description}") from error
             raise BusAway(f"stream {name}: {error}") from error
         except APIError as error:
             raise _mismatch(name, f"the server refuses it: {error.description}") from error
@@ -138,7 +150,7 @@ class Provision:
             return None
 
     async def measure(self) -> None:
-        """Shows how full each stream is, and warns before one refuses messages."""
+        """Shows how full each stream is, and warns before one refuses messages. Raises the client's errors, BusAway."""
         for wanted in self._wanted:
             info = await self._info(str(wanted.name))
             if info is None or not wanted.max_bytes:
@@ -149,7 +161,9 @@ class Provision:
                 log.warning("bus.stream_filling", stream=wanted.name, fraction=round(fraction, 3))
 
 
+# The server calls both errors of its own, though only a person can mend them.
 _NO_ROOM = 10047
+_REFUSED_CONFIG = 10052
 
 
 def _mismatch(name: str, told: str) -> BusMismatch:
