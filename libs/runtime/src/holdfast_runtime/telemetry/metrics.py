@@ -187,6 +187,15 @@ QUARANTINED = Counter(
     registry=REGISTRY,
 )
 
+# The admin pages and their API.
+ADMIN_ACTIONS = Counter(
+    "holdfast_admin_actions", "Actions of people, by what came of them.", ["action", "result"], registry=REGISTRY
+)
+ADMIN_LOGINS = Counter(
+    "holdfast_admin_logins", "Tokens shown to admin (accepted, refused, limited).", ["outcome"], registry=REGISTRY
+)
+ADMIN_SESSIONS = Gauge("holdfast_admin_sessions", "Sessions of logged-in browsers.", registry=REGISTRY)
+
 # Telemetry about itself, and secrets.
 SPANS_DROPPED = Counter(
     "holdfast_spans_dropped", "Spans lost, by exporter and why.", ["exporter", "reason"], registry=REGISTRY

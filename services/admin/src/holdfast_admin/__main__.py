@@ -1,0 +1,98 @@
+"""Wiring of the admin service."""
+
+import secrets
+
+from holdfast_admin.adapters.halt_ledger import HaltLedger
+from holdfast_admin.adapters.http_server import HttpServer
+from holdfast_admin.adapters.peer_health import PeerHealth
+from holdfast_admin.audit import Audit
+from holdfast_admin.domain.sources import Sources
+from holdfast_admin.operations import Operations
+from holdfast_admin.readers import Readers
+from holdfast_admin.web.access import Access
+from holdfast_admin.web.app import build_app
+from holdfast_admin.web.context import Context
+from holdfast_core.sessions import calendar_of
+from holdfast_runtime.clock import WallMarketClock
+from holdfast_runtime.ledger_halts import ledger_url
+from holdfast_runtime.ports.calls import ExecutionCalls, PricesCalls
+from holdfast_runtime.service import Shell, run
+
+TOKEN = "ADMIN_TOKEN"
+SESSION_ID_BYTES = 32
+
+
+async def build(shell: Shell) -> None:
+    """Wires the service."""
+    settings, sources, bus = shell.settings, Sources(), shell.bus
+    # Refuses to start without a token.
+    shell.secrets.get(TOKEN)
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    books = {strategy.book for strategy in settings.strategies}
+    calendar = calendar_of("crypto" if books == {"crypto"} else "equity")
+    wall = WallMarketClock()
+    execution = shell.remote(ExecutionCalls, "execution")
+    readers = Readers(
+        sources,
+        settings=settings,
+        bus=bus,
+        bus_connected=lambda: bus.connected,
+        execution=execution,
+        prices=shell.remote(PricesCalls, "signal"),
+        market_clock=shell.market_clock,
+        monotonic_clock=shell.monotonic_clock,
+        wall_clock=wall,
+        calendar=calendar,
+    )
+    peers = PeerHealth(
+        sources,
+        endpoints=settings.endpoints,
+        bus_connected=lambda: bus.connected,
+        clock=shell.monotonic_clock,
+        wall_clock=wall,
+    )
+    audit = Audit(settings.state_dir)
+    operations = Operations(
+        sources,
+        halts=HaltLedger(ledger_url(settings), settings.account.id),
+        execution=execution,
+        audit=audit,
+        market_clock=shell.market_clock,
+        wall_clock=wall,
+        changed=readers.refresh_soon,
+    )
+    access = Access(
+        token=lambda: shell.secrets.get(TOKEN),
+        clock=shell.monotonic_clock,
+        new_id=lambda: secrets.token_urlsafe(SESSION_ID_BYTES),
+    )
+    context = Context(
+        settings=settings,
+        sources=sources,
+        operations=operations,
+        audit=audit,
+        access=access,
+        market_clock=shell.market_clock,
+        calendar=calendar,
+    )
+    server = HttpServer(build_app(context), host=settings.admin.host, port=settings.admin.port)
+
+    async def close_audit() -> None:
+        audit.close()
+
+    shell.loop("read-facts", lambda: readers.read_facts(shell.progress("read-facts")))
+    shell.loop("read-bars", lambda: readers.read_bars(shell.progress("read-bars")))
+    shell.loop("watch-prices", lambda: readers.watch_prices(shell.progress("watch-prices")))
+    shell.loop("watch-execution", lambda: readers.watch_execution(shell.progress("watch-execution")))
+    shell.loop("watch-health", lambda: peers.run(shell.progress("watch-health")))
+    shell.loop(
+        "watch-halts", lambda: operations.watch_halts(shell.progress("watch-halts"), shell.monotonic_clock)
+    )  # fmt: skip
+    shell.loop("http", lambda: server.run(shell.progress("http")))
+    shell.on_stop(close_audit)
+    shell.on_stop(server.stop)
+    shell.ready_when(lambda: server.started)
+
+
+if __name__ == "__main__":
+    run("admin", build)

@@ -1,0 +1,1 @@
+"""Where the service touches libraries: the web server and the health protocol."""

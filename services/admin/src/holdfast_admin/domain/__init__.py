@@ -1,0 +1,1 @@
+"""The pure part: facts in, what a person is shown out."""

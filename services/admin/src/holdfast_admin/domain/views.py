@@ -1,0 +1,267 @@
+"""What the JSON API answers and the pages show: typed, amounts as decimal strings, instants in ISO 8601 UTC."""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+Amount = Annotated[
+    Decimal,
+    PlainSerializer(lambda value: format(value, "f"), return_type=str, when_used="json"),
+]
+"""An exact number; a string in JSON, without an exponent."""
+
+
+class View(BaseModel):
+    """One answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Light(StrEnum):
+    """Is it safe to trade now."""
+
+    GREEN = "GREEN"
+    YELLOW = "YELLOW"
+    RED = "RED"
+
+
+class Reason(View):
+    """One thing that stands between now and GREEN."""
+
+    light: Light
+    code: str
+    text: str
+    detail: str = ""
+
+
+class Notice(View):
+    """Something on the page is not as new as it should be; says what, and since when."""
+
+    text: str
+    detail: str = ""
+
+
+class MarketTime(View):
+    """Where the market is in its day."""
+
+    now: datetime | None
+    is_open: bool
+    next_change: datetime | None = Field(description="The close while open, else the next open.")
+
+
+class KillSwitchView(View):
+    """`engaged`: no new entries. `confirmed`: execution knows of it."""
+
+    engaged: bool
+    confirmed: bool = True
+    halt_ids: list[str] = []
+    reason: str = ""
+    set_by: str = ""
+    since: datetime | None = None
+
+
+class AccountView(View):
+    """Money in dollars. Equity = cash + what is held at its newest price."""
+
+    account_id: str
+    equity: Amount
+    cash: Amount
+    starting_cash: Amount
+    reserved: Amount
+    realised_pnl: Amount
+    unrealised_pnl: Amount
+    total_pnl: Amount
+    total_return: Amount = Field(description="Fraction of the starting cash.")
+    day_pnl: Amount | None = Field(description="Since the last point of the curve before this session.")
+    exposure: Amount = Field(description="Gross: what is held, at its newest price.")
+    exposure_fraction: Amount = Field(description="Of equity.")
+
+
+class StatusView(View):
+    """The trading status, with its reasons, and how new all this is."""
+
+    light: Light
+    reasons: list[Reason]
+    notices: list[Notice]
+    market: MarketTime
+    as_of: datetime | None = Field(description="Market time of the newest fact applied.")
+    kill_switch: KillSwitchView
+    account: AccountView | None
+    decisions_allowed: int
+    decisions_blocked: int
+
+
+class PositionView(View):
+    symbol: str
+    strategy: str
+    quantity: Amount
+    average_price: Amount
+    price: Amount | None = Field(description="Close of the newest bar.")
+    price_time: datetime | None
+    price_live: bool = Field(description="False while the feed is away: the price is the last known one.")
+    market_value: Amount
+    unrealised_pnl: Amount
+    unrealised_fraction: Amount
+    realised_pnl: Amount
+    protection: str = Field(description="none, pending or active.")
+    stop_price: Amount | None
+    stop_quantity: Amount
+    stop_distance: Amount | None = Field(description="Fraction of the price down to the stop.")
+    exit_owner: str = Field(description="stop, exit, monitor or flatten; empty: nobody.")
+    opened_at: datetime | None
+
+
+class OrderView(View):
+    """An intent: one wish, at most one live broker order."""
+
+    intent_id: str
+    signal_id: str
+    strategy: str
+    symbol: str
+    side: str
+    purpose: str
+    state: str
+    is_open: bool
+    order_type: str
+    time_in_force: str
+    quantity: Amount
+    filled_quantity: Amount
+    filled_average_price: Amount | None
+    limit_price: Amount | None
+    stop_price: Amount | None
+    attempts: int
+    reason: str
+    client_order_id: str
+    broker_order_id: str
+    created_at: datetime | None
+    updated_at: datetime | None
+
+
+class FillView(View):
+    fill_id: str
+    intent_id: str
+    symbol: str
+    strategy: str
+    side: str
+    quantity: Amount
+    price: Amount
+    value: Amount
+    realised_pnl: Amount
+    filled_at: datetime
+
+
+class VerdictView(View):
+    """What one gate said."""
+
+    gate: str
+    outcome: str = Field(description="pass, block or shrink.")
+    reason: str
+    message: str
+    numbers: dict[str, str]
+
+
+class DecisionView(View):
+    signal_id: str
+    cycle_id: str
+    strategy: str
+    symbol: str
+    direction: str
+    allowed: bool
+    reason: str
+    in_words: str
+    numbers: dict[str, str] = Field(description="The numbers behind the block.")
+    verdicts: list[VerdictView]
+    score: float | None
+    quantity: Amount | None
+    reference_price: Amount | None
+    limit_price: Amount | None
+    stop_price: Amount | None
+    market_time: datetime
+
+
+class EquityPoint(View):
+    at: int = Field(description="End of the minute, seconds since 1970.")
+    equity: Amount
+
+
+class EquityView(View):
+    """`revision` grows when older points have changed: then draw anew from `points` asked with after=0."""
+
+    revision: int
+    baseline: Amount | None = Field(description="Starting cash.")
+    points: list[EquityPoint]
+
+
+class ServiceView(View):
+    name: str
+    title: str
+    alive: bool | None = Field(description="Null: not asked yet.")
+    ready: bool | None
+    since: datetime | None = Field(description="Wall time of the last change.")
+    detail: str = ""
+
+
+class LeaseView(View):
+    holder: str
+    epoch: int
+    is_holder: bool = Field(description="Whether the execution process that answered holds the lease.")
+    entries_locked_reason: str
+
+
+class DiscrepancyView(View):
+    kind: str
+    symbol: str
+    subject: str
+    ledger_value: str
+    broker_value: str
+    action: str
+
+
+class ReconciliationView(View):
+    state: str = Field(description="clean, discrepant, unavailable, or unknown where there was none yet.")
+    market_time: datetime | None
+    discrepancies: list[DiscrepancyView]
+
+
+class HaltView(View):
+    halt_id: str
+    kind: str
+    symbol: str
+    strategy: str
+    reason: str
+    set_by: str
+    since: datetime | None
+    confirmed: bool = Field(default=True, description="Execution knows of it.")
+
+
+class HealthView(View):
+    services: list[ServiceView]
+    lease: LeaseView | None
+    reconciliation: ReconciliationView
+    halts: list[HaltView]
+
+
+class AuditEntry(View):
+    """One action of a person: who, when, what, with what result."""
+
+    at: datetime = Field(description="Wall time.")
+    who: str
+    via: str = Field(description="page or api.")
+    remote: str
+    action: str
+    what: str
+    result: str = Field(description="ok, refused or failed.")
+    detail: str = ""
+    market_time: datetime | None = None
+
+
+class RecordView(View):
+    """One event of the ledger, in words."""
+
+    event_id: int
+    kind: str
+    summary: str
+    recorded_at: datetime

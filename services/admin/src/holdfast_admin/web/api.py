@@ -1,0 +1,131 @@
+"""The JSON API, /api/v1: everything the pages show, and the same two actions."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, Field
+
+from holdfast_admin.domain import board, convert
+from holdfast_admin.domain.views import (
+    AuditEntry,
+    DecisionView,
+    EquityView,
+    FillView,
+    HaltView,
+    HealthView,
+    KillSwitchView,
+    OrderView,
+    PositionView,
+    ReconciliationView,
+    StatusView,
+)
+from holdfast_admin.operations import Person
+from holdfast_admin.web.context import Context
+from holdfast_admin.web.guard import person_of
+from holdfast_runtime.errors import Code, Refused
+
+MAX_ROWS = 1_000
+DEFAULT_ROWS = 200
+
+Limit = Annotated[int, Query(ge=1, le=MAX_ROWS, description="Rows, newest first.")]
+
+
+class Problem(BaseModel):
+    """Why a request was refused: a stable code and one sentence."""
+
+    code: str
+    message: str
+
+
+class EngageRequest(BaseModel):
+    reason: str = Field(default="engaged by hand", min_length=1, max_length=300)
+
+
+class LiftRequest(BaseModel):
+    note: str = Field(min_length=3, max_length=300, description="Why it is safe to trade again.")
+
+
+ERRORS: dict[int | str, dict[str, object]] = {
+    401: {"model": Problem, "description": "No token, or a wrong one."},
+    403: {"model": Problem, "description": "A request that a foreign page made."},
+    429: {"model": Problem, "description": "Too many wrong tokens."},
+    503: {"model": Problem, "description": "What this needs does not answer now."},
+}
+
+
+def asker(request: Request) -> Person:
+    """Who asks. Raises Refused where nobody says."""
+    context: Context = request.app.state.context
+    found = person_of(request, context.access)
+    if found is None:
+        raise Refused(Code.UNAUTHENTICATED, "NO_TOKEN", "Authorization: Bearer <token> is missing, or the session over")
+    return found
+
+
+Asker = Annotated[Person, Depends(asker)]
+
+
+def build_api(context: Context) -> APIRouter:
+    """The routes. Amounts are decimal strings, instants are ISO 8601 in UTC."""
+    api = APIRouter(prefix="/api/v1", dependencies=[Depends(asker)], responses=ERRORS)
+    sources, operations, audit = context.sources, context.operations, context.audit
+
+    @api.get("/status", summary="Is it safe to trade now, and why not")
+    async def status() -> StatusView:
+        return context.status()
+
+    @api.get("/positions", summary="What is held, with stops and the owner of each exit")
+    async def positions() -> list[PositionView]:
+        return board.positions(sources)
+
+    @api.get("/orders", summary="Orders, newest first")
+    async def orders(limit: Limit = DEFAULT_ROWS, only_open: bool = False) -> list[OrderView]:
+        return context.orders(limit, only_open=only_open)
+
+    @api.get("/fills", summary="Fills, newest first")
+    async def fills(limit: Limit = DEFAULT_ROWS) -> list[FillView]:
+        return context.fills(limit)
+
+    @api.get("/decisions", summary="Decisions with every gate's verdict, newest first")
+    async def decisions(
+        limit: Limit = DEFAULT_ROWS,
+        strategy: str = "",
+        outcome: Literal["", "allowed", "blocked"] = "",
+        reason: str = "",
+    ) -> list[DecisionView]:
+        found = context.decisions(strategy=strategy, outcome=outcome, reason=reason)[:limit]
+        return [convert.decision(each) for each in found]
+
+    @api.get("/equity", summary="Equity by minute of market time")
+    async def equity(after: Annotated[int, Query(ge=0)] = 0, revision: int = -1) -> EquityView:
+        return board.equity(sources, after=after, revision=revision)
+
+    @api.get("/health", summary="Services, lease, reconciliation, halts")
+    async def health() -> HealthView:
+        return board.health(sources)
+
+    @api.get("/halts", summary="Halts in force")
+    async def halts() -> list[HaltView]:
+        return board.halts(sources)
+
+    @api.get("/reconciliation", summary="The newest verdict")
+    async def reconciliation() -> ReconciliationView:
+        return board.health(sources).reconciliation
+
+    @api.get("/kill-switch", summary="Is the kill switch engaged")
+    async def kill_switch() -> KillSwitchView:
+        return board.kill_switch(sources)
+
+    @api.post("/kill-switch", summary="Engage the kill switch: no new entries, stops stay")
+    async def engage(body: EngageRequest, person: Asker) -> KillSwitchView:
+        return await operations.engage(person, body.reason)
+
+    @api.delete("/kill-switch", summary="Lift the kill switch", responses={409: {"model": Problem}})
+    async def lift(body: LiftRequest, person: Asker) -> KillSwitchView:
+        return await operations.lift(person, body.note)
+
+    @api.get("/audit", summary="Actions of people, newest first")
+    async def audited(limit: Limit = DEFAULT_ROWS) -> list[AuditEntry]:
+        return audit.newest(limit)
+
+    return api
