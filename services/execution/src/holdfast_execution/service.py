@@ -11,7 +11,7 @@ from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_execution.books import Books
 from holdfast_execution.domain.limits import Limits, enforcer
 from holdfast_execution.engine import CREDENTIALS, Engine
-from holdfast_execution.ledger import LedgerError, StaleFence, UnknownRow
+from holdfast_execution.ledger import Ledger, LedgerError, StaleFence, UnknownRow
 from holdfast_execution.merge import DISCREPANT
 from holdfast_execution.messages import to_ledger_response
 from holdfast_execution.updates import RECONNECTING, STARTING
@@ -33,6 +33,9 @@ PASSING_LOCKS = frozenset({STARTING, RECONNECTING})
 EXITS_WAIT_SECS = 5.0
 """A batch with an exit waits no longer for such a lock."""
 LOCKED_RETRY_SECS = 0.2
+RECONCILIATION = "reconciliation"
+HALT = "halt"
+"""Action of a discrepancy that only a person can settle."""
 
 
 class ExecutionService:
@@ -149,11 +152,14 @@ class ExecutionService:
         return execution.RefreshResponse(ledger_version=version)
 
     async def record_verdict(self, request: execution.RecordVerdictRequest) -> execution.RecordVerdictResponse:
-        """Stores reconciliation's verdict; a clean one ends the lock that a differing merge has set."""
+        """Stores reconciliation's verdict, with a halt for each discrepancy that no evidence explains (FP-4.5).
+
+        A clean one ends the lock that a differing merge has set; a halt stays until a person clears it.
+        """
         self._books.require_holder()
         if request.verdict.state == execution.RECONCILIATION_STATE_UNSPECIFIED:
             raise Malformed("RecordVerdictRequest.verdict.state is missing")
-        version = await self._books.write(lambda ledger, epoch, now: ledger.record_verdict(epoch, now, request.verdict))
+        version = await self._books.write(lambda ledger, epoch, now: _store(ledger, epoch, now, request.verdict))
         if request.verdict.state == execution.RECONCILIATION_STATE_CLEAN:
             self._books.unlock_entries(DISCREPANT)
         return execution.RecordVerdictResponse(ledger_version=version)
@@ -189,6 +195,16 @@ class ExecutionService:
             is_holder=tenure.is_holder,
             entries_locked_reason=self._books.locked_reason,
         )
+
+
+def _store(ledger: Ledger, epoch: int, now: datetime, verdict: execution.ReconciliationVerdict) -> int:
+    version = ledger.record_verdict(epoch, now, verdict)
+    for found in verdict.discrepancies:
+        if found.action == HALT:
+            reason = f"{found.kind} {found.subject}: ledger {found.ledger_value}, broker {found.broker_value}"
+            ledger.add_halt(epoch, now, RECONCILIATION, reason, symbol=found.symbol, set_by=RECONCILIATION)
+            version = ledger.version()
+    return version
 
 
 def _is_entry(decision: gate.Decision) -> bool:
