@@ -72,6 +72,8 @@ class Mirror:
 
 def read_mirror(ledger: LedgerReads) -> Mirror:
     """The mirror of the newest version."""
+    # Read first: what is seen later can only be newer, and is looked at again.
+    version = ledger.version()
     intents = tuple(ledger.open_intents())
     states = {intent.intent_id: intent.state for intent in intents}
     parents: dict[str, IntentState] = {}
@@ -83,7 +85,7 @@ def read_mirror(ledger: LedgerReads) -> Mirror:
             except UnknownRow:
                 parents[parent] = IntentState.ABORTED
     return Mirror(
-        version=ledger.version(),
+        version=version,
         intents=intents,
         parents=parents,
         positions={position.symbol: position for position in ledger.positions(open_only=False)},

@@ -322,7 +322,7 @@ class LedgerRunner(Protocol):
         """
 
     async def read(self, call: Callable[[LedgerReads], T]) -> T:
-        """Runs `call` on the newest committed state."""
+        """Runs `call` on one snapshot of the newest committed state."""
 
     def on_commit(self, callback: Callable[[int], None]) -> None:
         """Calls `callback(version)` in the event loop after every commit that raised the ledger's version."""

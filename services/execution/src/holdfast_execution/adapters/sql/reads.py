@@ -47,6 +47,11 @@ class SqlReads:
         self._session = session
         self._account = session.account
 
+    @property
+    def session(self) -> Session:
+        """What it reads through."""
+        return self._session
+
     # --- account and lease
 
     def version(self) -> int:

@@ -16,10 +16,6 @@ from holdfast_execution.ledger import Ledger, LedgerReads
 class SqlLedger(IntentWrites, FillWrites, StateWrites):
     """The port `Ledger` on one session: for one thread."""
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self.session = session
-
 
 def open_ledger(
     url: str, account: str, *, recorded: Callable[[datetime], datetime] = lambda now: now

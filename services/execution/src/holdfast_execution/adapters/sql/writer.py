@@ -155,7 +155,9 @@ class _Reading(_Worker):
     def perform(self, calls: list[_Call]) -> None:
         for call in calls:
             try:
-                call.value = call.run(self._reads)
+                # One snapshot for all that the call reads: what it sees belongs together.
+                with self._reads.session.reading():
+                    call.value = call.run(self._reads)
             except sa.exc.DBAPIError as error:
                 call.error = _as_retry(error)
             except Exception as error:  # noqa: BLE001  # belongs to the caller, who gets it
@@ -229,7 +231,8 @@ class Inline:
         return value
 
     async def read(self, call: Callable[[LedgerReads], T]) -> T:
-        return call(self._ledger)
+        with self._ledger.session.reading():
+            return call(self._ledger)
 
     def on_commit(self, callback: Callable[[int], None]) -> None:
         self._callbacks.append(callback)
