@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from holdfast_runtime.bus.streams import MARKET
-from holdfast_runtime.errors import Retry
+from holdfast_runtime.errors import GiveUp, Retry
 from holdfast_runtime.ports.activity import Activity
 from holdfast_runtime.ports.bus import Bus
 from holdfast_runtime.ports.clock import MonotonicClock
@@ -84,7 +84,11 @@ class Outbox:
             return_exceptions=True,
         )
         for each, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, BaseException):
+            if isinstance(outcome, GiveUp):
+                # The bus will never take it, and what stands behind it must not wait for ever.
+                log.error("outbox.refused", subject=each.subject, message_id=each.message_id, reason=str(outcome))
+                metrics.BUS_PUBLISH_FAILURES.labels(MARKET).inc()
+            elif isinstance(outcome, BaseException):
                 # The rest of the batch may be stored already: the same ids again store nothing.
                 raise outcome
             if self._letters and self._letters[0] is each:
