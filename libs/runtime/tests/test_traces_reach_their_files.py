@@ -62,6 +62,7 @@ def test_one_cycle_is_one_trace_across_services_and_days(tmp_path: Path) -> None
     assert [span.name for _, span in by_order.walk()] == [
         "signal.cycle",
         "signal.made",
+        "execution.fill",
         "execution.submit",
         "venue.post",
     ]

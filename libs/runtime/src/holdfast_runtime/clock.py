@@ -7,6 +7,7 @@
 """
 
 import asyncio
+import contextlib
 import heapq
 import time
 from datetime import UTC, datetime, timedelta
@@ -95,7 +96,7 @@ class VenueMarketClock:
     async def _wait_scaled(self, instant: datetime) -> None:
         left_secs = (instant - self.now()).total_seconds() / self._speed
         self._moved.clear()
-        try:
-            await asyncio.wait_for(self._moved.wait(), timeout=min(max(left_secs, 0.001), 60.0))
-        except TimeoutError:
-            return
+        # Not wait_for: in Python 3.11 that may swallow a cancellation.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(max(left_secs, 0.001), 60.0)):
+                await self._moved.wait()

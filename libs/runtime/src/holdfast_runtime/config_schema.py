@@ -110,6 +110,8 @@ def allowed(place: Place) -> str:
 
 
 def _kind(annotation: Any) -> str:
+    if typing.get_origin(annotation) is typing.Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(annotation)))
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return "one of " + ", ".join(str(each.value) for each in annotation)
     if as_section(annotation):

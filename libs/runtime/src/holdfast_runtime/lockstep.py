@@ -82,7 +82,8 @@ class TickFollower:
         last: pb.Done | None = None
         while True:
             try:
-                await asyncio.wait_for(self._dirty.wait(), timeout=REPORT_EVERY_SECS)
+                async with asyncio.timeout(REPORT_EVERY_SECS):
+                    await self._dirty.wait()
             except TimeoutError:
                 last = None
             self._dirty.clear()

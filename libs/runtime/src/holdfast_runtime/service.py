@@ -198,7 +198,8 @@ class Shell:
             await asyncio.wait(self._tasks, timeout=STOP_GRACE_SECS)
         for stop in reversed(self._on_stop):
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop(), timeout=STOP_GRACE_SECS)
+                async with asyncio.timeout(STOP_GRACE_SECS):
+                    await stop()
         await self._server.stop(STOP_GRACE_SECS)
         if self._bus is not None:
             await self._bus.close()

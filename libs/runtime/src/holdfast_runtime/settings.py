@@ -7,7 +7,7 @@ Unknown keys and values outside their range refuse to start, with the key, the v
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -145,7 +145,7 @@ class BusSettings(Section):
     """NATS."""
 
     url: str = Field(default="", description="nats:// address; empty: a nats-server child of `holdfast up`.")
-    replicas: int = Field(default=1, ge=1, le=3)
+    replicas: Literal[1, 3] = Field(default=1, description="Copies of every stream: 3 in a cluster of three servers.")
 
 
 class TelemetrySettings(Section):

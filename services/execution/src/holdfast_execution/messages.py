@@ -59,6 +59,7 @@ def to_intent(row: IntentRow) -> execution.Intent:
         created_at=to_timestamp(row.created_at),
         updated_at=to_timestamp(row.updated_at),
         protect_stop_price=to_decimal(row.protect_stop_price),
+        traceparent=row.traceparent,
     )
 
 

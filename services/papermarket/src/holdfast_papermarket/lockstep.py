@@ -8,6 +8,7 @@ Scaled: market time runs with the wall; instants are released when they are due 
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -246,7 +247,6 @@ class MarketClock:
             raise self._venue.failure
 
     async def _idle(self) -> None:
-        try:
-            await asyncio.wait_for(self._changed.wait(), timeout=IDLE_SECS)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(IDLE_SECS):
+                await self._changed.wait()

@@ -13,6 +13,7 @@ from holdfast_core.sessions import Calendar, calendar_of
 from holdfast_reconciliation import verdict as verdicts
 from holdfast_reconciliation.domain.comparison import Difference, compare
 from holdfast_reconciliation.domain.schedule import Cadence, next_round
+from holdfast_reconciliation.domain.states import LedgerSide
 from holdfast_reconciliation.reading import Reader
 from holdfast_runtime.errors import Refused, Retry
 from holdfast_runtime.flows import LEDGER
@@ -188,6 +189,7 @@ class Reconciler:
             broker = await self._reader.with_look_ups(ledger, broker)
             found = compare(ledger, broker, now=self._market_clock.now(), young=self._young)
             if not verdicts.unsettled(found):
+                self._confirm(ledger)
                 self._note_clean(began, listed=listed)
                 return verdicts.message(verdicts.CLEAN, found, market_time=began, version=ledger.version)
             listed = True
@@ -197,6 +199,17 @@ class Reconciler:
         judged = verdicts.after_evidence(found, self._seen_before)
         self._seen_before = frozenset(each.key for each in found if not each.settled)
         return verdicts.message(verdicts.DISCREPANT, judged, market_time=began, version=ledger.version)
+
+    def _confirm(self, ledger: LedgerSide) -> None:
+        """A signal's trace ends here: both sides agree on what became of its order since the last clean round."""
+        if self._clean_at is None:
+            return
+        for wish in ledger.wishes:
+            if wish.traceparent and wish.updated_at > self._clean_at:
+                with traces.span(
+                    "reconciliation.confirm", parent=wish.traceparent, intent_id=wish.intent_id, state=wish.state
+                ):
+                    pass
 
     def _note_clean(self, began: datetime, *, listed: bool) -> None:
         self._seen_before = frozenset()

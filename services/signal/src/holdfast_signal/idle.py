@@ -11,9 +11,10 @@ IDLE_SECS = 2.0
 
 
 async def wait_for(event: asyncio.Event, secs: float) -> None:
-    """Waits for the event, at most so long."""
+    """Waits for the event, at most so long. (In Python 3.11 asyncio.wait_for may swallow a cancellation.)"""
     with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), timeout=secs)
+        async with asyncio.timeout(secs):
+            await event.wait()
 
 
 async def in_turns(stream: AsyncIterator[Item], idle: Callable[[], None]) -> AsyncIterator[Item]:

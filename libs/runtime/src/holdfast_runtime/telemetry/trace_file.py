@@ -15,6 +15,10 @@ from typing import Any
 FOLDER = "traces"
 """Below the state folder."""
 
+SIGNAL_ID = "holdfast.signal_id"
+INTENT_ID = "holdfast.intent_id"
+"""A span with one of these belongs to one signal, one without to the whole cycle."""
+
 ERROR = 2
 """Status code of a span that failed."""
 
@@ -91,8 +95,8 @@ class TraceFiles:
     def trees(self, value: str) -> list[Node]:
         """The traces in which `value` (a signal id, an order id, a trace id …) is an attribute of some span.
 
-        Of each, the way from its first span to those that carry `value`, and everything below these; what other
-        signals of the same cycle did is left out."""
+        Of each, the way from its first span to those that carry `value`, everything below these, and the steps that
+        all signals of the cycle share; what other signals of the same cycle did is left out."""
         # Attributes are written as JSON: what JSON escapes is looked for in its escaped form.
         found = {
             span.trace_id
@@ -137,11 +141,13 @@ def trees(spans: Iterable[RecordedSpan]) -> list[Node]:
 
 
 def pruned(node: Node, wanted: Callable[[RecordedSpan], bool]) -> Node | None:
-    """A copy of the tree with the spans that are `wanted`, everything below them and the way to them; None if none."""
+    """A copy of the tree with the spans that are `wanted`, everything below them, the way to them, and what belongs to
+    no single signal; None where only other signals' spans are there."""
     if wanted(node.span):
         return node
     children = [kept for child in node.children if (kept := pruned(child, wanted)) is not None]
-    return Node(node.span, children) if children else None
+    shared = SIGNAL_ID not in node.span.attributes and INTENT_ID not in node.span.attributes
+    return Node(node.span, children) if children or shared else None
 
 
 def latencies(spans: Iterable[RecordedSpan]) -> dict[str, Latency]:

@@ -48,6 +48,8 @@ class Wish:
     sells: bool
     """A sale by exit or flatten, not the resting stop."""
     updated_at: datetime
+    traceparent: str = ""
+    """Trace context of the signal that it came from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +171,7 @@ def _wish(intent: pb.Intent) -> Wish:
         broker_order_id=intent.broker_order_id,
         sells=intent.purpose in _SELLS,
         updated_at=from_timestamp(intent.updated_at),
+        traceparent=intent.traceparent,
     )
 
 
