@@ -208,3 +208,47 @@ async def test_a_low_from_before_the_position_was_opened_is_no_trigger(desk: Any
     await desk.settled()
     await desk.at(desk.clock.now() + timedelta(seconds=10))
     assert [order.type.value for order in desk.resting()] == ["stop"]
+
+
+async def test_an_exit_ends_an_entry_that_still_works(desk: Any) -> None:
+    """Nothing is held yet: the entry and its sleeping leg are cancelled, nothing is sold."""
+    await desk.enter(limit_price="98")
+    await desk.submit(desk.decision(exit_=True))
+    await desk.settled()
+    assert desk.resting() == []
+    assert (await desk.one(Purpose.ENTRY)).reason == "EXIT_TOOK_OVER"
+    assert (await desk.one(Purpose.EXIT)).reason == "NOTHING_HELD"
+
+
+async def test_the_sale_is_of_what_the_broker_holds(desk: Any) -> None:
+    """Read the broker's position again, sell at most the remainder."""
+    await held(desk)
+    desk.broker.exchange.books.positions["SPY"].quantity -= 3
+    await desk.submit(desk.decision(exit_=True))
+    await desk.settled()
+    sales = [row for row in await desk.intents() if row.purpose is Purpose.EXIT]
+    assert [(row.state, row.reason, row.leg_quantity) for row in sales] == [
+        (IntentState.NOT_SENT, "QUANTITY_CHANGED", 10),
+        (IntentState.ACKED, "", 7),
+    ]
+
+
+async def test_an_exit_whose_sends_are_used_up_is_buried_and_the_stop_armed_again(desk: Any) -> None:
+    """Invariants 4 and 7: no fifth send, and no position that waits for ever without a stop."""
+    await held(desk)
+    desk.broker.script("submit_order", *[Fault.LOST_BEFORE] * 4)
+    await desk.submit(desk.decision(exit_=True))
+    await desk.pass_secs(75.0)
+    exit_, position = await desk.one(Purpose.EXIT), await desk.position()
+    assert (exit_.state, exit_.attempts) == (IntentState.TOMBSTONED, 4)
+    assert [halt.kind for halt in await desk.halts()] == ["safety_abort"]
+    assert (position.exit_owner, position.protection, position.quantity) == ("stop", "active", 10)
+
+
+async def test_the_trace_of_the_signal_is_kept_by_its_stop_and_its_flatten(desk: Any) -> None:
+    """Acknowledgement, fills, stop and exit continue under the signal's span."""
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    await held(desk, traceparent=parent)
+    await desk.broker.cancel_order(desk.resting()[0].id)
+    await desk.settled()
+    assert {row.traceparent for row in await desk.intents()} == {parent}

@@ -46,7 +46,6 @@ def take_over(
     details: Sequence[NewFill],
     *,
     totals: bool,
-    cancel_refused: bool = False,
 ) -> Adopted:
     """Applies one order's news. `totals`: where detail is still missing, the broker's average stands for it."""
     row = ledger.intent_of_order(broker_order_id=order.order_id)
@@ -69,7 +68,7 @@ def take_over(
     row = ledger.intent(row.intent_id)
     after = state_of(order)
     # The end of an order whose fills are not all counted yet waits for them.
-    if present and after is not None and not missing and moves(row.state, after, cancel_refused=cancel_refused):
+    if present and after is not None and not missing and moves(row.state, after):
         row = ledger.record_order_state(
             epoch, now, row.intent_id, after, reason=_reason(row, after), status=order.status
         )
@@ -178,23 +177,17 @@ class Adopter:
         self.incomplete: set[str] = set()
         """Intents whose fills could not be completed: the resolver reads their order again."""
 
-    async def apply(
-        self, order: BrokerOrder, details: Sequence[NewFill] = (), *, cancel_refused: bool = False
-    ) -> Adopted:
+    async def apply(self, order: BrokerOrder, details: Sequence[NewFill] = ()) -> Adopted:
         """One order's news into the ledger. Raises what the broker raises where detail had to be asked for."""
         adopted = await self._books.write(
-            lambda ledger, epoch, now: take_over(
-                ledger, epoch, now, order, details, totals=False, cancel_refused=cancel_refused
-            )
+            lambda ledger, epoch, now: take_over(ledger, epoch, now, order, details, totals=False)
         )
         self._tell(adopted)
         if adopted.gap and adopted.intent is not None:
             self.incomplete.add(adopted.intent.intent_id)
             more = await self._details(order, adopted.intent)
             adopted = await self._books.write(
-                lambda ledger, epoch, now: take_over(
-                    ledger, epoch, now, order, more, totals=True, cancel_refused=cancel_refused
-                )
+                lambda ledger, epoch, now: take_over(ledger, epoch, now, order, more, totals=True)
             )
             self._tell(adopted)
         if adopted.intent is not None and not adopted.gap:

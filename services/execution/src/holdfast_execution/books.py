@@ -103,7 +103,7 @@ class Books:
         self._activity = activity
         self._mirror = Mirror()
         self._changed = asyncio.Event()
-        self._locks: dict[str, None] = {}
+        self._locks: dict[str, bool] = {}
         self.mark = 0
         """Raised by every change: a loop that was idle at an older mark has to look again."""
         self.version = 0
@@ -181,10 +181,10 @@ class Books:
 
     # --- locks of entries
 
-    def lock_entries(self, reason: str) -> None:
-        """No entry while any reason stands. Protection is never locked."""
+    def lock_entries(self, reason: str, *, passing: bool = True) -> None:
+        """No entry while any reason stands. Protection is never locked. `passing`: it ends by itself, soon."""
         if reason not in self._locks:
-            self._locks[reason] = None
+            self._locks[reason] = passing
             self.pulse()
 
     def unlock_entries(self, reason: str) -> None:
@@ -206,6 +206,6 @@ class Books:
             self.working
             and self._tenure.is_holder
             and self._mirror.version == self.version
-            and not self._locks
+            and not any(self._locks.values())
             and not any(intent.state in UNSETTLED for intent in self._mirror.intents)
         )

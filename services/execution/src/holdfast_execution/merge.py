@@ -55,7 +55,7 @@ class Merger:
             span.set(differing=len(differing))
             if differing:
                 log.error("merge.positions_differ", positions=differing)
-                self._books.lock_entries(DISCREPANT)
+                self._books.lock_entries(DISCREPANT, passing=False)
             else:
                 self._books.unlock_entries(DISCREPANT)
             log.info("merge.done", reason=reason, differing=len(differing))

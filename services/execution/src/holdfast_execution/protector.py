@@ -4,6 +4,7 @@ One serial loop for everything that reduces risk at the broker: cancels, stops, 
 """
 
 from datetime import datetime, timedelta
+from decimal import ROUND_FLOOR
 
 import structlog
 
@@ -189,7 +190,6 @@ class Protector:
         if move.step is ExitStep.NOTHING_HELD:
             await self._hands.drop(intent.intent_id, move.reason)
         elif move.step is ExitStep.SELL and move.quantity != intent.leg_quantity:
-            await self._hands.drop(intent.intent_id, "QUANTITY_CHANGED")
             await self._hands.sell_again(intent, move.quantity)
         elif move.step is ExitStep.SELL:
             await self._send_sale(symbol, intent)
@@ -281,7 +281,7 @@ class Protector:
         live = [order for order in stops if order.phase is Phase.LIVE]
         covered = sum((order.remaining for order in live), ZERO) if holding.quantity > 0 else ZERO
         word = "none"
-        if holding.quantity > 0 and covered >= holding.quantity.to_integral_value():
+        if holding.quantity > 0 and covered >= holding.quantity.to_integral_value(rounding=ROUND_FLOOR):
             word = "active"
         elif holding.quantity > 0 and stops:
             word = "pending"

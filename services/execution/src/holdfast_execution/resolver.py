@@ -22,6 +22,7 @@ from holdfast_execution.domain.outcomes import (
     read_lookup,
 )
 from holdfast_execution.domain.statuses import is_over
+from holdfast_execution.domain.views import Owner
 from holdfast_execution.rows import IntentRow
 from holdfast_execution.sender import Sender, request_of
 from holdfast_runtime.errors import AskBroker, Retry
@@ -185,7 +186,10 @@ class Resolver:
                 return False
             return intent.valid_until is None or self._books.now < intent.valid_until
         position = mirror.positions.get(intent.symbol)
-        return position is not None and position.quantity > 0
+        if position is None or position.quantity <= 0:
+            return False
+        # A stop that gave its place up would hold the shares that another sale is about to sell.
+        return intent.purpose is not Purpose.STOP or position.exit_owner in ("", Owner.STOP.value)
 
     async def _found(self, intent: IntentRow, order: BrokerOrder, trail: Trail) -> None:
         # A replacement's own id and a leg's broker-made id prove as much as the client order id that was sent.

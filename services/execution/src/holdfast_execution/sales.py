@@ -85,7 +85,7 @@ class Hands:
         await self._sell(symbol, purpose, reason, None, None)
 
     async def sell_again(self, sale: IntentRow, quantity: Decimal | None = None) -> None:
-        """The next leg of a sale that was refused, or the same sale of another quantity."""
+        """The next leg of a sale that was refused; or the same sale of another quantity in place of an unsent one."""
         await self._sell(sale.symbol, sale.purpose, sale.reason, quantity, sale)
 
     async def _sell(
@@ -96,6 +96,8 @@ class Hands:
             position = ledger.position(symbol)
             if position is None or position.quantity <= 0:
                 return
+            if sale is not None and ledger.intent(sale.intent_id).state is IntentState.PENDING:
+                ledger.mark_not_sent(epoch, now, sale.intent_id, "QUANTITY_CHANGED")
             amount = position.quantity if quantity is None else quantity
             origin = origin_of(ledger, position) if sale is None else Origin(position, sale)
             self._store(ledger, epoch, now, position, origin, purpose, amount, OrderType.MARKET, None, reason)

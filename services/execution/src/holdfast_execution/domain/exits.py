@@ -57,7 +57,7 @@ def next_move(
         return ExitMove(step=ExitStep.AWAIT, intent_id=triggered.intent_id, reason="STOP_TRIGGERED")
     if holding.quantity <= 0 and not others:
         return ExitMove(step=ExitStep.NOTHING_HELD, reason="NOTHING_HELD")
-    if holding.owner is not wanted:
+    if holding.quantity > 0 and holding.owner is not wanted:
         return ExitMove(step=ExitStep.STORE_OWNER, reason=wanted.value)
     for order in sorted(others, key=lambda each: (_cancel_rank(each), each.intent_id)):
         if wanted is Owner.FLATTEN and order.role is Role.STOP and order.phase is Phase.UNCERTAIN:

@@ -4,7 +4,6 @@ Pure: the sender and the resolver do what is said here.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 
 from holdfast_runtime.errors import HoldfastError
@@ -165,20 +164,20 @@ def read_lookup(request: OrderRequest, order: BrokerOrder) -> LookupOutcome:
 
 def read_absence(state: Unresolved, *, now_secs: float, tombstone_after_secs: float) -> LookupOutcome:
     """The venue answered 404. One 404 is no evidence: resend the same id while valid, else wait for the tombstone."""
-    if state.still_valid:
-        if state.attempts <= state.max_retries:
-            return LookupOutcome(lookup=Lookup.RESEND, reason="ORDER_ABSENT")
-        return LookupOutcome(lookup=Lookup.ABORT, reason="ATTEMPTS_EXHAUSTED")
+    if state.still_valid and state.attempts <= state.max_retries:
+        return LookupOutcome(lookup=Lookup.RESEND, reason="ORDER_ABSENT")
+    # All sends are used up: the strategy is aborted, and from here on the intent is only read, as an expired one is.
+    waiting = Lookup.ABORT if state.still_valid else Lookup.ASK_AGAIN
     age_secs = now_secs - state.last_post_deadline_secs
     if age_secs < tombstone_after_secs:
         return LookupOutcome(
-            lookup=Lookup.ASK_AGAIN,
-            reason="ORDER_ABSENT_YOUNG",
+            lookup=waiting,
+            reason="ATTEMPTS_EXHAUSTED" if state.still_valid else "ORDER_ABSENT_YOUNG",
             after_secs=min(max(tombstone_after_secs - age_secs, 0.01), MAX_BACKOFF_SECS),
         )
     if state.absent_from_list and state.absences_by_id >= 1:
         return LookupOutcome(lookup=Lookup.TOMBSTONE, reason="ORDER_PROVEN_ABSENT")
-    return LookupOutcome(lookup=Lookup.ASK_AGAIN, reason="ORDER_ABSENT_ONCE")
+    return LookupOutcome(lookup=waiting, reason="ORDER_ABSENT_ONCE")
 
 
 def read_failure(state: Unresolved, *, first_wait_secs: float) -> LookupOutcome:
@@ -194,8 +193,3 @@ def backoff_secs(turn: int, *, first_secs: float, limit_secs: float = MAX_BACKOF
     if turn < 0:
         raise ValueError(f"turn {turn} is negative")
     return float(min(first_secs * 2.0 ** min(turn, 32), limit_secs))
-
-
-def tombstone_due_in(state: Unresolved, *, now_secs: float, tombstone_after_secs: float) -> timedelta:
-    """How long until absence may be believed; zero where it may be now."""
-    return timedelta(seconds=max(state.last_post_deadline_secs + tombstone_after_secs - now_secs, 0.0))

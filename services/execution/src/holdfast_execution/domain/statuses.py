@@ -50,12 +50,10 @@ def rank(state: IntentState) -> int:
     return _TERMINAL_RANK if state in TERMINAL else _RANKS[state]
 
 
-def moves(before: IntentState, after: IntentState, *, cancel_refused: bool = False) -> bool:
+def moves(before: IntentState, after: IntentState) -> bool:
     """True where news of `after` changes an intent in `before`. Out of order, repeated and late news does not."""
     if before in TERMINAL or before == after:
         return False
-    if before is IntentState.CANCELLING and after in (IntentState.ACKED, IntentState.PARTIALLY_FILLED):
-        return cancel_refused
     if before is IntentState.PENDING:
         return False
     return rank(after) > rank(before)
