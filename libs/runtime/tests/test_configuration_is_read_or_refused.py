@@ -189,7 +189,7 @@ values = st.recursive(
 
 @given(
     parameters=st.dictionaries(texts, values, max_size=4),
-    start=texts
+    kind=texts
     | st.sampled_from(
         ["on", "1e3", "010", "2013-10-07", "09:30", "~", "null", "0x10", "1_000", ".5", "- a", "=", "<<"]
     ),
@@ -197,10 +197,10 @@ values = st.recursive(
     symbols=st.lists(texts, max_size=3),
 )
 def test_what_is_dumped_is_read_back_the_same(
-    tmp_path_factory: pytest.TempPathFactory, parameters: dict[str, Any], start: str, cash: Decimal, symbols: list[str]
+    tmp_path_factory: pytest.TempPathFactory, parameters: dict[str, Any], kind: str, cash: Decimal, symbols: list[str]
 ) -> None:
-    strategy = StrategySettings(id="a", kind="k", symbols=("SPY",), parameters=parameters)
-    replay = ReplaySettings(start=start, starting_cash=cash, symbols=tuple(symbols), recording=Path("/a b"))
+    strategy = StrategySettings(id="a", kind=kind, symbols=("SPY",), parameters=parameters)
+    replay = ReplaySettings(start="2013-10-07", starting_cash=cash, symbols=tuple(symbols), recording=Path("/a b"))
     settings = Settings(strategies=(strategy,), replay=replay, endpoints={"gate.health": "h:1"})
     path = tmp_path_factory.mktemp("dump") / "settings.yaml"
     path.write_text(dump_settings(settings))
@@ -219,3 +219,25 @@ def test_every_key_is_documented_with_what_it_allows() -> None:
         assert f"| `{'.'.join(leaf.path)}` | " in page
     assert "typing." not in page
     assert "<class" not in page
+
+
+def test_a_replay_that_cannot_be_is_refused_before_anything_starts() -> None:
+    """CF-3: an unreadable instant, one without its zone, and an end before the start."""
+    allowed = "allowed: a day (2013-10-07), or an instant with its time zone (2013-10-07T13:30:00Z) (command line)"
+    assert problems(None, overrides={"replay": {"start": "someday", "end": "2013-10-07T13:30:00"}}) == (
+        f"replay.end: '2013-10-07T13:30:00' is refused: {allowed}",
+        f"replay.start: 'someday' is refused: {allowed}",
+    )
+    backwards = {"replay": {"start": "2013-10-09", "end": "2013-10-08"}}
+    assert problems(None, overrides=backwards) == (
+        "replay: is refused: the replay would end, 2013-10-08, before it starts, 2013-10-09 (command line)",
+    )
+    given = {"replay": {"start": "2013-10-07", "end": "2013-10-07T14:00:00Z"}}
+    assert load_settings(None, {}, given).replay.end == "2013-10-07T14:00:00Z"
+
+
+def test_two_strategies_of_one_id_are_refused(tmp_path: Path) -> None:
+    """Every id of a signal and an order is made of it."""
+    twice = "strategies:\n" + "  - {id: sma, kind: sma_crossover, symbols: [SPY]}\n" * 2
+    (problem,) = problems(written(tmp_path, twice))
+    assert "strategies: is refused: every strategy has an id of its own; given twice: sma" in problem

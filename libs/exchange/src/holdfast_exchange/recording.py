@@ -104,7 +104,10 @@ def load(folder: Path, *, symbols: Iterable[str] = ()) -> Recording:
     daily = _daily_bars(folder, wanted, quarantined)
     found = {bar.symbol for bar in minute_bars}
     if missing := sorted(set(wanted) - found):
-        raise RecordingInvalid(f"{folder}: no minute bars of {', '.join(missing)}; recorded are {sorted(found)}")
+        recorded = sorted({str(row["symbol"]) for row in _rows(folder, "bars_1m", _BAR_PRICES, (), [])})
+        raise RecordingInvalid(
+            f"replay.symbols: no minute bars of {', '.join(missing)} in {folder}; recorded are {', '.join(recorded)}"
+        )
     if not minute_bars:
         raise RecordingInvalid(f"{folder}: no minute bar in it is usable")
     manifest = folder / "recording.toml"

@@ -129,7 +129,10 @@ class _Sources:
         if kind == "missing":
             return f"{_dotted(path)}: missing; needed: {_allowed(path)}{self._origin(path)}"
         if kind in ("value_error", "assertion_error"):
-            return f"{_dotted(path)}: {_shown(given, path)} is refused: {message}{self._origin(path)}"
+            why = message.partition(", ")[2] or message
+            # Of a whole section the reason names what is wrong in it.
+            value = "" if isinstance(given, dict | list) else f"{_shown(given, path)} "
+            return f"{_dotted(path)}: {value}is refused: {why}{self._origin(path)}"
         return self.not_allowed(path, given)
 
     def not_allowed(self, path: KeyPath, given: Any) -> str:

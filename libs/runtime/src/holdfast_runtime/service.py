@@ -21,7 +21,7 @@ from holdfast_runtime.bus.buckets import NatsBucket
 from holdfast_runtime.bus.nats_bus import NatsBus
 from holdfast_runtime.clock import SystemMonotonicClock, VenueMarketClock, WallMarketClock
 from holdfast_runtime.config import InvalidConfiguration, load_settings
-from holdfast_runtime.errors import AskPerson
+from holdfast_runtime.errors import AskPerson, GiveUp
 from holdfast_runtime.flows import VENUE
 from holdfast_runtime.health import STUCK_AFTER_SECS, Health, Progress, serve_health
 from holdfast_runtime.identity import load_identity
@@ -228,6 +228,10 @@ def run(name: str, build: Callable[[Shell], Awaitable[None]]) -> None:
         except InvalidConfiguration as error:
             sys.stderr.write(f"holdfast {name}: the configuration is refused\n{error}\n")
             return EXIT_INVALID_CONFIGURATION
+        except GiveUp as error:
+            log.exception("service.gave_up", error=str(error))
+            sys.stderr.write(f"holdfast {name}: {error}\n")
+            return EXIT_GAVE_UP
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code = runner.run(main())

@@ -4,12 +4,13 @@ Unknown keys and values outside their range refuse to start, with the key, the v
 `docs/configuration.md` is generated from here.
 """
 
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Fraction = Annotated[Decimal, Field(ge=0, le=1)]
 Secs = Annotated[float, Field(gt=0, le=86_400)]
@@ -49,13 +50,37 @@ class VenueSettings(Section):
     mute_after_secs: Secs = Field(default=30.0, description="A stream without a frame for so long is mute: rebuilt.")
 
 
+def _moment(text: str) -> str:
+    """A day, or an aware instant; empty means: not given."""
+    if text and _spelled(text) is None:
+        raise ValueError("allowed: a day (2013-10-07), or an instant with its time zone (2013-10-07T13:30:00Z)")
+    return text
+
+
+def _spelled(text: str) -> date | datetime | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        pass
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return instant if instant.tzinfo is not None else None
+
+
+Moment = Annotated[str, AfterValidator(_moment)]
+
+
 class ReplaySettings(Section):
     """What papermarket replays, and how fast."""
 
     recording: Path | None = Field(default=None, description="Folder of Parquet files; empty: the default recording.")
     symbols: tuple[str, ...] = Field(default=(), description="Narrows the recording; empty: all of its symbols.")
-    start: str = Field(default="", description="First day or instant (ISO 8601); empty: the recording's first session.")
-    end: str = Field(default="", description="Last day or instant (ISO 8601); empty: the recording's end.")
+    start: Moment = Field(
+        default="", description="First day or instant (ISO 8601); empty: the recording's first session."
+    )
+    end: Moment = Field(default="", description="Last day or instant (ISO 8601); empty: the recording's end.")
     speed: float = Field(default=60.0, ge=0, le=100_000, description="Market seconds per wall second; 0 is lock-step.")
     starting_cash: Money = Field(default=Decimal(100_000), description="Cash of the fresh account, in dollars.")
     slippage_bps: Annotated[Decimal, Field(ge=0, le=100)] = Field(
@@ -65,6 +90,14 @@ class ReplaySettings(Section):
         default=("signal", "scoring", "gate", "execution", "reconciliation"),
         description="Services that must settle each tick.",
     )
+
+    @model_validator(mode="after")
+    def _starts_before_it_ends(self) -> Self:
+        start, end = _spelled(self.start), _spelled(self.end)
+        # A day and an instant are compared by the venue, which knows the sessions.
+        if start is not None and end is not None and type(start) is type(end) and start > end:
+            raise ValueError(f"the replay would end, {self.end}, before it starts, {self.start}")
+        return self
 
 
 class StrategySettings(Section):
@@ -172,3 +205,11 @@ class Settings(Section):
     bus: BusSettings = BusSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     endpoints: dict[str, str] = Field(default_factory=dict, description="host:port of each service's gRPC.")
+
+    @field_validator("strategies")
+    @classmethod
+    def _one_strategy_an_id(cls, given: tuple[StrategySettings, ...]) -> tuple[StrategySettings, ...]:
+        ids = [each.id for each in given]
+        if twice := sorted({each for each in ids if ids.count(each) > 1}):
+            raise ValueError(f"every strategy has an id of its own; given twice: {', '.join(twice)}")
+        return given

@@ -16,15 +16,16 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from holdfast_runtime.errors import GiveUp
+from holdfast_runtime.config import InvalidConfiguration
 from holdfast_runtime.ports.venue import Bar, Timeframe
 
 ENTRY_POINTS = "holdfast.strategies"
 MAX_LOOKBACK = 2_000
 
 
-class InvalidStrategy(GiveUp):
-    """A strategy that is not installed, or whose parameters are refused. Names key, value and range."""
+class InvalidStrategy(InvalidConfiguration):
+    """A strategy that is not installed, or whose parameters are refused. Names key, value and range: the service does
+    not start (CF-3)."""
 
 
 class StrategyParameters(BaseModel):

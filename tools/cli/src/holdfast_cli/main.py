@@ -6,6 +6,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from holdfast_cli import plan as plans
 from holdfast_cli import up as up_command
@@ -68,7 +69,10 @@ def up(
         overrides["state_dir"] = str(state_dir)
     settings = _settings(config, overrides)
     _refuse_impossible(settings, live=live, until_end=until_end, report=report)
-    plan = plans.lay_out(settings, os.environ, live=live)
+    try:
+        plan = plans.lay_out(settings, os.environ, live=live)
+    except OSError as error:
+        _fail(f"the run cannot be laid out in {settings.state_dir}: {error}")
     work = up_command.run(plan, console, until_end=until_end, report_file=report)
     raise typer.Exit(up_command.run_blocking(work))
 
@@ -76,7 +80,11 @@ def up(
 @app.command()
 def token(state_dir: StateOption = None) -> None:
     """Print the dashboard's token of the newest run."""
-    console.print((_latest(state_dir) / "admin.token").read_text(), highlight=False, soft_wrap=True)
+    file = _latest(state_dir) / "admin.token"
+    try:
+        console.print(Text(file.read_text()), soft_wrap=True)
+    except OSError as error:
+        _fail(f"{file}: {error.strerror}: start a run with `holdfast up`")
 
 
 @app.command()
@@ -94,7 +102,7 @@ def trace(
 @config_app.command("check")
 def config_check(config: ConfigOption = None) -> None:
     """Check a configuration and print it whole, with its defaults."""
-    console.print(dump_settings(_settings(config, {})), highlight=False, soft_wrap=True)
+    console.print(Text(dump_settings(_settings(config, {}))), soft_wrap=True)
 
 
 def _settings(config: Path | None, overrides: dict[str, Any]) -> Settings:
@@ -110,7 +118,11 @@ def _settings(config: Path | None, overrides: dict[str, Any]) -> Settings:
 def _refuse_impossible(settings: Settings, *, live: bool, until_end: bool, report: Path | None) -> None:
     if report is not None and not until_end:
         _fail("--report needs --until-end: a report is written when the recording has ended")
+    if report is not None and (problem := _unwritable(report)):
+        _fail(f"--report {report}: {problem}")
     if settings.venue.kind is VenueKind.PAPERMARKET:
+        if live:
+            _fail("--live needs --venue alpaca: papermarket trades no real money")
         return
     if until_end:
         _fail("--until-end needs the papermarket venue: a real market does not end")
@@ -123,6 +135,14 @@ def _refuse_impossible(settings: Settings, *, live: bool, until_end: bool, repor
         _fail("account.live is true: a live account is refused without --live")
 
 
+def _unwritable(file: Path) -> str:
+    """Why no report could be written there; empty where one can. Asked before the run, not after it."""
+    if file.is_dir():
+        return "is a folder"
+    folder = next(each for each in file.absolute().parents if each.exists())
+    return "" if folder.is_dir() and os.access(folder, os.W_OK) else f"nothing can be written into {folder}"
+
+
 def _latest(state_dir: Path | None) -> Path:
     folder = plans.latest_run(state_dir or Path(".holdfast"))
     if folder is None:
@@ -131,7 +151,8 @@ def _latest(state_dir: Path | None) -> Path:
 
 
 def _fail(message: str) -> NoReturn:
-    errors.print(f"holdfast: {message}", highlight=False, soft_wrap=True)
+    # As it is: what a user typed may look like markup.
+    errors.print(Text(f"holdfast: {message}"), soft_wrap=True)
     raise typer.Exit(EXIT_USAGE)
 
 

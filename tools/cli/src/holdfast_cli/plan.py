@@ -1,6 +1,7 @@
 """What a local stack consists of: the folder of the run, ports, certificates, secrets and processes."""
 
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from holdfast_cli.nats_server import NatsServer
-from holdfast_runtime.config import dump_settings
+from holdfast_runtime.config import ENVIRONMENT_PREFIX, dump_settings
 from holdfast_runtime.identity import Authority
 from holdfast_runtime.settings import Settings, VenueKind
 
@@ -22,6 +23,9 @@ OPERATOR = "operator"
 BUS = "nats"
 KEPT_RUNS = 5
 BROKER_KEYS = ("ALPACA_API_KEY", "ALPACA_SECRET_KEY")
+OWN_SECRETS = (*BROKER_KEYS, "NATS_TOKEN", "ADMIN_TOKEN")
+PAPER_RUN = re.compile(r"\d{8}T\d{6}-\d+")
+"""Folder name of a run on papermarket. No account is called so: its name has no capital letter."""
 NEEDS_BROKER_KEYS = ("execution", "signal", "reconciliation", "papermarket")
 LOOPBACK = "127.0.0.1"
 
@@ -146,6 +150,7 @@ def write_secret(path: Path, value: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
+        os.fchmod(descriptor, 0o600)
         file.write(value)
 
 
@@ -162,8 +167,13 @@ def _broker_keys(environ: Mapping[str, str], *, paper: bool) -> dict[str, str]:
 
 
 def _inherited(environ: Mapping[str, str]) -> dict[str, str]:
-    """The caller's environment without the broker's keys: services read those from files of their own."""
-    return {key: value for key, value in environ.items() if key not in BROKER_KEYS}
+    """The caller's environment without secrets, which services read from files of their own (SE-2), and without
+    settings: they are in the run's configuration already, where the command line has gone over them."""
+    return {
+        key: value
+        for key, value in environ.items()
+        if key not in OWN_SECRETS and not key.startswith(ENVIRONMENT_PREFIX)
+    }
 
 
 def _free_ports(count: int) -> list[int]:
@@ -190,7 +200,7 @@ def _port_or_free(host: str, port: int) -> int:
 
 def _prune(runs: Path, *, keep: Path) -> None:
     """Old paper runs go, so that the state folder stays bounded. A broker account's ledger is never touched."""
-    old = sorted(path for path in runs.iterdir() if path != keep and path.name[:1].isdigit())
+    old = sorted(path for path in runs.iterdir() if path != keep and PAPER_RUN.fullmatch(path.name))
     for path in old[: max(0, len(old) - KEPT_RUNS + 1)]:
         shutil.rmtree(path, ignore_errors=True)
 

@@ -24,6 +24,9 @@ PROBE_TIMEOUT_SECS = 2.0
 LIVENESS_FAILURES = 5
 STARTUP_LIMIT_SECS = 60.0
 STOP_LIMIT_SECS = 12.0
+MAX_FAILED_STARTS = 8
+"""So many ends in a row without having been ready once in between: it will not start."""
+
 FINAL_EXITS = (EXIT_INVALID_CONFIGURATION, EXIT_NEEDS_PERSON)
 PR_SET_PDEATHSIG = 1
 
@@ -59,6 +62,8 @@ class Child:
     pid: int | None = None
     restarts: int = 0
     last_exit: int | None = None
+    failed_starts: int = 0
+    """Ends since it was last ready."""
     _handle: asyncio.subprocess.Process | None = None
     _stopping: bool = False
 
@@ -74,6 +79,14 @@ class Child:
             if self.last_exit in FINAL_EXITS:
                 self.state = State.FAILED
                 raise StackFailed(f"{self.process.name} ended with {self.last_exit}: {self._last_words()}")
+            # Whoever kills it from outside says nothing about whether it can start.
+            self.failed_starts += self.last_exit != -signals.SIGKILL
+            if self.failed_starts >= MAX_FAILED_STARTS:
+                self.state = State.FAILED
+                raise StackFailed(
+                    f"{self.process.name} has not become ready in {self.failed_starts} starts, the last one ended with "
+                    f"{self.last_exit}: {self._last_words(lines=1)}\nlog: {self.process.error_file}"
+                )
             backoff_secs = FIRST_BACKOFF_SECS if loop.time() - began_secs > STABLE_AFTER_SECS else backoff_secs
             self.state = State.BACKOFF
             self.restarts += 1
@@ -84,15 +97,19 @@ class Child:
     async def _run_once(self) -> None:
         self.state = State.STARTING
         with self.process.error_file.open("ab") as errors:
-            self._handle = await asyncio.create_subprocess_exec(
-                *self.process.command,
-                env=dict(self.process.environment),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=errors,
-                stderr=errors,
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
+            try:
+                self._handle = await asyncio.create_subprocess_exec(
+                    *self.process.command,
+                    env=dict(self.process.environment),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=errors,
+                    stderr=errors,
+                    start_new_session=True,
+                    preexec_fn=die_with_parent,
+                )
+            except OSError as error:
+                self.state = State.FAILED
+                raise StackFailed(f"{self.process.name} cannot be started: {error}") from error
         self.pid = self._handle.pid
         self.process.error_file.with_suffix(".pid").write_text(f"{self.pid}\n")
         probe = asyncio.create_task(self._probe(self._handle))
@@ -113,6 +130,7 @@ class Child:
                 ready = alive and await probe("readiness")
                 if ready:
                     self.state = State.READY
+                    self.failed_starts = 0
                 elif self.state is State.READY:
                     self.state = State.UNREADY
                 starting = self.state is State.STARTING and loop.time() - began_secs < STARTUP_LIMIT_SECS
@@ -140,12 +158,12 @@ class Child:
                 handle.kill()
             await handle.wait()
 
-    def _last_words(self) -> str:
+    def _last_words(self, lines: int = 6) -> str:
         try:
-            lines = self.process.error_file.read_text(errors="replace").strip().splitlines()
+            found = self.process.error_file.read_text(errors="replace").strip().splitlines()
         except OSError:
-            lines = []
-        words = [line for line in lines if not line.startswith("{")][-6:] or lines[-1:]
+            found = []
+        words = [line for line in found if not line.startswith("{")][-lines:] or found[-1:]
         return "\n".join(words) if words else f"see {self.process.error_file}"
 
 

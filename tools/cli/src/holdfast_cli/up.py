@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 from rich.console import Console
+from rich.text import Text
 
 from holdfast_cli import report
 from holdfast_cli.plan import Plan
@@ -32,7 +33,7 @@ async def run(plan: Plan, console: Console, *, until_end: bool, report_file: Pat
     stack = asyncio.create_task(supervisor.run(), name="supervisor")
     try:
         async with stack_calls(plan.folder) as calls:
-            console.print(f"dashboard {plan.dashboard_url}  (its token: holdfast token)", highlight=False)
+            _say(console, f"dashboard {plan.dashboard_url}  (its token: holdfast token)")
             screen = asyncio.create_task(Screen(plan, supervisor, console).run(calls), name="screen")
             try:
                 if not until_end:
@@ -46,10 +47,10 @@ async def run(plan: Plan, console: Console, *, until_end: bool, report_file: Pat
                     await screen
         return _conclude(found, report_file, console)
     except StackFailed as error:
-        console.print(f"[red]the stack has stopped[/red]: {error}", highlight=False)
+        _say(console, f": {error}", alarm="the stack has stopped")
         return EXIT_BROKEN
     except HoldfastError as error:
-        console.print(f"[red]the report could not be made[/red]: {error}\nlogs: {plan.folder / 'logs'}")
+        _say(console, f": {error}\nlogs: {plan.folder / 'logs'}", alarm="the report could not be made")
         return EXIT_BROKEN
     finally:
         stack.cancel()
@@ -98,19 +99,24 @@ def _conclude(found: dict[str, Any], report_file: Path | None, console: Console)
         report_file.parent.mkdir(parents=True, exist_ok=True)
         report_file.write_text(json.dumps(found, indent=2) + "\n")
     decisions = found["decisions"]
-    console.print(
+    _say(
+        console,
         f"{len(found['orders'])} orders, {len(found['fills'])} fills, equity {found['equity']}, "
         f"realised {found['realised_pnl']}, unrealised {found['unrealised_pnl']}; "
         f"{decisions['allowed']} allowed, {decisions['blocked']} blocked; "
         f"reconciliation {found['reconciliation']['state']}",
-        highlight=False,
     )
     broken = [each for each in found["invariants"] if not each["held"]]
     for each in broken:
-        console.print(f"[red]invariant not held[/red] {each['name']}: {each['detail']}", highlight=False)
+        _say(console, f" {each['name']}: {each['detail']}", alarm="invariant not held")
     if report_file is not None:
-        console.print(f"report {report_file}", highlight=False)
+        _say(console, f"report {report_file}")
     return EXIT_INVARIANT if broken else EXIT_OK
+
+
+def _say(console: Console, words: str, *, alarm: str = "") -> None:
+    """One line, unbroken; nothing in it is taken for markup."""
+    console.print(Text.assemble((alarm, "red"), words), soft_wrap=True)
 
 
 def run_blocking(work: Coroutine[Any, Any, int]) -> int:
