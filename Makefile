@@ -56,7 +56,7 @@ docs: setup ## Generate the docs that come from code
 	$(BIN)/python -m holdfast_runtime.config_docs > docs/configuration.md
 
 bench: setup ## Latency and throughput, beside a floor in the same run
-	$(BIN)/python -m tests.load.bench
+	$(BIN)/python tests/load/bench.py
 
 clean: ## Remove what setup and runs made
 	rm -rf .venv .uv .holdfast

@@ -130,7 +130,7 @@ class FeedSettings(Section):
 class GateSettings(Section):
     """Limits that gates explain and execution enforces (order protocol, controls)."""
 
-    max_positions: int = Field(default=16, ge=1, le=500, description="Open positions and entries (FP-3.2).")
+    max_positions: int = Field(default=16, ge=1, le=10_000, description="Open positions and entries (FP-3.2).")
     max_new_per_cycle: int = Field(default=6, ge=1, le=256, description="Entries of one cycle (FP-3.3).")
     cooldown_secs: Annotated[float, Field(ge=0, le=86_400)] = Field(default=900.0, description="Per symbol (FP-3.7).")
     collar: Annotated[Decimal, Field(gt=0, le=1)] = Field(default=Decimal("0.02"), description="Around a fresh price.")

@@ -10,7 +10,7 @@ import functools
 import json
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -79,6 +79,8 @@ class Attempt:
     clock: MonotonicClock
     last_write_at_secs: float
     timeout_secs: float
+    on_write: Callable[[], None] = lambda: None
+    """Called in the sending thread, just before the first byte leaves."""
     sent: bool = False
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -95,6 +97,7 @@ class Attempt:
                 raise NotSent("the last instant for a socket write has passed")
             self.sent = True
             self._socket = connected
+        self.on_write()
 
     def give_up(self) -> None:
         """Nothing is written after this; a thread that waits for the answer is woken."""
@@ -244,7 +247,13 @@ class VenueHttp:
             if write_until is None:
                 write_until = self._clock.now_secs() + self._timeout_secs
             await self._limiter.take(priority, give_up_at_secs=write_until)
-            attempt = Attempt(self._access.credentials(), self._clock, write_until, self._timeout_secs)
+            attempt = Attempt(
+                self._access.credentials(),
+                self._clock,
+                write_until,
+                self._timeout_secs,
+                on_write=functools.partial(span.event, "sent"),
+            )
             answer = await self._run(attempt, method, path, data, priority)
             span.set(**{"http.response.status_code": answer.status})
             if _is_unauthorised(answer):
