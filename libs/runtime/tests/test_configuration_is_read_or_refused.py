@@ -87,7 +87,7 @@ def test_every_problem_is_told_at_once_with_key_value_range_and_place(tmp_path: 
         tmp_path,
         """gate:
   max_positons: 3
-  max_positions: 900
+  max_positions: 20000
   collar: true
   cooldown_secs: abc
 strategies:
@@ -112,7 +112,7 @@ account: 5
     assert found[3:] == (
         f"gate.collar: true is not allowed; allowed: a decimal number above 0 up to 1 (file:{path}:4)",
         f"gate.cooldown_secs: 'abc' is not allowed; allowed: a number from 0 to 86400 (file:{path}:5)",
-        f"gate.max_positions: 900 is not allowed; allowed: an integer from 1 to 500 (file:{path}:3)",
+        f"gate.max_positions: 20000 is not allowed; allowed: an integer from 1 to 10000 (file:{path}:3)",
         f"gate.max_positons: unknown key; did you mean gate.max_positions? (file:{path}:2)",
         f"strategies.0.id: 'Bad Id' is not allowed; allowed: text of the form ^[a-z0-9-]{{1,32}}$ (file:{path}:7)",
         f"strategies.0.symbols: [] is not allowed; allowed: a list of texts, at least 1 (file:{path}:9)",
