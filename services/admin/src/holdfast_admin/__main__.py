@@ -73,6 +73,7 @@ async def build(shell: Shell) -> None:
         audit=audit,
         access=access,
         market_clock=shell.market_clock,
+        wall_clock=wall,
         calendar=calendar,
     )
     server = HttpServer(build_app(context), host=settings.admin.host, port=settings.admin.port)

@@ -125,8 +125,7 @@ class Readers:
             self._ledger_due_secs = 0.0
         self._fact_sequence = message.sequence
         fact = pb.Fact.FromString(message.payload)
-        if not self._sources.projection.apply(fact):
-            return
+        self._sources.projection.apply(fact)
         at, version = from_timestamp(fact.market_time), fact.aggregate_version
         if fact.HasField("account"):
             self._sources.curve.cash(version, at, number(fact.account.cash))
@@ -135,9 +134,9 @@ class Readers:
         elif fact.HasField("halt"):
             self._sources.own_halts.pop(fact.halt.halt_id, None)
 
-    def _step(self, held: pb.Position, version: int, at: datetime) -> None:
+    def _step(self, held: pb.Position, version: int, at: datetime, *, read: bool = False) -> None:
         quantity, price = number(held.quantity), number(held.average_price)
-        self._sources.curve.quantity(version, at, held.symbol, quantity, price)
+        self._sources.curve.quantity(version, at, held.symbol, quantity, price, read=read)
 
     def _take_bar(self, message: Message) -> None:
         bar = signal.Bar.FromString(message.payload)
@@ -210,9 +209,9 @@ class Readers:
         projection = self._sources.projection
         projection.apply_ledger(ledger, at)
         if projection.ledger_as_of == ledger.last_event_id and at > NEVER:
-            self._sources.curve.cash(ledger.last_event_id, at, number(ledger.account.cash))
+            self._sources.curve.cash(ledger.last_event_id, at, number(ledger.account.cash), read=True)
             for held in ledger.positions:
-                self._step(held, ledger.last_event_id, at)
+                self._step(held, ledger.last_event_id, at, read=True)
         # What was in the ledger before this answer is in the answer, or lifted.
         for halt_id in seen_before:
             self._sources.own_halts.pop(halt_id, None)

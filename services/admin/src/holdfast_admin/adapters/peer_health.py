@@ -17,7 +17,7 @@ TIMEOUT_SECS = 2.0
 FAILURES = 2
 """One missed answer is no news."""
 SUFFIX = ".health"
-TITLES = {"papermarket": "Papermarket (venue)", "nats": "NATS (bus)"}
+TITLES = {"nats": "NATS"}
 ORDER = ("papermarket", "signal", "scoring", "gate", "execution", "reconciliation", "admin")
 OPTIONS = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000))
 

@@ -20,11 +20,13 @@ CASH = ""
 
 
 class Step(NamedTuple):
-    """A new quantity of a symbol, or new cash, from an instant on (seconds since 1970)."""
+    """A new quantity of a symbol, or new cash, from an instant on. Sorted by version: the ledger's own order."""
 
-    at: float
     version: int
+    """Twice the event's id; one more for a reading of the ledger as of that event."""
     symbol: str
+    at: float
+    """Seconds since 1970."""
     value: Decimal
     price: Decimal = Decimal(0)
     """What the symbol is worth until its first bar."""
@@ -102,13 +104,15 @@ class EquityCurve:
         if len(self._minutes) > self._max_points + SLACK:
             self._fold(self._minutes[-self._max_points])
 
-    def cash(self, version: int, at: datetime, cash: Decimal) -> None:
-        """Cash as of a fact."""
-        self._step(Step(at.timestamp(), version, CASH, cash))
+    def cash(self, version: int, at: datetime, cash: Decimal, *, read: bool = False) -> None:
+        """Cash as of a fact; `read`: as the ledger itself said it after that fact."""
+        self._step(Step(2 * version + read, CASH, at.timestamp(), cash))
 
-    def quantity(self, version: int, at: datetime, symbol: str, quantity: Decimal, price: Decimal) -> None:
-        """Quantity held of a symbol as of a fact; `price`: what it cost."""
-        self._step(Step(at.timestamp(), version, symbol, quantity, price))
+    def quantity(
+        self, version: int, at: datetime, symbol: str, quantity: Decimal, price: Decimal, *, read: bool = False
+    ) -> None:
+        """Quantity held of a symbol, likewise; `price`: what it cost."""
+        self._step(Step(2 * version + read, symbol, at.timestamp(), quantity, price))
 
     def latest(self, symbol: str) -> Decimal | None:
         """The newest close of a symbol."""
@@ -131,8 +135,9 @@ class EquityCurve:
         if (step.version, step.symbol) in self._known or _minute_of(step.at) < self._begins:
             return
         self._known.add((step.version, step.symbol))
-        insort(self._steps, step)
-        self._touch(_minute_of(step.at))
+        place = bisect_left(self._steps, step)
+        self._steps.insert(place, step)
+        self._touch(self._base_minute - 60 if place < self._base.taken else _minute_of(step.at))
         if len(self._steps) > MAX_STEPS + SLACK:
             self._fold(_minute_of(self._steps[-MAX_STEPS // 2].at))
 

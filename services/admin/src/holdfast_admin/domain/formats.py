@@ -9,6 +9,7 @@ from holdfast_core.money import CENT, plain
 EXCHANGE = ZoneInfo("America/New_York")
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
+NEVER = datetime.fromtimestamp(0, UTC)
 _TEN_THOUSANDTH = Decimal("0.0001")
 
 
@@ -54,12 +55,12 @@ def tone(value: Decimal | None) -> str:
 
 def clock(at: datetime | None) -> str:
     """`10:31:05` at the exchange."""
-    return NONE if at is None else f"{at.astimezone(EXCHANGE):%H:%M:%S}"
+    return NONE if at is None or at <= NEVER else f"{at.astimezone(EXCHANGE):%H:%M:%S}"
 
 
 def day_clock(at: datetime | None) -> str:
-    """`Tue 8 Oct 10:31:05` at the exchange."""
-    if at is None:
+    """`Tue 8 Oct 10:31:05` at the exchange; nothing for an instant before market time began."""
+    if at is None or at <= NEVER:
         return NONE
     local = at.astimezone(EXCHANGE)
     return f"{local:%a} {local.day} {local:%b %H:%M:%S}"
@@ -67,7 +68,8 @@ def day_clock(at: datetime | None) -> str:
 
 def day_minute(at: datetime | None) -> str:
     """`Tue 8 Oct 09:30` at the exchange."""
-    return day_clock(at)[:-3] if at is not None else NONE
+    text = day_clock(at)
+    return text if text == NONE else text[:-3]
 
 
 def wall(at: datetime | None) -> str:

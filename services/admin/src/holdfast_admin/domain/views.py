@@ -95,6 +95,8 @@ class StatusView(View):
 
 
 class PositionView(View):
+    """What is held of one symbol, and what protects it."""
+
     symbol: str
     strategy: str
     quantity: Amount
@@ -141,6 +143,8 @@ class OrderView(View):
 
 
 class FillView(View):
+    """One execution at the broker."""
+
     fill_id: str
     intent_id: str
     symbol: str
@@ -164,6 +168,8 @@ class VerdictView(View):
 
 
 class DecisionView(View):
+    """What was decided about one signal, and why."""
+
     signal_id: str
     cycle_id: str
     strategy: str
@@ -183,6 +189,8 @@ class DecisionView(View):
 
 
 class EquityPoint(View):
+    """Equity at the end of one minute of market time."""
+
     at: int = Field(description="End of the minute, seconds since 1970.")
     equity: Amount
 
@@ -196,6 +204,8 @@ class EquityView(View):
 
 
 class ServiceView(View):
+    """One process: alive (it makes progress), ready (it can answer for its own state)."""
+
     name: str
     title: str
     alive: bool | None = Field(description="Null: not asked yet.")
@@ -205,6 +215,8 @@ class ServiceView(View):
 
 
 class LeaseView(View):
+    """Who may write to the broker's account."""
+
     holder: str
     epoch: int
     is_holder: bool = Field(description="Whether the execution process that answered holds the lease.")
@@ -212,6 +224,8 @@ class LeaseView(View):
 
 
 class DiscrepancyView(View):
+    """One difference between ledger and broker, and what is done about it."""
+
     kind: str
     symbol: str
     subject: str
@@ -221,12 +235,16 @@ class DiscrepancyView(View):
 
 
 class ReconciliationView(View):
+    """The newest comparison of ledger and broker."""
+
     state: str = Field(description="clean, discrepant, unavailable, or unknown where there was none yet.")
     market_time: datetime | None
     discrepancies: list[DiscrepancyView]
 
 
 class HaltView(View):
+    """A reason not to enter: for everything, or for one symbol or strategy."""
+
     halt_id: str
     kind: str
     symbol: str

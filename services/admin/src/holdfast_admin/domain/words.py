@@ -34,6 +34,30 @@ REASONS: dict[str, str] = {
     "SYMBOL_OWNED": "Another strategy holds this symbol",
 }
 
+ORDER_REASONS: dict[str, str] = {
+    "OTO_LEG": "Placed with its entry",
+    "SWEEP_AHEAD": "Renewed before the close",
+    "SESSION_ENDS": "The session ends",
+    "EXIT_TOOK_OVER": "The exit took over",
+    "EXIT_ENDED": "The exit has ended",
+    "EXIT_OUTRANKED": "A more urgent exit took over",
+    "ENTRY_PARTIAL": "The rest of a partial entry was cut",
+    "STOP_TRIGGERED": "The stop's price was traded",
+    "STOP_THROUGH_PRICE": "The stop was already through the price",
+    "MONITOR_STOP_UNFILLED": "The broker's stop did not fill in time",
+    "OUTCOME_UNKNOWN": "The outcome of the send is not known yet",
+    "LOOKUP_FAILED": "The broker could not be asked about it",
+    "ORDER_PROVEN_ABSENT": "Proven absent at the broker",
+    "LEASE_TAKEN_OVER": "Its sender was replaced before the answer",
+    "LEASE_MARGIN_SHORT": "Too close to the end of the lease to send",
+    "ATTEMPTS_EXHAUSTED": "Every allowed attempt was used",
+    "CREDENTIALS_REFUSED": "The broker refuses the credentials",
+    "RATE_EXCEEDED": "The order rate was used up until the signal expired",
+    "BROKER_HOLDS_NOTHING": "The broker holds none of it",
+    "RECONCILING": "Ledger and broker are being compared",
+}
+"""What execution says of an order."""
+
 HALTS: dict[str, str] = {
     "kill_switch": "Kill switch",
     "reconciliation": "Ledger and broker differ",
@@ -53,14 +77,17 @@ EXIT_OWNERS: dict[str, str] = {
 
 def reason(code: str) -> str:
     """A coded reason as a sentence without its full stop; one that is not in the table reads as its own words."""
-    return REASONS.get(code) or sentence(code)
+    return REASONS.get(code) or ORDER_REASONS.get(code) or sentence(code)
 
 
 def halt(kind: str) -> str:
     return HALTS.get(kind) or sentence(kind)
 
 
-def exit_owner(owner: str) -> str:
+def exit_owner(owner: str, protection: str = "none") -> str:
+    """Who ends the position: while nobody else has claimed the exit, the stop that rests at the broker."""
+    if not owner and protection != "none":
+        return EXIT_OWNERS["stop"]
     return EXIT_OWNERS.get(owner) or sentence(owner).lower()
 
 

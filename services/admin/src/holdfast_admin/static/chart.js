@@ -70,7 +70,9 @@
         x: { time: false, range: () => shown },
         y: { range: (u, low, high) => {
           if (low == null) return [0, 1];
-          const floor = baseline == null ? low : Math.min(low, baseline), top = baseline == null ? high : Math.max(high, baseline);
+          // The baseline is in sight unless that would flatten the curve.
+          const far = baseline == null || Math.max(baseline - high, low - baseline) > 1.5 * (high - low);
+          const floor = far ? low : Math.min(low, baseline), top = far ? high : Math.max(high, baseline);
           const pad = Math.max((top - floor) * 0.08, Math.abs(top) * 0.0002, 0.5);
           return [floor - pad, top + pad];
         } },
@@ -89,6 +91,7 @@
         drawAxes: [(u) => {
           if (baseline == null) return;
           const y = Math.round(u.valToPos(baseline, "y", true));
+          if (y < u.bbox.top || y > u.bbox.top + u.bbox.height) return;
           u.ctx.save();
           u.ctx.strokeStyle = base; u.ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]); u.ctx.lineWidth = devicePixelRatio;
           u.ctx.beginPath(); u.ctx.moveTo(u.bbox.left, y); u.ctx.lineTo(u.bbox.left + u.bbox.width, y); u.ctx.stroke();

@@ -38,10 +38,14 @@ class Problem(BaseModel):
 
 
 class EngageRequest(BaseModel):
+    """Why the kill switch is engaged, for the record."""
+
     reason: str = Field(default="engaged by hand", min_length=1, max_length=300)
 
 
 class LiftRequest(BaseModel):
+    """Why the kill switch may be lifted, for the record."""
+
     note: str = Field(min_length=3, max_length=300, description="Why it is safe to trade again.")
 
 

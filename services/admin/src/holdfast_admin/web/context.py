@@ -26,6 +26,7 @@ class Context:
     audit: Audit
     access: Access
     market_clock: MarketClock
+    wall_clock: MarketClock
     calendar: Calendar
 
     def status(self) -> StatusView:

@@ -10,15 +10,27 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from holdfast_admin.domain import board, convert, formats, words
-from holdfast_admin.domain.views import RecordView
+from holdfast_admin.domain.views import PositionView, RecordView
 from holdfast_admin.operations import Person
-from holdfast_admin.web import guard
+from holdfast_admin.web import describe, guard
 from holdfast_admin.web.access import LIFETIME_SECS, Verdict
 from holdfast_admin.web.context import Context
 from holdfast_runtime.errors import Refused
 from holdfast_runtime.settings import Settings, VenueKind
 
-FILTERS = ("money", "signed", "price", "quantity", "percent", "tone", "clock", "day_clock", "day_minute", "wall")
+FILTERS = (
+    "money",
+    "signed",
+    "price",
+    "quantity",
+    "percent",
+    "tone",
+    "clock",
+    "day_clock",
+    "day_minute",
+    "wall",
+    "duration",
+)
 LIVE = "live"
 ROWS = 100
 FEED_ROWS = 8
@@ -45,9 +57,13 @@ def templates() -> Environment:
     for name in FILTERS:
         environment.filters[name] = getattr(formats, name)
     environment.filters.update(
-        reason_words=words.reason, halt_words=words.halt, owner_words=words.exit_owner, sentence=words.sentence
+        reason_words=words.reason, halt_words=words.halt, owner_words=_owner_words, sentence=words.sentence
     )
     return environment
+
+
+def _owner_words(position: PositionView) -> str:
+    return words.exit_owner(position.exit_owner, position.protection)
 
 
 def venue_label(settings: Settings) -> tuple[str, str]:
@@ -102,6 +118,8 @@ class Pages:
             pages=PAGES,
             person=person,
             status=self._context.status(),
+            rows=ROWS,
+            wall_now=self._context.wall_clock.now(),
             venue=label,
             venue_tone=tone,
             **values,
@@ -173,12 +191,7 @@ class Pages:
 
     async def docs(self, request: Request) -> Response:
         schema = request.app.openapi()
-        routes = [
-            {"path": path, "method": method.upper(), **operation}
-            for path, operations in schema["paths"].items()
-            for method, operation in operations.items()
-        ]
-        values = {"routes": routes, "schemas": schema["components"]["schemas"]}
+        values = {"routes": describe.routes(schema), "schemas": describe.schemas(schema)}
         return self._page(request, "docs", "API", values)
 
     # --- login
