@@ -108,3 +108,16 @@ async def test_a_restart_does_not_forget_the_entry_rate(desk: Any) -> None:
     assert [post.symbol for post in desk.broker.posts] == ["IBM"]
     await desk.at(desk.clock.now() + timedelta(seconds=1))
     assert [post.symbol for post in desk.broker.posts] == ["IBM", "SPY"]
+
+
+async def test_old_news_of_an_order_that_ended_is_no_zombie(desk: Any) -> None:
+    """A look-up that was under way while the end came by the stream."""
+    await desk.enter(limit_price="98")
+    entry = desk.resting()[0]
+    stale = await desk.broker.order(entry.id)
+    await desk.broker.cancel_order(entry.id)
+    await desk.settled()
+    asked = desk.broker.calls.count("cancel_order")
+    await desk.engine.merger.take(stale, [])
+    assert (await desk.one(Purpose.ENTRY)).state is IntentState.CANCELLED
+    assert desk.broker.calls.count("cancel_order") == asked

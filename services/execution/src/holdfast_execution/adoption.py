@@ -17,12 +17,23 @@ from holdfast_execution.domain.naming import intent_name
 from holdfast_execution.domain.statuses import REPLACED, is_over, moves, state_of
 from holdfast_execution.ledger import Ledger, UnknownRow
 from holdfast_execution.rows import FillApplied, IntentRow, NewFill, NewIntent
-from holdfast_runtime.ports.venue import Broker, BrokerOrder, FillActivity, OrderType, Side, TimeInForce, TradeUpdate
+from holdfast_runtime.errors import AskBroker, Retry
+from holdfast_runtime.ports.venue import (
+    Broker,
+    BrokerOrder,
+    FillActivity,
+    OrderRefused,
+    OrderType,
+    Side,
+    TimeInForce,
+    TradeUpdate,
+)
 from holdfast_runtime.telemetry import metrics, traces
 
 log = structlog.get_logger()
 
-FILLS_MARGIN_SECS = 5.0
+_UNPROVEN = frozenset({IntentState.NOT_SENT, IntentState.TOMBSTONED, IntentState.ABORTED})
+"""Ends that were declared here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +86,8 @@ def take_over(
     if row.purpose is Purpose.ENTRY:
         for leg in order.legs:
             _take_leg(ledger, epoch, now, row, leg)
-    zombie = row.state in TERMINAL and present and not is_over(order) and row.state is not IntentState.FILLED
+    # Where the broker itself has said that the order is over, a live one is old news; where we said it, it lives.
+    zombie = row.state in _UNPROVEN and present and not is_over(order)
     return Adopted(
         intent=row, before=before, gap=missing, zombie=zombie, fills=tuple(each for each in applied if each.applied)
     )
@@ -195,9 +207,16 @@ class Adopter:
         if order.status == REPLACED and order.replaced_by and adopted.intent is not None:
             return await self._follow_chain(order, adopted)
         if adopted.zombie:
-            log.error("order.zombie", order=order.order_id, client_order_id=order.client_order_id)
-            await self._broker.cancel_order(order.order_id)
+            await self._cancel_zombie(order)
         return adopted
+
+    async def _cancel_zombie(self, order: BrokerOrder) -> None:
+        log.error("order.zombie", order=order.order_id, client_order_id=order.client_order_id)
+        try:
+            await self._broker.cancel_order(order.order_id)
+        except (OrderRefused, AskBroker, Retry) as error:
+            # The next news of the order asks for it again.
+            log.warning("order.cancel_failed", order=order.order_id, error=str(error))
 
     async def _follow_chain(self, order: BrokerOrder, adopted: Adopted) -> Adopted:
         """The present order was replaced: the chain goes on under a new id, as the same leg."""

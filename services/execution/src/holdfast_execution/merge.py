@@ -18,8 +18,7 @@ from holdfast_execution.domain.intents import AT_BROKER, IntentState, Purpose
 from holdfast_execution.domain.statuses import is_over
 from holdfast_execution.ledger import Ledger, LedgerReads
 from holdfast_execution.rows import IntentRow, NewFill
-from holdfast_runtime.errors import AskBroker
-from holdfast_runtime.ports.venue import Broker, BrokerOrder, OrderRefused
+from holdfast_runtime.ports.venue import Broker, BrokerOrder
 from holdfast_runtime.telemetry import traces
 
 log = structlog.get_logger()
@@ -98,11 +97,11 @@ class Merger:
 
     async def take(self, order: BrokerOrder, details: list[NewFill]) -> Adopted:
         """One order's news; a foreign one halts its symbol."""
-        adopted = await self._guarded(order, details)
+        adopted = await self._adopter.apply(order, details)
         if adopted.intent is not None or is_over(order):
             return adopted
         if not order.client_order_id.startswith(CLIENT_ORDER_ID_PREFIX) and await self._find_parent(order):
-            adopted = await self._guarded(order, details)
+            adopted = await self._adopter.apply(order, details)
             if adopted.intent is not None:
                 return adopted
         log.error("order.foreign", order=order.order_id, symbol=order.symbol)
@@ -116,16 +115,6 @@ class Merger:
             )
         )
         return adopted
-
-    async def _guarded(self, order: BrokerOrder, details: list[NewFill]) -> Adopted:
-        try:
-            return await self._adopter.apply(order, details)
-        except (AskBroker, OrderRefused) as error:
-            # Only the cancel of a zombie writes here; the next news of the order asks for it again.
-            log.warning("order.cancel_failed", order=order.order_id, error=str(error))
-            return Adopted(
-                intent=await self._books.read(lambda ledger: ledger.intent_of_order(broker_order_id=order.order_id))
-            )
 
     async def _find_parent(self, order: BrokerOrder) -> bool:
         """A leg has an id of the broker's making: it is found through its parent. True where a parent was read."""
