@@ -81,6 +81,10 @@ class Health:
         """Names of loops without progress within their bound."""
         return [name for name, progress in self._loops.items() if progress.stuck]
 
+    def ages(self) -> dict[str, tuple[float, float]]:
+        """By loop: seconds since its last completed turn, and the bound it is held to."""
+        return {name: (each.age_secs, each.stuck_after_secs) for name, each in self._loops.items()}
+
     def status(self, name: str) -> Any:
         """ServingStatus of `liveness`, `readiness` or the whole (empty name)."""
         serving = {"liveness": not self.stuck_loops, "readiness": self.ready, "": self.ready and not self.stuck_loops}

@@ -117,6 +117,8 @@ class SecretStore:
         self._folder = Path(folder) if folder else None
         self._known: dict[str, Secret] = {}
         self._mounted: set[str] = set()
+        self.kept: dict[str, str] = {}
+        """Names whose last good value the newest refresh has kept, with the reason."""
 
     @classmethod
     def from_environment(cls) -> "SecretStore":
@@ -167,6 +169,7 @@ class SecretStore:
                 changed.append(name)
         for name in kept:
             metrics.SECRET_REFRESH_FAILURES.labels(name).inc()
+        self.kept = kept
         return Refreshed(tuple(changed), kept)
 
     def _read_file(self, name: str) -> str | None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from holdfast.execution.v1 import execution_pb2 as execution
+from holdfast.failurepoint.v1 import failurepoint_pb2 as failurepoint
 from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast.papermarket.v1 import market_clock_pb2 as market_clock
 from holdfast.reconciliation.v1 import reconciliation_pb2 as reconciliation
@@ -62,6 +63,14 @@ class ReconciliationCalls(Protocol):
     """ReconciliationService."""
 
     async def reconcile(self, request: reconciliation.ReconcileRequest) -> reconciliation.ReconcileResponse: ...
+
+
+class FailurePointCalls(Protocol):
+    """FailurePointService of admin: every point of every service as it stands."""
+
+    async def list_failure_points(
+        self, request: failurepoint.ListFailurePointsRequest
+    ) -> failurepoint.ListFailurePointsResponse: ...
 
 
 class MarketClockCalls(Protocol):

@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from holdfast.execution.v1 import execution_pb2
+from holdfast.failurepoint.v1 import failurepoint_pb2
 from holdfast.gate.v1 import gate_pb2
 from holdfast.papermarket.v1 import market_clock_pb2
 from holdfast.reconciliation.v1 import reconciliation_pb2
@@ -21,6 +22,7 @@ SERVICES: dict[type, ServiceDescriptor] = {
     calls.GateCalls: gate_pb2.DESCRIPTOR.services_by_name["GateService"],
     calls.ExecutionCalls: execution_pb2.DESCRIPTOR.services_by_name["ExecutionService"],
     calls.ReconciliationCalls: reconciliation_pb2.DESCRIPTOR.services_by_name["ReconciliationService"],
+    calls.FailurePointCalls: failurepoint_pb2.DESCRIPTOR.services_by_name["FailurePointService"],
     calls.MarketClockCalls: market_clock_pb2.DESCRIPTOR.services_by_name["MarketClockService"],
 }
 

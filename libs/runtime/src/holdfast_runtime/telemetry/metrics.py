@@ -187,6 +187,12 @@ QUARANTINED = Counter(
     registry=REGISTRY,
 )
 
+# Failure points, as this process's sentinel sees them.
+FAILURE_POINT_STATUS = Gauge("holdfast_failure_point_status", "0 OK, 1 WARN, 2 ERROR.", ["point"], registry=REGISTRY)
+FAILURE_POINT_HEALS = Counter(
+    "holdfast_failure_point_heals", "Incidents that ended without a person.", ["point"], registry=REGISTRY
+)
+
 # The admin pages and their API.
 ADMIN_ACTIONS = Counter(
     "holdfast_admin_actions", "Actions of people, by what came of them.", ["action", "result"], registry=REGISTRY

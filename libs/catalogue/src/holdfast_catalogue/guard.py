@@ -1,0 +1,58 @@
+"""What a service's `__main__` calls: builds its sentinel on the shell, and lets it report."""
+
+import socket
+from collections.abc import Iterable
+
+from holdfast_catalogue.process import Process, process_watches
+from holdfast_catalogue.registry import of_service
+from holdfast_catalogue.reports import BUCKET, Reporter
+from holdfast_catalogue.sentinel import Sentinel, Watch
+from holdfast_runtime.clock import WallMarketClock
+from holdfast_runtime.service import Shell
+
+EXIT_TO_BE_RESTARTED = 75
+"""The process ends in order so that its controller starts it again with fresh memory (FP-6.5)."""
+
+
+class WatchMissing(ValueError):
+    """A service does not watch exactly the points that the catalogue gives it."""
+
+
+def check_complete(service: str, watches: Iterable[Watch]) -> None:
+    """Raises WatchMissing naming what is missing or foreign: no point of the catalogue may be without its detector."""
+    watched = [watch.point.id for watch in watches]
+    wanted = [each.id for each in of_service(service)]
+    missing, foreign = sorted(set(wanted) - set(watched)), sorted(set(watched) - set(wanted))
+    if missing or foreign:
+        raise WatchMissing(f"{service}: not watched {missing}, not its own {foreign}")
+
+
+def stand_guard(shell: Shell, watches: Iterable[Watch]) -> Sentinel:
+    """Watches the service's own points and those of every process. Returns the sentinel, which knows how they stand."""
+
+    async def restart() -> None:
+        shell.over(EXIT_TO_BE_RESTARTED)
+
+    bus, clock = shell.bus, shell.monotonic_clock
+    process = Process(
+        clock=clock,
+        bus_connected=lambda: bus.connected,
+        health=shell.health,
+        secrets=shell.secrets,
+        state_dir=shell.settings.state_dir,
+        restart=restart,
+    )
+    own = [*watches, *process_watches(process)]
+    check_complete(shell.name, own)
+    reporter = Reporter(
+        shell.name,
+        socket.gethostname(),
+        bus=bus,
+        bucket=shell.bucket(BUCKET),
+        clock=clock,
+        points=lambda: sentinel.messages(),
+    )
+    sentinel = Sentinel(shell.name, own, clock=clock, wall=WallMarketClock(), listener=reporter)
+    shell.loop("sentinel", lambda: sentinel.run(shell.progress("sentinel")))
+    shell.loop("reports", lambda: reporter.run(shell.progress("reports")))
+    return sentinel

@@ -1,0 +1,123 @@
+"""What every service watches in its own process."""
+
+from holdfast_catalogue.points import EVERY_SERVICE, FailurePoint, Severity
+
+_LOGS = "libs/runtime/tests/test_logs_survive_their_sinks.py"
+_TESTS = "libs/catalogue/tests/test_process_watches.py"
+
+POINTS: tuple[FailurePoint, ...] = (
+    FailurePoint(
+        id="bus.away",
+        title="The bus cannot be reached",
+        owner=EVERY_SERVICE,
+        severity=Severity.CRITICAL,
+        covers=("IN-5", "FP-6.6", "NW-1", "MG-7", "HG-5"),
+        detector="The connection to NATS: WARN while it is down, ERROR after 3 s.",
+        healer="The connection is tried again every 0.2 s for ever, and built anew where the client gave up; streams "
+        "that were lost are created again, and what was not published waits where it is kept.",
+        heal_within_secs=30.0,
+        manual_steps=("Look whether NATS runs and whether its address and token are right.", "Start it again."),
+        proofs=(
+            f"{_TESTS}::test_a_bus_that_is_away_is_an_error_until_it_is_back",
+            "tests/contract/test_nats_bus.py::test_a_connection_that_the_client_gave_up_is_built_anew",
+            "tests/integration/test_killed_services.py::test_a_killed_process_changes_nothing",
+        ),
+    ),
+    FailurePoint(
+        id="bus.full",
+        title="A stream of the bus is filling up",
+        owner=EVERY_SERVICE,
+        severity=Severity.HIGH,
+        covers=("DI-7", "IN-10"),
+        detector="How full each stream is, measured every 30 s: WARN from 80 %, ERROR from 98 %; a full one refuses.",
+        healer="Retention: what is older than the stream's bound makes room.",
+        heal_within_secs=120.0,
+        manual_steps=("Find who publishes so much.", "Raise the stream's maximum in the table, `holdfast bus apply`."),
+        proofs=(f"{_TESTS}::test_a_filling_stream_warns_and_a_full_one_is_an_error",),
+    ),
+    FailurePoint(
+        id="loop.stuck",
+        title="A loop makes no progress",
+        owner=EVERY_SERVICE,
+        severity=Severity.CRITICAL,
+        priority="CRITICAL",
+        covers=("FP-6.3", "PR-4", "MG-8"),
+        detector="Age of the last completed turn of each loop: WARN from half of its bound, ERROR beyond it (30 s).",
+        healer="Liveness fails with it: the supervisor, or the kubelet, kills the process and starts it again.",
+        heal_within_secs=30.0,
+        manual_steps=("Read the service's log around the last turn.", "Restart the service."),
+        proofs=(f"{_TESTS}::test_a_loop_without_a_turn_is_late_then_stuck",),
+    ),
+    FailurePoint(
+        id="loop.failing",
+        title="A loop fails again and again",
+        owner=EVERY_SERVICE,
+        severity=Severity.HIGH,
+        covers=("CQ-1", "PR-2"),
+        detector="Failures of supervised loops within the last 60 s: WARN from one on, ERROR from five on.",
+        healer="The supervised loop starts again with backoff; after 20 failures in a row the process ends and its "
+        "controller starts it again.",
+        heal_within_secs=60.0,
+        manual_steps=("Look for `loop.failed` in the service's log: it holds the failure.",),
+        proofs=(f"{_TESTS}::test_failures_of_a_loop_show_until_it_has_run_well_for_a_minute",),
+    ),
+    FailurePoint(
+        id="secrets.kept",
+        title="A mounted secret cannot be read any more",
+        owner=EVERY_SERVICE,
+        severity=Severity.HIGH,
+        covers=("IN-6", "SE-4", "PT-4"),
+        detector="The last refresh of the mounted secrets, every 30 s: ERROR while one is gone or unusable.",
+        healer="The last good value stays in use, and the files are read again.",
+        max_attempts=3,
+        manual_steps=("Put the secret back where the service reads it; no restart is needed.",),
+        proofs=(
+            f"{_TESTS}::test_a_secret_that_is_gone_is_kept_told_and_healed_by_reading_it_again",
+            "libs/runtime/tests/test_secrets_are_read_and_never_shown.py::test_the_last_good_value_outlives_its_place",
+        ),
+    ),
+    FailurePoint(
+        id="telemetry.dropping",
+        title="Logs or traces are lost",
+        owner=EVERY_SERVICE,
+        severity=Severity.LOW,
+        priority="LOW",
+        covers=("CQ-5", "IN-10", "PT-8"),
+        detector="Dropped log lines and spans within the last 60 s: WARN from one on.",
+        healer="The sink that is left goes on, and the lost one is tried again with each line; trading is not held up.",
+        heal_within_secs=300.0,
+        manual_steps=("Look at the disk and at the collector of traces.",),
+        proofs=(
+            f"{_TESTS}::test_lost_log_lines_warn",
+            f"{_LOGS}::test_a_full_disk_falls_back_to_stderr_is_said_once_and_counted",
+        ),
+    ),
+    FailurePoint(
+        id="disk.low",
+        title="The disk is full or cannot be written",
+        owner=EVERY_SERVICE,
+        severity=Severity.CRITICAL,
+        covers=("FP-6.4", "FI-1", "FI-2", "BS-7", "MG-6", "HG-4"),
+        detector="Free space and permission of the state folder: WARN below 2 GiB, ERROR below 256 MiB or not "
+        "writable.",
+        healer="The older halves of rotated logs and traces are deleted.",
+        max_attempts=2,
+        manual_steps=("Free space on the disk of the state folder, or give the folder back to the service's user.",),
+        proofs=(
+            f"{_TESTS}::test_a_full_disk_is_cleaned_of_old_telemetry_and_looked_at_again",
+            f"{_TESTS}::test_a_folder_that_cannot_be_written_is_told_with_its_path",
+        ),
+    ),
+    FailurePoint(
+        id="memory.high",
+        title="Memory or open files run out",
+        owner=EVERY_SERVICE,
+        severity=Severity.HIGH,
+        covers=("FP-6.5", "CQ-8", "PR-3"),
+        detector="Memory and open files of the process against their limits: WARN from 80 %, ERROR from 95 %.",
+        healer="The process ends in order and its controller starts it again, before the system would kill it.",
+        max_attempts=1,
+        manual_steps=("Raise the limit of the service, and report the leak with its metrics.",),
+        proofs=(f"{_TESTS}::test_a_process_out_of_memory_is_restarted_in_order_once",),
+    ),
+)
