@@ -17,6 +17,8 @@ import yaml
 HOLDFAST = Path(sys.executable).with_name("holdfast")
 LIMIT_SECS = 240.0
 LOOK_EVERY_SECS = 0.05
+LONGEST_RUN_SECS = 600.0
+STALLED_SECS = 90.0
 
 COMPARED_ORDER_FIELDS = (
     "intent_id", "strategy", "symbol", "side", "purpose", "state", "type", "quantity",
@@ -97,8 +99,22 @@ class Stack:
         eventually(lambda: self.pid(service) != old_pid, f"{service} restarted")
 
     def report(self) -> dict[str, Any]:
-        """Waits for the end and returns the report. Fails with the output where the stack ended otherwise."""
-        code = self.process.wait(LIMIT_SECS)
+        """Waits for the end and returns the report. Fails with what it waits for where the replay stands still."""
+        seen: dict[str, Any] = {}
+        moved_at = time.monotonic()
+
+        def over() -> bool:
+            nonlocal seen, moved_at
+            if self.process.poll() is not None:
+                return True
+            status = self.venue("status") or seen
+            if status.get("tick") != seen.get("tick"):
+                seen, moved_at = status, time.monotonic()
+            assert time.monotonic() - moved_at < STALLED_SECS, f"the replay stands still: {status}"
+            return False
+
+        eventually(over, "the end of the recording", limit_secs=LONGEST_RUN_SECS)
+        code = self.process.returncode
         assert code == 0, f"exit code {code}\n{self.output}"
         found: dict[str, Any] = json.loads(self.report_file.read_text())
         return found
