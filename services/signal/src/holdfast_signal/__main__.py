@@ -1,38 +1,19 @@
 """The signal service: one data connection in, prices and cycles of signals out. Wiring only."""
 
-from collections.abc import Sequence
-
 from holdfast_core.sessions import calendar_of
 from holdfast_runtime.ports.calls import ExecutionCalls, PricesCalls
 from holdfast_runtime.service import Shell, run
-from holdfast_runtime.settings import StrategySettings
 from holdfast_signal.cycles import CycleDesk
 from holdfast_signal.engine import Engine
 from holdfast_signal.feed import FeedReader
 from holdfast_signal.outbox import Outbox
 from holdfast_signal.prices import Prices
-from holdfast_signal.strategy import StrategyMaker, installed, prepare
+from holdfast_signal.strategy import makers_of
 from holdfast_signal.timers import Timers
 from holdfast_venue.factory import open_feed
 
 TICKS_PER_SEC = 1_000
 SEQUENCES_PER_TICK = 1_000
-
-
-def makers_of(strategies: Sequence[StrategySettings]) -> list[StrategyMaker]:
-    """Every enabled strategy, its class found and its parameters checked. Raises InvalidStrategy."""
-    return [
-        prepare(
-            installed(each.kind),
-            id=each.id,
-            book=each.book,
-            symbols=each.symbols,
-            stop_fraction=each.stop_fraction,
-            parameters=each.parameters,
-        )
-        for each in strategies
-        if each.enabled
-    ]
 
 
 async def build(shell: Shell) -> None:

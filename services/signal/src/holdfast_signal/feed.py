@@ -85,6 +85,8 @@ class FeedReader:
         self._published: dict[str, datetime] = {}
         self.loaded = False
         """True once history was replayed and every strategy knows where it stands."""
+        self.connected = False
+        """True while the stream is there and what was missed before it is known."""
 
     async def run(self) -> None:
         """Reads until cancelled."""
@@ -123,6 +125,7 @@ class FeedReader:
             self._activity.received(flows.DATA, 0)
             await self._catch_up()
             self._prices.set_connected(True)
+            self.connected = True
             log.info("feed.connected", symbols=list(self._symbols))
         else:
             self._lost(event.reason)
@@ -177,6 +180,7 @@ class FeedReader:
         return believed
 
     def _lost(self, reason: str) -> None:
+        self.connected = False
         log.warning("feed.disconnected", reason=reason)
         metrics.FEED_RECONNECTS.labels("data").inc()
         # Said after a while of market time: while the venue is away in lock-step nothing gets older.

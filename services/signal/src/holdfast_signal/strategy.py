@@ -7,7 +7,7 @@ yesterday is left in it (TL-10). It does no I/O and reads no clock: the same bar
 A strategy is found by its entry point in the group `holdfast.strategies`; docs/strategies.md shows one in 30 lines.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from holdfast_runtime.config import InvalidConfiguration
 from holdfast_runtime.ports.venue import Bar, Timeframe
+from holdfast_runtime.settings import StrategySettings
 
 ENTRY_POINTS = "holdfast.strategies"
 MAX_LOOKBACK = 2_000
@@ -122,6 +123,22 @@ class StrategyMaker:
         return self.kind(self.symbols, self.parameters)
 
 
+def makers_of(strategies: Sequence[StrategySettings]) -> list[StrategyMaker]:
+    """Every enabled strategy, its class found and its parameters checked. Raises InvalidStrategy."""
+    return [
+        prepare(
+            installed(each.kind),
+            id=each.id,
+            book=each.book,
+            symbols=each.symbols,
+            stop_fraction=each.stop_fraction,
+            parameters=each.parameters,
+        )
+        for each in strategies
+        if each.enabled
+    ]
+
+
 def installed(name: str) -> type[Strategy]:
     """The strategy class behind an entry-point name. Raises InvalidStrategy, naming those that are there."""
     found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
@@ -151,10 +168,11 @@ def prepare(
         lookback = maker.make().lookback
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}, given {each['input']!r}"
+            f"{'.'.join(('parameters', *map(str, each['loc'])))}: {each['msg'].removeprefix('Value error, ')}, "
+            f"given {each['input']!r}"
             for each in error.errors(include_url=False)
         )
-        raise InvalidStrategy(f"strategy {id}: parameters.{faults}") from error
+        raise InvalidStrategy(f"strategy {id}: {faults}") from error
     except ValueError as error:
         raise InvalidStrategy(f"strategy {id}: {error}") from error
     if not 1 <= lookback <= MAX_LOOKBACK:

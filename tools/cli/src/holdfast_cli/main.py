@@ -13,6 +13,7 @@ from holdfast_cli import up as up_command
 from holdfast_cli.trace_view import TraceNotFound, show
 from holdfast_runtime.config import InvalidConfiguration, dump_settings, load_settings
 from holdfast_runtime.settings import Settings, VenueKind
+from holdfast_signal.strategy import makers_of
 
 EXIT_USAGE = 2
 DEFAULT_CONFIG = Path(__file__).with_name("default.yaml")
@@ -71,6 +72,8 @@ def up(
     _refuse_impossible(settings, live=live, until_end=until_end, report=report)
     try:
         plan = plans.lay_out(settings, os.environ, live=live)
+    except InvalidConfiguration as error:
+        _fail(str(error))
     except OSError as error:
         _fail(f"the run cannot be laid out in {settings.state_dir}: {error}")
     work = up_command.run(plan, console, until_end=until_end, report_file=report)
@@ -110,9 +113,11 @@ def _settings(config: Path | None, overrides: dict[str, Any]) -> Settings:
     if not file.exists():
         _fail(f"{file}: there is no such configuration file")
     try:
-        return load_settings(file, os.environ, overrides)
+        settings = load_settings(file, os.environ, overrides)
+        makers_of(settings.strategies)
     except InvalidConfiguration as error:
         _fail(f"the configuration is refused\n{error}")
+    return settings
 
 
 def _refuse_impossible(settings: Settings, *, live: bool, until_end: bool, report: Path | None) -> None:

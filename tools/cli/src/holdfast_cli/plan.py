@@ -1,5 +1,6 @@
 """What a local stack consists of: the folder of the run, ports, certificates, secrets and processes."""
 
+import errno
 import os
 import re
 import secrets
@@ -12,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from holdfast_cli.nats_server import NatsServer
-from holdfast_runtime.config import ENVIRONMENT_PREFIX, dump_settings
+from holdfast_runtime.config import ENVIRONMENT_PREFIX, InvalidConfiguration, dump_settings
 from holdfast_runtime.identity import Authority
 from holdfast_runtime.settings import Settings, VenueKind
 
@@ -193,8 +194,10 @@ def _port_or_free(host: str, port: int) -> int:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return _free_ports(1)[0]
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return _free_ports(1)[0]
+            raise InvalidConfiguration(f"admin: nobody can listen on {host}:{port}: {error.strerror}") from error
         return int(probe.getsockname()[1])
 
 
