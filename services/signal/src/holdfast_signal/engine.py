@@ -126,15 +126,18 @@ class Engine:
                 self._desk.offer([opening.draft], replayed=opening.replayed)
 
     def _arm(self, runner: MinuteRunner) -> None:
+        name = f"bars-due-{runner.maker.id}"
         deadline = runner.deadline()
         if deadline is None:
+            # Every bar is there: nothing has to be looked at again, and no tick has to stop for it.
+            self._timers.cancel(name)
             return
 
         async def expire() -> None:
             self._desk.offer(runner.expire(self._clock.now()))
             self._arm(runner)
 
-        self._timers.at(f"bars-due-{runner.maker.id}", deadline, expire)
+        self._timers.at(name, deadline, expire)
 
     def _arm_open(self, runner: DailyRunner, after: datetime) -> None:
         calendar = calendar_of(runner.maker.book)

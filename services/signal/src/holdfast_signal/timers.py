@@ -39,10 +39,12 @@ class Timers:
             self._changed.set()
 
     def cancel(self, name: str) -> None:
-        """Forgets every timer of that name that has not fired."""
+        """Forgets every timer of that name that has not fired; one that is at work goes on."""
+        present = asyncio.current_task()
         for key in [each for each in self._armed if each[0] == name]:
-            self._starting.discard(key)
-            self._armed.pop(key).cancel()
+            if self._armed[key] is not present:
+                self._starting.discard(key)
+                self._armed.pop(key).cancel()
 
     async def run(self) -> None:
         """Collects what has ended; raises the failure of a work, which is tried again when this runs again."""
