@@ -1,5 +1,6 @@
 """The signal service: one data connection in, prices and cycles of signals out. Wiring only."""
 
+from holdfast_catalogue.guard import stand_guard
 from holdfast_core.sessions import calendar_of
 from holdfast_runtime.ports.calls import ExecutionCalls, PricesCalls
 from holdfast_runtime.service import Shell, run
@@ -10,6 +11,7 @@ from holdfast_signal.outbox import Outbox
 from holdfast_signal.prices import Prices
 from holdfast_signal.strategy import makers_of
 from holdfast_signal.timers import Timers
+from holdfast_signal.watches import watches
 from holdfast_venue.factory import open_feed
 
 TICKS_PER_SEC = 1_000
@@ -67,6 +69,18 @@ async def build(shell: Shell) -> None:
     shell.loop("market-outbox", outbox.run)
     shell.ready_when(lambda: reader.loaded)
     shell.on_stop(timers.stop)
+    stand_guard(
+        shell,
+        watches(
+            reader=reader,
+            prices=prices,
+            outbox=outbox,
+            calendars=calendars,
+            settings=settings,
+            clock=clock,
+            monotonic=monotonic,
+        ),
+    )
 
 
 if __name__ == "__main__":
