@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,13 @@ def eventually(condition: Callable[[], Any], what: str, limit_secs: float = LIMI
 class Stack:
     """One running `holdfast up`."""
 
-    def __init__(self, folder: Path, *options: str, config: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        config: dict[str, Any] | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.state_dir = folder / "state"
         self.report_file = folder / "report.json"
         self.output_file = folder / "output.txt"
@@ -51,16 +58,18 @@ class Stack:
             command += ["--config", str(file)]
         if "--until-end" in options:
             command += ["--report", str(self.report_file)]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("ALPACA_", "HOLDFAST__"))}
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("ALPACA_", "HOLDFAST__", "OTEL_"))}
         self._output = self.output_file.open("wb")
-        self.process = subprocess.Popen(command, stdout=self._output, stderr=self._output, env=environment, cwd=folder)
+        self.process = subprocess.Popen(
+            command, stdout=self._output, stderr=self._output, env=inherited | (environment or {}), cwd=folder
+        )
 
     @property
     def folder(self) -> Path:
         """Folder of the run."""
         return eventually(lambda: (self.state_dir / "latest").exists() and (self.state_dir / "latest"), "a run folder")
 
-    @property
+    @cached_property
     def settings(self) -> dict[str, Any]:
         file = eventually(lambda: (f := self.folder / "holdfast.yaml").exists() and f, "the run's configuration")
         found: dict[str, Any] = yaml.safe_load(file.read_text())
@@ -135,10 +144,12 @@ class Stack:
 
 
 @contextmanager
-def running(folder: Path, *options: str, config: dict[str, Any] | None = None) -> Iterator[Stack]:
+def running(
+    folder: Path, *options: str, config: dict[str, Any] | None = None, environment: dict[str, str] | None = None
+) -> Iterator[Stack]:
     """A stack that is stopped in the end."""
     folder.mkdir(parents=True, exist_ok=True)
-    stack = Stack(folder, *options, config=config)
+    stack = Stack(folder, *options, config=config, environment=environment)
     try:
         yield stack
     finally:

@@ -8,7 +8,7 @@ import pytest
 from tests.integration.conftest import DAY, LOCKSTEP
 from tests.integration.stack import comparable, running
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 VICTIMS = ("signal", "scoring", "gate", "execution", "reconciliation", "admin", "nats", "papermarket")
 TICKS = (40, 260)

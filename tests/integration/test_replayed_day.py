@@ -11,7 +11,7 @@ import pytest
 from tests.integration.conftest import DAY, LOCKSTEP
 from tests.integration.stack import comparable, running
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 Day = tuple[dict[str, Any], Path]
 
