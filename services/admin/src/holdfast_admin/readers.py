@@ -17,16 +17,18 @@ from holdfast_admin.domain.projection import NEVER, number
 from holdfast_admin.domain.sources import LastPrice, Sources
 from holdfast_core.sessions import Calendar
 from holdfast_runtime.bus.streams import FACTS, MARKET
-from holdfast_runtime.errors import Malformed, Refused, Retry
+from holdfast_runtime.errors import GiveUp, Malformed, Refused, Retry
 from holdfast_runtime.ports.bus import Bus, Message
 from holdfast_runtime.ports.calls import ExecutionCalls, PricesCalls
 from holdfast_runtime.ports.clock import MarketClock, MonotonicClock
 from holdfast_runtime.settings import Settings
 from holdfast_runtime.telemetry import metrics
-from holdfast_runtime.wire import from_timestamp, to_timestamp
+from holdfast_runtime.wire import from_timestamp, require, to_timestamp
 
 FACT_SUBJECTS = "facts.v1.>"
 BAR_SUBJECTS = "market.v1.bar.>"
+READER = "admin"
+"""As which unreadable messages are put aside."""
 IDLE_SECS = 2.0
 RECONNECT_SECS = 0.2
 HOLDER_EVERY_SECS = 1.0
@@ -111,13 +113,20 @@ class Readers:
                     try:
                         take(message)
                     except (Malformed, DecodeError) as error:
-                        # It stays in the stream; what it was about is set right by the next reading of the ledger.
-                        metrics.QUARANTINED.labels(source=stream.lower(), reason="malformed").inc()
-                        log.warning("admin.malformed", subject=message.subject, id=message.message_id, error=str(error))
+                        await self._put_aside(message, stream, str(error) or type(error).__name__)
                 count += 1
                 if message is None or count % YIELD_EVERY == 0:
                     await asyncio.sleep(0)
                 progress()
+
+    async def _put_aside(self, message: Message, stream: str, reason: str) -> None:
+        """It stays in its stream; what it was about is set right by the next reading of the ledger."""
+        metrics.QUARANTINED.labels(source=stream.lower(), reason="malformed").inc()
+        log.warning("admin.malformed", subject=message.subject, id=message.message_id, error=reason)
+        try:
+            await self._bus.put_aside(message, READER, reason)
+        except (Retry, GiveUp) as error:
+            log.warning("admin.not_put_aside", id=message.message_id, error=str(error))
 
     def _take_fact(self, message: Message) -> None:
         if message.sequence <= self._fact_sequence:
@@ -140,7 +149,8 @@ class Readers:
 
     def _take_bar(self, message: Message) -> None:
         bar = signal.Bar.FromString(message.payload)
-        if bar.HasField("start") and from_timestamp(bar.end) - from_timestamp(bar.start) <= timedelta(hours=1):
+        require("Bar", [("symbol", bar.symbol), ("start", bar.HasField("start")), ("end", bar.HasField("end"))])
+        if from_timestamp(bar.end) - from_timestamp(bar.start) <= timedelta(hours=1):
             self._sources.curve.bar(bar.symbol, from_timestamp(bar.end), number(bar.close, field="Bar.close"))
 
     # --- prices

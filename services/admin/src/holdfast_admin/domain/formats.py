@@ -15,7 +15,10 @@ _TEN_THOUSANDTH = Decimal("0.0001")
 
 def money(value: Decimal | None) -> str:
     """`1,234.50`; negative with a minus sign."""
-    return NONE if value is None else f"{value.quantize(CENT, ROUND_HALF_EVEN):,.2f}".replace("-", MINUS)
+    if value is None:
+        return NONE
+    cents = value.quantize(CENT, ROUND_HALF_EVEN)
+    return "0.00" if cents == 0 else f"{cents:,.2f}".replace("-", MINUS)
 
 
 def signed(value: Decimal | None) -> str:
@@ -75,6 +78,17 @@ def day_minute(at: datetime | None) -> str:
 def wall(at: datetime | None) -> str:
     """`2026-11-21 09:30:00 UTC`: when something happened to the system itself."""
     return NONE if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def number(text: str) -> str:
+    """A number behind a decision: an instant as the exchange's time, anything else as it came."""
+    if len(text) < len("2013-10-07T13:58Z") or text[4:5] != "-" or text[10:11] != "T":
+        return text
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{day_clock(at)} ET" if at.tzinfo is not None else text
 
 
 def duration(span: timedelta) -> str:

@@ -30,6 +30,7 @@ FILTERS = (
     "day_minute",
     "wall",
     "duration",
+    "number",
 )
 LIVE = "live"
 ROWS = 100
@@ -173,7 +174,12 @@ class Pages:
         return self._page(request, "decisions", "Decisions", values)
 
     async def health(self, request: Request) -> Response:
-        return self._page(request, "health", "Health", {"health": board.health(self._context.sources)})
+        return self._page(
+            request,
+            "health",
+            "Health",
+            {"health": board.health(self._context.sources), "execution_up": self._context.sources.execution.up},
+        )
 
     async def kill(self, request: Request) -> Response:
         values = {
@@ -214,7 +220,7 @@ class Pages:
                 guard.refuse_unless(verdict, access, person.remote)
             except Refused as error:
                 limited = verdict is Verdict.LIMITED
-                text = str(error) if limited else "This is not the token of this stack. `holdfast token` prints it."
+                text = str(error) if limited else "This is not the token of this stack."
                 return self._plain("login.html", status_code=429 if limited else 401, error=text, who=who)
         self._context.operations.login(person, "ok")
         answer = RedirectResponse("/", status_code=303)

@@ -1,0 +1,206 @@
+"""Parts shared by the tests of admin: facts, a ledger of its own, and the application around them."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from holdfast.common.v1 import common_pb2 as common
+from holdfast.execution.v1 import execution_pb2 as pb
+from holdfast.gate.v1 import gate_pb2 as gate
+from holdfast_admin.adapters.halt_ledger import HaltLedger
+from holdfast_admin.audit import Audit
+from holdfast_admin.domain.sources import Sources
+from holdfast_admin.operations import Operations
+from holdfast_admin.web.access import Access
+from holdfast_admin.web.app import build_app
+from holdfast_admin.web.context import Context
+from holdfast_core.sessions import calendar_of
+from holdfast_runtime.errors import Code, Refused, Retry
+from holdfast_runtime.ledger_halts import halts_table
+from holdfast_runtime.secrets import Secret
+from holdfast_runtime.settings import Settings
+from holdfast_runtime.wire import to_decimal, to_timestamp
+
+NOW = datetime(2013, 10, 8, 14, 30, tzinfo=UTC)
+TOKEN = "a-token-that-nobody-guesses"
+ACCOUNT = "paper"
+
+
+class Clock:
+    """A clock that stands until it is moved, market and monotonic."""
+
+    def __init__(self) -> None:
+        self.secs = 1_000.0
+
+    def now(self) -> datetime:
+        return NOW + timedelta(seconds=self.secs - 1_000.0)
+
+    async def sleep_until(self, instant: datetime) -> None:
+        raise AssertionError("nothing here sleeps")
+
+    def now_secs(self) -> float:
+        return self.secs
+
+    async def sleep(self, secs: float) -> None:
+        self.secs += secs
+
+
+class Execution:
+    """Answers clear_halt as execution does; `away` makes it unreachable."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.cleared: list[pb.ClearHaltRequest] = []
+
+    async def clear_halt(self, request: pb.ClearHaltRequest) -> pb.ClearHaltResponse:
+        if self.away:
+            raise Retry("execution does not answer")
+        if not request.halt_id:
+            raise Refused(Code.NOT_FOUND, "HALT_UNKNOWN", "no such halt")
+        self.cleared.append(request)
+        return pb.ClearHaltResponse(ledger_version=1)
+
+
+class Facts:
+    """Makes facts with growing event ids."""
+
+    def __init__(self) -> None:
+        self._ids = count(1)
+
+    def fact(self, kind: str, aggregate: str, at: datetime = NOW, **body: Any) -> pb.Fact:
+        event_id = next(self._ids)
+        return pb.Fact(
+            event_id=event_id, aggregate_version=event_id, kind=kind, aggregate=aggregate,
+            market_time=to_timestamp(at), recorded_at=to_timestamp(at), summary=f"{kind} {aggregate}", **body,
+        )  # fmt: skip
+
+    def account(self, cash: str = "100000", at: datetime = NOW) -> pb.Fact:
+        account = pb.Account(
+            account_id=ACCOUNT, cash=amount(cash), starting_cash=amount("100000"), realised_pnl=amount("0"),
+            reserved=amount("0"),
+        )  # fmt: skip
+        return self.fact("account", ACCOUNT, at, account=account)
+
+    def position(self, symbol: str, quantity: str, at: datetime = NOW, **fields: Any) -> pb.Fact:
+        body = pb.Position(
+            symbol=symbol, strategy="sma", quantity=amount(quantity), average_price=amount("10"),
+            protection=pb.PROTECTION_ACTIVE, stop_price=amount("9.5"), stop_quantity=amount(quantity),
+            opened_at=to_timestamp(at), **fields,
+        )  # fmt: skip
+        return self.fact("position", symbol, at, position=body)
+
+    def intent(self, intent_id: str, state: pb.IntentState.ValueType, at: datetime = NOW) -> pb.Fact:
+        body = pb.Intent(
+            intent_id=intent_id, strategy="sma", symbol="SPY", side=common.SIDE_BUY, purpose=pb.PURPOSE_ENTRY,
+            state=state, quantity=amount("5"), order_type="limit", time_in_force="day", created_at=to_timestamp(at),
+        )  # fmt: skip
+        return self.fact("intent", intent_id, at, intent=body)
+
+    def fill(self, fill_id: str, at: datetime = NOW) -> pb.Fact:
+        body = pb.Fill(
+            fill_id=fill_id, intent_id="i", symbol="SPY", strategy="sma", side=common.SIDE_BUY, quantity=amount("5"),
+            price=amount("10.25"), filled_at=to_timestamp(at),
+        )  # fmt: skip
+        return self.fact("fill", fill_id, at, fill=body)
+
+    def halt(self, halt_id: str, *, cleared: bool = False, kind: str = "kill_switch", at: datetime = NOW) -> pb.Fact:
+        body = pb.Halt(halt_id=halt_id, kind=kind, reason="drill", set_by="ada", since=to_timestamp(at))
+        return self.fact("halt", halt_id, at, halt=body, cleared=cleared)
+
+    def decision(self, signal_id: str, *, reason: str = "ALLOWED", strategy: str = "sma") -> pb.Fact:
+        allowed = reason == "ALLOWED"
+        verdicts = [gate.Verdict(gate="kill_switch", outcome=gate.OUTCOME_PASS)]
+        if not allowed:
+            numbers = {"limit_secs": "900", "age_secs": "120"}
+            message = "SPY was entered a short while ago."
+            verdicts.append(
+                gate.Verdict(
+                    gate="cooldown", outcome=gate.OUTCOME_BLOCK, reason=reason, message=message, numbers=numbers
+                )
+            )
+        body = gate.Decision(
+            signal_id=signal_id, cycle_id="c", strategy=strategy, symbol="SPY", allowed=allowed, reason=reason,
+            direction=common.DIRECTION_ENTER_LONG, verdicts=verdicts, market_time=to_timestamp(NOW),
+        )  # fmt: skip
+        return self.fact("decision", signal_id, decision=body)
+
+    def verdict(self, state: pb.ReconciliationState.ValueType = pb.RECONCILIATION_STATE_CLEAN) -> pb.Fact:
+        body = pb.ReconciliationVerdict(state=state, market_time=to_timestamp(NOW))
+        return self.fact("reconciliation", ACCOUNT, reconciliation=body)
+
+
+def amount(text: str) -> common.Decimal:
+    found = to_decimal(Decimal(text))
+    assert found is not None
+    return found
+
+
+class Admin:
+    """The application and all around it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = Clock()
+        self.sources = Sources()
+        self.execution = Execution()
+        self.ledger_file = folder / "ledger.db"
+        self.settings = Settings(state_dir=folder)
+        self.audit = Audit(folder)
+        names = count(1)
+        url = f"sqlite:///{self.ledger_file}"
+        self.operations = Operations(
+            self.sources, halts=HaltLedger(url, ACCOUNT), execution=self.execution, audit=self.audit,  # type: ignore[arg-type]  # only clear_halt is called
+            market_clock=self.clock, wall_clock=self.clock, changed=lambda: None,
+        )  # fmt: skip
+        self.access = Access(token=lambda: Secret(TOKEN), clock=self.clock, new_id=lambda: f"session-{next(names)}")
+        self.app = build_app(
+            Context(
+                settings=self.settings, sources=self.sources, operations=self.operations, audit=self.audit,
+                access=self.access, market_clock=self.clock, wall_clock=self.clock, calendar=calendar_of("equity"),
+            )
+        )  # fmt: skip
+
+    def make_ledger(self) -> None:
+        """The table that execution makes."""
+        metadata = sa.MetaData()
+        halts_table(metadata)
+        engine = sa.create_engine(f"sqlite:///{self.ledger_file}")
+        metadata.create_all(engine)
+        engine.dispose()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """What the ledger's halts hold."""
+        engine = sa.create_engine(f"sqlite:///{self.ledger_file}")
+        with engine.connect() as connection:
+            found = [dict(row._mapping) for row in connection.execute(sa.text("SELECT * FROM halts"))]
+        engine.dispose()
+        return found
+
+    def client(self, **headers: str) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(app=self.app, client=("10.0.0.7", 4711))
+        return httpx.AsyncClient(transport=transport, base_url="http://admin.test", headers=headers)
+
+
+@pytest.fixture
+def facts() -> Facts:
+    return Facts()
+
+
+@pytest.fixture
+def admin(tmp_path: Path) -> Iterator[Admin]:
+    found = Admin(tmp_path)
+    yield found
+    found.audit.close()
+
+
+@pytest.fixture
+async def api(admin: Admin) -> AsyncIterator[httpx.AsyncClient]:
+    """A caller that shows the token."""
+    async with admin.client(Authorization=f"Bearer {TOKEN}", **{"X-Operator": "ada"}) as client:
+        yield client

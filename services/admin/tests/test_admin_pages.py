@@ -1,0 +1,163 @@
+"""The pages: login, sessions, requests from afar, headers, and no page that breaks while nothing is known (SE-7)."""
+
+import re
+
+import httpx
+import pytest
+
+from holdfast.execution.v1 import execution_pb2 as pb
+from holdfast_admin.web.access import IDLE_SECS, MAX_SESSIONS
+
+from .conftest import TOKEN, Admin, Facts
+
+PAGES = ("/", "/orders", "/decisions", "/health", "/kill-switch", "/audit", "/docs")
+OWN = {"X-Holdfast": "1", "Origin": "http://admin.test", "Sec-Fetch-Site": "same-origin"}
+
+
+async def sign_in(client: httpx.AsyncClient, token: str = TOKEN, **headers: str) -> httpx.Response:
+    return await client.post("/login", data={"token": token, "who": "ada"}, headers=headers)
+
+
+async def test_without_a_session_every_page_leads_to_the_login(admin: Admin) -> None:
+    async with admin.client() as client:
+        for page in PAGES:
+            answer = await client.get(page)
+            assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+        part = await client.get("/", headers={"HX-Request": "true", "HX-Target": "live"})
+        assert (part.status_code, part.headers["hx-redirect"]) == (401, "/login")
+
+
+async def test_a_wrong_token_is_refused_with_a_clear_error_and_audited(admin: Admin) -> None:
+    async with admin.client() as client:
+        answer = await sign_in(client, "wrong")
+        assert answer.status_code == 401
+        assert "This is not the token of this stack." in answer.text
+        assert "set-cookie" not in answer.headers
+        for _ in range(9):
+            await sign_in(client, "wrong")
+        assert (await sign_in(client)).status_code == 429
+    assert {(e.action, e.who, e.result) for e in admin.audit.newest()} == {("login", "ada", "refused")}
+
+
+async def test_the_session_cookie_cannot_be_read_or_sent_from_elsewhere(admin: Admin) -> None:
+    async with admin.client() as client:
+        answer = await sign_in(client)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert TOKEN not in cookie
+
+
+@pytest.mark.parametrize("page", PAGES)
+async def test_every_page_is_there_before_anything_is_known(admin: Admin, page: str) -> None:
+    async with admin.client() as client:
+        await sign_in(client)
+        whole = await client.get(page)
+        part = await client.get(page, headers={"HX-Request": "true", "HX-Target": "live"})
+    assert whole.status_code == 200, whole.text
+    assert "<!doctype html>" in whole.text.lower()
+    assert "<html" not in part.text
+    assert part.text.strip() in whole.text
+
+
+@pytest.mark.parametrize("page", PAGES)
+async def test_every_page_is_there_with_everything_on_it(admin: Admin, facts: Facts, page: str) -> None:
+    for fact in (
+        facts.account(), facts.position("SPY", "5"), facts.position("BAC", "7", exit_owner="monitor"),
+        facts.intent("open", pb.INTENT_STATE_ACKED), facts.intent("done", pb.INTENT_STATE_REJECTED), facts.fill("f"),
+        facts.decision("s1"), facts.decision("s2", reason="COOLDOWN_ACTIVE"), facts.halt("kill_switch.1"),
+        facts.verdict(pb.RECONCILIATION_STATE_DISCREPANT), facts.fact("lease", "paper"),
+    ):  # fmt: skip
+        admin.sources.projection.apply(fact)
+    admin.sources.holder = pb.GetHolderResponse(holder="pod-a", epoch=3, entries_locked_reason="MERGING")
+    async with admin.client() as client:
+        await sign_in(client)
+        answer = await client.get(page)
+    assert answer.status_code == 200, answer.text
+    assert "The kill switch is engaged" in answer.text
+
+
+async def test_nothing_comes_from_elsewhere_and_nothing_runs_inline(admin: Admin) -> None:
+    async with admin.client() as client:
+        await sign_in(client)
+        for page in (*PAGES, "/login"):
+            answer = await client.get(page)
+            policy = answer.headers["content-security-policy"]
+            assert "script-src 'self'" in policy
+            assert "unsafe" not in policy
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["cache-control"] == "no-store"
+            for source in re.findall(r'(?:src|href|action)="([^"]*)"', answer.text):
+                assert source.startswith(("/", "#")), source
+            assert not re.search(r"<script(?![^>]*src=)|\son\w+=|\sstyle=", answer.text)
+        for asset in re.findall(r'(?:src|href)="(/static/[^"]*)"', (await client.get("/")).text):
+            assert (await client.get(asset)).status_code == 200, asset
+
+
+async def test_a_page_of_another_site_can_change_nothing(admin: Admin) -> None:
+    """CSRF: the cookie alone engages and lifts nothing."""
+    admin.make_ledger()
+    async with admin.client() as client:
+        await sign_in(client)
+        for headers in (
+            {},
+            OWN | {"Origin": "http://evil.test"},
+            OWN | {"Sec-Fetch-Site": "cross-site"},
+            {name: value for name, value in OWN.items() if name != "X-Holdfast"},
+        ):
+            for path in ("/kill-switch", "/api/v1/kill-switch"):
+                assert (await client.post(path, headers=headers)).status_code == 403
+        assert (await sign_in(client, Origin="http://evil.test")).status_code == 403
+        assert admin.rows() == []
+        answer = await client.post("/kill-switch", headers=OWN, data={"reason": "drill"})
+    assert answer.status_code == 200, answer.text
+    assert [row["set_by"] for row in admin.rows()] == ["ada"]
+
+
+async def test_lifting_asks_for_the_word_and_a_reason(admin: Admin, facts: Facts) -> None:
+    admin.sources.projection.apply(facts.halt("kill_switch.1"))
+    async with admin.client() as client:
+        await sign_in(client)
+        refused = await client.post("/kill-switch/lift", headers=OWN, data={"note": "all is well", "word": "yes"})
+        assert refused.status_code == 422
+        assert admin.execution.cleared == []
+        lifted = await client.post("/kill-switch/lift", headers=OWN, data={"note": "all is well", "word": "lift"})
+    assert lifted.status_code == 200
+    assert [request.cleared_by for request in admin.execution.cleared] == ["ada"]
+
+
+async def test_a_session_ends_when_it_is_idle_or_signed_out(admin: Admin) -> None:
+    async with admin.client() as client:
+        await sign_in(client)
+        admin.clock.secs += IDLE_SECS - 1
+        assert (await client.get("/")).status_code == 200
+        admin.clock.secs += IDLE_SECS + 1
+        assert (await client.get("/")).status_code == 303
+        await sign_in(client)
+        assert (await client.post("/logout")).status_code == 303
+        assert (await client.get("/")).status_code == 303
+
+
+async def test_sessions_are_bounded_the_longest_unused_goes_first(admin: Admin) -> None:
+    first, second = admin.access.open_session("ada"), admin.access.open_session("bob")
+    assert admin.access.session(first) is not None
+    for number in range(MAX_SESSIONS - 1):
+        admin.access.open_session(f"p{number}")
+    assert admin.access.session(second) is None
+    assert admin.access.session(first) is not None
+
+
+async def test_what_came_from_outside_is_shown_as_text(admin: Admin, facts: Facts) -> None:
+    admin.sources.projection.apply(facts.decision("s1", reason="COOLDOWN_ACTIVE", strategy="<script>alert(1)</script>"))
+    async with admin.client() as client:
+        await sign_in(client)
+        page = (await client.get("/decisions")).text
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+
+
+async def test_an_unknown_page_says_so(admin: Admin) -> None:
+    async with admin.client() as client:
+        assert (await client.get("/nowhere")).status_code == 404
+        assert (await client.get("/static/../pyproject.toml")).status_code == 404
