@@ -215,6 +215,19 @@ async def test_two_workers_of_one_consumer_never_work_at_the_same_time(backend: 
     assert most_at_work == 1
 
 
+async def test_what_a_reader_cannot_use_is_put_aside_once_and_stays_in_its_stream(bus: Bus) -> None:
+    """PR-1: a projection has no durable place, and passes over nothing silently either."""
+    await publish(bus, "torn", subject="facts.v1.fill")
+    (message,) = await bus.stored("FACTS", "facts.v1.>")  # type: ignore[attr-defined]  # both buses can be asked
+    for _ in range(2):
+        await bus.put_aside(message, "admin", "no fact: truncated")
+    (letter,) = await list_dead_letters(bus)
+    assert (letter.stream, letter.subject, letter.consumer) == ("FACTS", "facts.v1.fill", "admin")
+    assert (letter.kind, letter.reason) == ("Malformed", "no fact: truncated")
+    assert (letter.message_id, letter.sequence, letter.payload) == ("torn", message.sequence, b"torn")
+    assert await bus.last_position("FACTS") == message.sequence
+
+
 async def test_the_message_of_a_dead_worker_goes_to_the_next(backend: Backend, bus: Bus) -> None:
     """PR-4: what a crashed service was doing is done by its successor."""
     never = asyncio.Event()

@@ -10,18 +10,31 @@ UNITS_PER_CASH = 10**8
 """Cash is stored as integers of 10⁻⁸."""
 
 
+MAX_TEXT = 64
+"""Longest text of a number."""
+MAX_PLACES = 40
+"""Most places after the point that are read: averages that a venue computes have many."""
+MAX_MAGNITUDE = 17
+"""Largest power of ten that is read. No amount comes near it; 1e999999 would stop the arithmetic of whoever uses it."""
+
+
 class InexactAmount(ValueError):
-    """A number that is not finite, or has more digits than the ledger keeps."""
+    """A number that is not finite, is beyond all amounts, or has more digits than the ledger keeps."""
 
 
 def parse_amount(text: str, *, what: str = "amount") -> Decimal:
     """A finite Decimal from its string form. Raises InexactAmount naming `what` and the text."""
+    if len(text) > MAX_TEXT:
+        raise InexactAmount(f"{what}: {text[:MAX_TEXT]!r}… is longer than {MAX_TEXT} characters")
     try:
         value = Decimal(text)
     except InvalidOperation:
         raise InexactAmount(f"{what}: {text!r} is not a decimal number") from None
     if not value.is_finite():
         raise InexactAmount(f"{what}: {text!r} is not finite")
+    exponent = value.as_tuple().exponent
+    if not -MAX_PLACES <= int(exponent) <= MAX_MAGNITUDE or value.adjusted() > MAX_MAGNITUDE:
+        raise InexactAmount(f"{what}: {text!r} is no amount: at most 10^{MAX_MAGNITUDE}, {MAX_PLACES} places")
     return value
 
 

@@ -36,8 +36,11 @@ def to_timestamp(instant: datetime | None) -> Timestamp | None:
 
 
 def from_timestamp(stamp: Timestamp) -> datetime:
-    """The aware UTC instant in a message, cut to microseconds."""
-    return stamp.ToDatetime(tzinfo=UTC)
+    """The aware UTC instant in a message, cut to microseconds. Raises Malformed where it is beyond all calendars."""
+    try:
+        return stamp.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise Malformed(f"instant of {stamp.seconds} s and {stamp.nanos} ns: {error}") from error
 
 
 def require(message_name: str, fields: Iterable[tuple[str, object]]) -> None:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from holdfast_runtime.bus.dead_letters import dead_letter
+from holdfast_runtime.bus.dead_letters import DeadLetter, dead_letter, unreadable
 from holdfast_runtime.bus.envelope import incoming, outgoing
 from holdfast_runtime.bus.settlement import Again, Dead, Outcome, attempt
 from holdfast_runtime.bus.streams import STREAMS, Stream, bucket_named, matches, stream_named, stream_of
@@ -205,14 +205,16 @@ class MemoryBus:
         return 0.0
 
     async def _bury(self, message: Message, consumer: Consumer, dead: Dead) -> Outcome:
-        letter = dead_letter(message, consumer, dead)
         try:
-            await self.publish(
-                letter.own_subject, letter.payload, message_id=letter.own_message_id, headers=letter.own_headers()
-            )
+            await self._publish_letter(dead_letter(message, consumer, dead))
         except Retry as error:
             return Again(error.after_secs, str(error))
         return dead
+
+    async def _publish_letter(self, letter: DeadLetter) -> None:
+        await self.publish(
+            letter.own_subject, letter.payload, message_id=letter.own_message_id, headers=letter.own_headers()
+        )
 
     async def read(self, stream: str, subject: str, *, after: int = 0) -> AsyncIterator[Message]:
         """See ports.bus.Bus."""
@@ -232,6 +234,10 @@ class MemoryBus:
             if not self._away:
                 after = stored.last
             await self._signal.wait()
+
+    async def put_aside(self, message: Message, reader: str, reason: str) -> None:
+        """See ports.bus.Bus."""
+        await self._publish_letter(unreadable(message, reader, reason))
 
     async def last_position(self, stream: str) -> int:
         """See ports.bus.Bus."""

@@ -11,7 +11,8 @@ from typing import Protocol
 
 from holdfast_runtime.bus.envelope import header_text
 from holdfast_runtime.bus.settlement import Dead
-from holdfast_runtime.bus.streams import DEADLETTERS
+from holdfast_runtime.bus.streams import DEADLETTERS, stream_of
+from holdfast_runtime.errors import Malformed
 from holdfast_runtime.ports.bus import Consumer, Message
 
 SUBJECT = "Holdfast-Subject"
@@ -97,6 +98,12 @@ def dead_letter(message: Message, consumer: Consumer, dead: Dead) -> DeadLetter:
         reason=dead.reason,
         headers=message.headers,
     )
+
+
+def unreadable(message: Message, reader: str, reason: str) -> DeadLetter:
+    """The dead letter made of a message that `reader`, which has no durable place, could not read."""
+    source = Consumer(stream=stream_of(message.subject).name, name=reader, subjects=(message.subject,))
+    return dead_letter(message, source, Dead(Malformed.__name__, reason))
 
 
 def from_message(message: Message) -> DeadLetter:

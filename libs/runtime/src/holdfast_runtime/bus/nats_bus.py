@@ -14,7 +14,7 @@ from nats.js.api import PubAck
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError, ServerError, ServiceUnavailableError
 
 from holdfast_runtime.bus.consuming import Consuming
-from holdfast_runtime.bus.dead_letters import DeadLetter
+from holdfast_runtime.bus.dead_letters import DeadLetter, unreadable
 from holdfast_runtime.bus.envelope import incoming, outgoing
 from holdfast_runtime.bus.link import BUS_ERRORS, REQUEST_TIMEOUT_SECS, BusAway, NatsLink, heed_cancellation
 from holdfast_runtime.bus.provision import BusMismatch, Provision
@@ -211,6 +211,10 @@ class NatsBus:
         """See ports.bus.Bus. After a loss of the stream it begins again at the first message: sequences go back."""
         stream_named(stream)
         return Reading(self.link, self.provision, stream, subject, after=after).messages()
+
+    async def put_aside(self, message: Message, reader: str, reason: str) -> None:
+        """See ports.bus.Bus."""
+        await self._bury(unreadable(message, reader, reason))
 
     async def last_position(self, stream: str) -> int:
         """See ports.bus.Bus. Raises Retry where the bus is away."""

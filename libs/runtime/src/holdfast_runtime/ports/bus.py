@@ -52,6 +52,11 @@ class Bus(Protocol):
     def read(self, stream: str, subject: str, *, after: int = 0) -> AsyncIterator[Message]:
         """Every message after position `after`, then new ones as they come, without a durable place (projections)."""
 
+    async def put_aside(self, message: Message, reader: str, reason: str) -> None:
+        """Keeps a message that `reader` cannot use among the dead letters, with its reason; it stays in its stream too.
+
+        For readers without a durable place: `consume` does it by itself. Raises Retry where the bus is away."""
+
     async def last_position(self, stream: str) -> int:
         """Position of the newest message ever stored in the stream; 0 where there was none."""
 
