@@ -27,6 +27,8 @@ PATIENCE_SECS = 60.0
 FIRST_DELAY_SECS = 0.1
 MAX_DELAY_SECS = 2.0
 BUS_RETRY_SECS = 0.5
+EXPIRED = "CYCLE_EXPIRED"
+"""The gate's reason for a cycle that came too late."""
 
 FINAL = frozenset({Code.INVALID_ARGUMENT, Code.UNIMPLEMENTED, Code.ALREADY_EXISTS})
 """Refusals that the same cycle would meet again; after any other one it is asked again."""
@@ -55,6 +57,10 @@ class CycleConsumer:
         self._clock = clock
         self._activity = activity
         self._progress = progress
+        self.waiting_since_secs: float | None = None
+        """Monotonic instant since which the present cycle waits for its decision; None where none does."""
+        self.waiting_for = ""
+        """Why it waits, in the words of the last answer."""
 
     async def run(self) -> None:
         """Consumes until cancelled, from where this consumer's durable place is."""
@@ -78,9 +84,11 @@ class CycleConsumer:
             except Exception as error:
                 over = isinstance(error, GiveUp) or message.deliveries >= CONSUMER.max_deliveries
                 if over:
+                    self.waiting_since_secs = None
                     # The bus puts it aside with its reason: the place in the stream is passed all the same.
                     self._activity.received(flows.CYCLES, message.sequence)
                 raise
+            self.waiting_since_secs = None
             self._activity.received(flows.CYCLES, message.sequence)
 
     async def _decide(self, message: Message) -> None:
@@ -105,7 +113,8 @@ class CycleConsumer:
             answer = await self._evaluate(request)
             allowed = sum(decision.allowed for decision in answer.decisions)
             span.set(allowed=allowed, replayed=answer.replayed, ledger_version=answer.ledger_version)
-            metrics.CYCLES.labels(cycle.strategy, "decided").inc()
+            expired = bool(answer.decisions) and all(decision.reason == EXPIRED for decision in answer.decisions)
+            metrics.CYCLES.labels(cycle.strategy, "expired" if expired else "decided").inc()
             log.info(
                 "cycle.decided",
                 cycle_id=cycle.cycle_id,
@@ -142,6 +151,9 @@ class CycleConsumer:
             else:
                 _check_complete(request, answer)
                 return answer
+            self.waiting_for = str(reason)
+            if self.waiting_since_secs is None:
+                self.waiting_since_secs = self._clock.now_secs()
             log.info("cycle.waiting_for_gate", cycle_id=request.cycle_id, reason=str(reason))
             wait_secs = min(wait_secs, MAX_DELAY_SECS)
             if self._clock.now_secs() + wait_secs > until_secs:

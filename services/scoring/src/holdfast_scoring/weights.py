@@ -25,6 +25,8 @@ class WeightKeeper:
         self._clock = clock
         self._progress = progress
         self._weights: Weights = initial_weights()
+        self.read_at_secs: float | None = None
+        """Monotonic instant of the last reading; None before the first one."""
 
     @property
     def present(self) -> Weights:
@@ -51,6 +53,7 @@ class WeightKeeper:
             await self._bucket.update(GLOBAL, _format(held), revision=entry.revision)
             log.warning("weights.repaired", components=renewed)
         self._weights = held
+        self.read_at_secs = self._clock.now_secs()
 
 
 def _parse(value: bytes) -> dict[str, object]:
