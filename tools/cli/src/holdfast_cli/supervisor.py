@@ -111,13 +111,20 @@ class Child:
                 self.state = State.FAILED
                 raise StackFailed(f"{self.process.name} cannot be started: {error}") from error
         self.pid = self._handle.pid
-        self.process.error_file.with_suffix(".pid").write_text(f"{self.pid}\n")
+        self._write_pid(self._handle.pid)
         probe = asyncio.create_task(self._probe(self._handle))
         try:
             self.last_exit = await self._handle.wait()
         finally:
             probe.cancel()
             self.pid = None
+
+    def _write_pid(self, pid: int) -> None:
+        """In one step: whoever reads it finds the old one or the new one, never half."""
+        file = self.process.error_file.with_suffix(".pid")
+        fresh = file.with_suffix(".pid.new")
+        fresh.write_text(f"{pid}\n")
+        fresh.replace(file)
 
     async def _probe(self, handle: asyncio.subprocess.Process) -> None:
         """Startup, liveness and readiness, as Kubernetes asks them. Without progress the process is killed."""
