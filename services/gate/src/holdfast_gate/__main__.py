@@ -1,9 +1,11 @@
 """Wiring of the gate service."""
 
+from holdfast_catalogue.guard import stand_guard
 from holdfast_gate.changes import Changes
 from holdfast_gate.prices import Prices
 from holdfast_gate.service import GateService
 from holdfast_gate.snapshot import Snapshots
+from holdfast_gate.watches import watches
 from holdfast_runtime.ports.calls import ExecutionCalls, GateCalls, PricesCalls
 from holdfast_runtime.service import Shell, run
 
@@ -29,6 +31,7 @@ async def build(shell: Shell) -> None:
     shell.loop("watch-snapshots", lambda: snapshots.run(shell.progress("watch-snapshots")))
     shell.loop("watch-prices", lambda: prices.run(shell.progress("watch-prices")))
     shell.ready_when(lambda: service.loaded)
+    stand_guard(shell, watches(service=service, snapshots=snapshots, prices=prices, monotonic=shell.monotonic_clock))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ class Snapshots:
         self._clock = clock
         self._changes = changes
         self.view: LedgerView | None = None
+        self.connected = False
+        """True from the first answer of a connection to its end."""
 
     async def run(self, progress: Callable[[], None]) -> None:
         """Follows until cancelled. A snapshot that cannot be read ends the loop with Malformed: it is recorded and the
@@ -37,6 +39,8 @@ class Snapshots:
                 await self._follow(self._calls.watch_snapshot(execution.WatchSnapshotRequest()), progress)
             except (Retry, Refused) as error:
                 log.info("snapshots.reconnecting", reason=str(error))
+            finally:
+                self.connected = False
             progress()
             await self._clock.sleep(RECONNECT_SECS)
 
@@ -54,5 +58,6 @@ class Snapshots:
         # An old holder may still be streaming while the new one is: the ledger never goes back.
         if self.view is None or snapshot.version >= self.view.version:
             self.view = LedgerView.of(snapshot)
+        self.connected = True
         self._activity.received(SNAPSHOT, self.view.version)
         self._changes.happened()
