@@ -1,6 +1,8 @@
 """Wiring of the reconciliation service."""
 
+from holdfast_catalogue.guard import stand_guard
 from holdfast_reconciliation.reconciler import Reconciler
+from holdfast_reconciliation.watches import watches
 from holdfast_runtime.ports.calls import ExecutionCalls, ReconciliationCalls
 from holdfast_runtime.service import Shell, run
 from holdfast_venue.factory import open_broker
@@ -23,6 +25,9 @@ async def build(shell: Shell) -> None:
     shell.serve(ReconciliationCalls, reconciler, allow={"reconcile": {"admin", "operator"}})
     shell.loop("reconcile", lambda: reconciler.run(shell.progress("reconcile")))
     shell.on_stop(broker.close)
+    stand_guard(
+        shell, watches(reconciler, settings=shell.settings, clock=shell.market_clock, monotonic=shell.monotonic_clock)
+    )
 
 
 if __name__ == "__main__":

@@ -84,11 +84,28 @@ class Reconciler:
         self._unlisted_rounds = 0
         self._seen_before: frozenset[tuple[str, str, str]] = frozenset()
         self._holder: tuple[str, int] | None = None
+        self.why_unavailable = ""
+        """Why the broker could not be read the last time that was so."""
 
     @property
     def compared(self) -> bool:
         """True once a verdict was recorded."""
         return self._last is not None
+
+    @property
+    def verdict(self) -> execution_pb.ReconciliationVerdict | None:
+        """The newest one; None before the first."""
+        return self._last
+
+    @property
+    def clean_at(self) -> datetime | None:
+        """Market time of the newest clean verdict; None where there was none."""
+        return self._clean_at
+
+    @property
+    def in_session(self) -> bool:
+        """True while any book's market is open. Raises OutsideCalendar where no calendar reaches."""
+        return any(calendar.is_open(self._market_clock.now()) for calendar in self._calendars)
 
     async def reconcile(self, request: pb.ReconcileRequest) -> pb.ReconcileResponse:
         """Compares now, after a round that is under way. Raises Retry where execution is away."""
@@ -164,6 +181,7 @@ class Reconciler:
                 except (VenueUnavailable, Throttled, Unauthorised) as error:
                     log.warning("reconciliation.unavailable", reason=str(error))
                     span.fail(str(error))
+                    self.why_unavailable = str(error)
                     verdict = verdicts.message(verdicts.UNAVAILABLE, (), market_time=began, version=0)
                 span.set(
                     state=execution_pb.ReconciliationState.Name(verdict.state),
