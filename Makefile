@@ -11,7 +11,7 @@ SETUP_STAMP := .venv/.setup
 MEMBERS := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml tools/*/pyproject.toml)
 SOURCES := libs services tools tests
 
-.PHONY: help setup run test lint types protos protos-check docs bench contract-alpaca clean
+.PHONY: help setup run test lint types protos protos-check protos-baseline docs bench contract-alpaca clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -49,8 +49,11 @@ protos: setup ## Generate libs/contracts from protos/
 
 protos-check: setup ## buf lint and breaking, and that the generated code is current
 	$(BIN)/buf lint
-	@if git rev-parse --quiet --verify HEAD >/dev/null; then $(BIN)/buf breaking --against '.git#branch=main'; fi
+	$(BIN)/buf breaking --against protos/baseline.binpb
 	$(BIN)/python tools/protos.py --check
+
+protos-baseline: protos ## Take the present contracts as those that later ones must not break
+	$(BIN)/buf build -o protos/baseline.binpb
 
 docs: setup ## Generate the docs that come from code
 	$(BIN)/python -m holdfast_runtime.config_docs > docs/configuration.md
