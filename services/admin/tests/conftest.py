@@ -1,5 +1,6 @@
 """Parts shared by the tests of admin: facts, a ledger of its own, and the application around them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -50,13 +51,16 @@ class Clock:
 
     async def sleep(self, secs: float) -> None:
         self.secs += secs
+        await asyncio.sleep(0)
 
 
 class Execution:
-    """Answers clear_halt as execution does; `away` makes it unreachable."""
+    """Answers as execution does; `away` makes it unreachable."""
 
     def __init__(self) -> None:
         self.away = False
+        self.ledger = pb.GetLedgerResponse()
+        self.readings = 0
         self.cleared: list[pb.ClearHaltRequest] = []
 
     async def clear_halt(self, request: pb.ClearHaltRequest) -> pb.ClearHaltResponse:
@@ -66,6 +70,17 @@ class Execution:
             raise Refused(Code.NOT_FOUND, "HALT_UNKNOWN", "no such halt")
         self.cleared.append(request)
         return pb.ClearHaltResponse(ledger_version=1)
+
+    async def get_holder(self, _: pb.GetHolderRequest) -> pb.GetHolderResponse:
+        if self.away:
+            raise Retry("execution does not answer")
+        return pb.GetHolderResponse(holder="pod-a", epoch=1, is_holder=True)
+
+    async def get_ledger(self, _: pb.GetLedgerRequest) -> pb.GetLedgerResponse:
+        if self.away:
+            raise Retry("execution does not answer")
+        self.readings += 1
+        return self.ledger
 
 
 class Facts:

@@ -152,6 +152,14 @@ def test_a_malformed_fact_is_refused_and_changes_nothing(facts: Facts) -> None:
     broken.account.cash.value = "a lot"
     with pytest.raises(Malformed, match=r"Account\.cash"):
         state.apply(broken)
+    beyond = facts.fill("f1")
+    beyond.fill.filled_at.seconds = 2**60
+    with pytest.raises(Malformed, match=r"Fill\.filled_at"):
+        state.apply(beyond)
+    unknown = facts.intent("i1", pb.INTENT_STATE_ACKED)
+    unknown.intent.ParseFromString(unknown.intent.SerializeToString() + bytes([0x40, 99]))
+    with pytest.raises(Malformed, match=r"Intent\.state: 99"):
+        state.apply(unknown)
     with pytest.raises(Malformed, match=r"Fact\.event_id"):
         state.apply(pb.Fact(kind="account"))
     assert shown(state) == before

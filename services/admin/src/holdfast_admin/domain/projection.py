@@ -5,7 +5,6 @@ its newest fact. Facts newer than that stay, older ones no longer change what th
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,8 +12,10 @@ from typing import Any
 
 from holdfast.execution.v1 import execution_pb2 as pb
 from holdfast.gate.v1 import gate_pb2 as gate
+from holdfast_admin.domain.checks import check_readable
 from holdfast_admin.domain.newest import Kept, Newest
 from holdfast_core.money import ZERO
+from holdfast_runtime.errors import Malformed
 from holdfast_runtime.wire import from_decimal, from_timestamp, require
 
 MAX_INTENTS = 2_000
@@ -23,6 +24,7 @@ MAX_DECISIONS = 1_000
 MAX_HALTS = 500
 MAX_POSITIONS = 1_000
 MAX_LOG = 500
+MAX_EVENT_ID = 2**53
 
 TERMINAL = frozenset(
     {
@@ -95,8 +97,8 @@ class Projection:
     def apply(self, fact: pb.Fact) -> bool:
         """Takes one fact; answers whether anything changed. Raises Malformed, and is then as before."""
         require("Fact", [("event_id", fact.event_id), ("kind", fact.kind), ("aggregate", fact.aggregate)])
-        version, at = fact.aggregate_version or fact.event_id, from_timestamp(fact.market_time)
         check(fact)
+        version, at = fact.aggregate_version or fact.event_id, from_timestamp(fact.market_time)
         changed = self._take(fact, version, at)
         if fact.event_id > self.last_event_id:
             self.last_event_id, self.last_fact_at = fact.event_id, at
@@ -234,26 +236,21 @@ def _fill_order(fill: pb.Fill) -> int:
 
 
 def check(fact: pb.Fact) -> None:
-    """Every amount of a fact can be read and every id is there. Raises Malformed naming the field."""
-    body = fact.WhichOneof("body")
-    if body == "intent":
-        require("Intent", [("intent_id", fact.intent.intent_id), ("symbol", fact.intent.symbol)])
-        _amounts(fact.intent, ("quantity", "limit_price", "stop_price", "filled_quantity", "filled_average_price"))
-    elif body == "fill":
-        require("Fill", [("fill_id", fact.fill.fill_id), ("symbol", fact.fill.symbol)])
-        _amounts(fact.fill, ("quantity", "price", "realised_pnl"))
-    elif body == "position":
-        require("Position", [("symbol", fact.position.symbol)])
-        _amounts(fact.position, ("quantity", "average_price", "realised_pnl", "stop_price", "stop_quantity"))
-    elif body == "account":
-        _amounts(fact.account, ("starting_cash", "cash", "realised_pnl", "reserved"))
-    elif body == "halt":
-        require("Halt", [("halt_id", fact.halt.halt_id)])
-    elif body == "decision":
-        require("Decision", [("strategy", fact.decision.strategy), ("symbol", fact.decision.symbol)])
-        _amounts(fact.decision, ("quantity", "reference_price", "limit_price", "stop_price"))
-
-
-def _amounts(message: object, fields: Iterable[str]) -> None:
-    for field in fields:
-        number(getattr(message, field), field=f"{type(message).__name__}.{field}")
+    """All of it can be read and every id is there. Raises Malformed naming the field."""
+    check_readable(fact)
+    if fact.event_id > MAX_EVENT_ID or fact.aggregate_version > MAX_EVENT_ID:
+        raise Malformed(f"Fact.event_id {fact.event_id} is beyond every ledger")
+    match fact.WhichOneof("body"):
+        case "intent":
+            require("Intent", [("intent_id", fact.intent.intent_id), ("symbol", fact.intent.symbol)])
+        case "fill":
+            fill = fact.fill
+            required = [("fill_id", fill.fill_id), ("symbol", fill.symbol), ("filled_at", fill.HasField("filled_at"))]
+            require("Fill", required)
+        case "position":
+            require("Position", [("symbol", fact.position.symbol)])
+        case "halt":
+            require("Halt", [("halt_id", fact.halt.halt_id)])
+        case "decision":
+            decision = fact.decision
+            require("Decision", [("strategy", decision.strategy), ("symbol", decision.symbol)])
