@@ -32,6 +32,17 @@ STYLES = {
     State.STOPPED: "dim",
 }
 
+ROLES = {
+    "nats": "message bus",
+    "papermarket": "stand-in venue, replays the recording",
+    "execution": "ledger and broker session",
+    "signal": "market data in, cycles of signals out",
+    "gate": "decides on every signal",
+    "scoring": "scores each cycle",
+    "reconciliation": "compares the ledger with the broker",
+    "admin": "dashboard and JSON API",
+}
+
 
 class Screen:
     """Shows a stack until cancelled. Without a terminal it prints a line whenever a service changes its state."""
@@ -108,21 +119,22 @@ class Screen:
 
     def _progress(self) -> list[RenderableType]:
         done, total = self._venue.get("instants_done"), self._venue.get("instants_total")
-        return [ProgressBar(total=total, completed=done, width=60)] if done is not None and total else []
+        if done is None or not total:
+            return []
+        row = Table.grid()
+        row.add_row(ProgressBar(total=total, completed=done, width=60))
+        return [row]
 
     def _doing(self, child: Child) -> str:
         ledger = self._ledger
-        if ledger is None:
-            return ""
         match child.process.name:
-            case "gate":
+            case "gate" if ledger is not None:
                 return f"{ledger.decisions_allowed} allowed, {ledger.decisions_blocked} blocked"
-            case "execution":
+            case "execution" if ledger is not None:
                 working = sum(1 for intent in ledger.intents if intent.state in LIVE)
                 held = sum(1 for position in ledger.positions if number(position.quantity))
                 return f"{held} positions, {working} working orders, cash {number(ledger.account.cash):,.2f}"
-            case "papermarket":
-                waiting = self._venue.get("waiting_for")
-                return f"waits for {waiting}" if waiting and not self._venue.get("running", True) else ""
-            case _:
-                return ""
+            case "papermarket" if not self._venue.get("running", True) and self._venue.get("waiting_for"):
+                return f"waits for {', '.join(self._venue['waiting_for'])}"
+            case name:
+                return ROLES.get(name, "")
