@@ -203,7 +203,10 @@ MALFORMED = [
     (cycle_of(signals=[signal_of(direction=7)]), "direction 7 is not known"),
     (cycle_of(signals=[signal_of(symbol="")]), "symbol is missing"),
     (cycle_of(signals=[signal_of(reference_price=common.Decimal(value="NaN"))]), "is not finite"),
-    (cycle_of(signals=[signal_of(reference_price=common.Decimal(value="-1"))]), "is not above 0"),
+    (cycle_of(signals=[signal_of(reference_price=common.Decimal(value="-1"))]), "is outside 0 to"),
+    (cycle_of(signals=[signal_of(reference_price=common.Decimal(value="1e10"))]), "reference_price 1E+10 is outside"),
+    (cycle_of(signals=[signal_of(reference_price=common.Decimal(value="1e999999"))]), "is no amount"),
+    (cycle_of(signals=[signal_of(strength=float("nan"))]), "strength nan is outside 0 to 1"),
     (cycle_of(signals=[signal_of(target_weight=common.Decimal(value="2"))]), "outside 0 to 1"),
     (cycle_of(signals=[signal_of(stop_fraction=common.Decimal(value="1"))]), "outside 0 to 1"),
 ]

@@ -2,15 +2,18 @@
 
 import json
 from datetime import UTC, date, datetime, time
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from fastapi import Request, Response
 
+from holdfast_core.money import InexactAmount, parse_amount
 from holdfast_exchange.orders import Refusal
 from holdfast_exchange.recording import NEW_YORK
 
 BAD_REQUEST = 40010001
+MAX_SHOWN = 64
+"""Characters of a refused value that the answer repeats."""
 
 
 def answer(body: object, status: int = 200) -> Response:
@@ -64,10 +67,7 @@ def read_number(value: Any, name: str) -> Decimal | None:
         return None
     try:
         if isinstance(value, bool):
-            raise InvalidOperation
-        found = Decimal(str(value))
-    except InvalidOperation:
-        raise Refusal(422, 42210000, f"invalid {name}: {value!r}") from None
-    if not found.is_finite():
-        raise Refusal(422, 42210000, f"invalid {name}: {value!r}")
-    return found
+            raise InexactAmount
+        return parse_amount(str(value))
+    except InexactAmount:
+        raise Refusal(422, 42210000, f"invalid {name}: {str(value)[:MAX_SHOWN]!r}") from None

@@ -8,6 +8,8 @@ from holdfast_runtime.errors import Malformed
 from holdfast_runtime.wire import from_decimal, from_timestamp, require
 
 MAX_SIGNALS = 256
+MAX_PRICE = 1_000_000_000
+"""In dollars: the ledger keeps no larger one."""
 SUBJECT_PREFIX = "cycles.v1."
 
 
@@ -66,8 +68,11 @@ def _check_signal(signal: pb.Signal) -> None:
         raise Malformed(f"Signal.direction {signal.direction} is not known")
     price = from_decimal(signal.reference_price, field="Signal.reference_price")
     weight = from_decimal(signal.target_weight, field="Signal.target_weight")
-    if price <= 0:
-        raise Malformed(f"Signal.reference_price {price} is not above 0")
+    if not 0 < price <= MAX_PRICE:
+        raise Malformed(f"Signal.reference_price {price} is outside 0 to {MAX_PRICE}")
+    # Not a number fails here too.
+    if not 0 <= signal.strength <= 1:
+        raise Malformed(f"Signal.strength {signal.strength} is outside 0 to 1")
     if not 0 <= weight <= 1:
         raise Malformed(f"Signal.target_weight {weight} is outside 0 to 1")
     if signal.HasField("stop_fraction"):
