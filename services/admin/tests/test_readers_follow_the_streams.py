@@ -47,7 +47,7 @@ class Desk:
         self.sources = Sources()
         self.execution = Execution()
         self.readers = Readers(
-            self.sources, settings=Settings(), bus=self.bus, bus_connected=lambda: not self.bus.away,
+            self.sources, settings=Settings(), bus=self.bus,
             execution=self.execution,  # type: ignore[arg-type]  # only what readers call
             prices=Prices(), market_clock=self.clock, monotonic_clock=self.clock, wall_clock=self.clock,
             calendar=calendar_of("equity"),
@@ -112,6 +112,15 @@ async def test_the_curve_is_whole_where_the_ledger_was_read_first(desk: Desk, fa
     assert [point.equity for point in desk.sources.curve.points()] == [Decimal(each) for each in (1000, 900, 900)]
 
 
+async def test_a_ledger_that_was_just_made_is_no_account_without_money(desk: Desk) -> None:
+    desk.execution.ledger = pb.GetLedgerResponse(account=pb.Account(cash=amount("0")), last_event_id=1)
+    await desk.bar("11", 0)
+    with working(desk.readers.watch_execution, desk.readers.read_bars):
+        await eventually(lambda: desk.execution.readings and desk.sources.curve.latest("SPY"))
+    assert desk.sources.projection.account is None
+    assert desk.sources.curve.points() == []
+
+
 async def test_a_lost_stream_is_read_anew_and_the_ledger_with_it(desk: Desk, facts: Facts) -> None:
     await desk.publish(facts.account("1000"))
     with working(desk.readers.read_facts, desk.readers.watch_execution):
@@ -128,10 +137,12 @@ async def test_a_lost_stream_is_read_anew_and_the_ledger_with_it(desk: Desk, fac
 
 
 async def test_while_the_bus_is_away_the_ledger_is_read_again_and_again(desk: Desk) -> None:
-    desk.bus.away = True
-    with working(desk.readers.watch_execution):
-        await eventually(lambda: desk.execution.readings >= 3)
-    assert not desk.sources.bus.up
+    with working(desk.readers.watch_execution, desk.readers.watch_bus):
+        await eventually(lambda: desk.sources.bus.up and desk.execution.readings)
+        desk.bus.away = True
+        await eventually(lambda: not desk.sources.bus.up)
+        before = desk.execution.readings
+        await eventually(lambda: desk.execution.readings >= before + 3)
 
 
 async def test_an_execution_that_goes_away_is_told_and_the_last_state_stays(desk: Desk, facts: Facts) -> None:

@@ -36,7 +36,6 @@ async def build(shell: Shell) -> None:
         sources,
         settings=settings,
         bus=bus,
-        bus_connected=lambda: bus.connected,
         execution=execution,
         prices=shell.remote(PricesCalls, "signal"),
         market_clock=shell.market_clock,
@@ -47,7 +46,7 @@ async def build(shell: Shell) -> None:
     peers = PeerHealth(
         sources,
         endpoints=settings.endpoints,
-        bus_connected=lambda: bus.connected,
+        bus_answers=lambda: sources.bus.up,
         clock=shell.monotonic_clock,
         wall_clock=wall,
     )
@@ -83,6 +82,7 @@ async def build(shell: Shell) -> None:
 
     shell.loop("read-facts", lambda: readers.read_facts(shell.progress("read-facts")))
     shell.loop("read-bars", lambda: readers.read_bars(shell.progress("read-bars")))
+    shell.loop("watch-bus", lambda: readers.watch_bus(shell.progress("watch-bus")))
     shell.loop("watch-prices", lambda: readers.watch_prices(shell.progress("watch-prices")))
     shell.loop("watch-execution", lambda: readers.watch_execution(shell.progress("watch-execution")))
     shell.loop("watch-health", lambda: peers.run(shell.progress("watch-health")))

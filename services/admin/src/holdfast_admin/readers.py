@@ -13,7 +13,7 @@ from holdfast.execution.v1 import execution_pb2 as pb
 from holdfast.signal.v1 import signal_pb2 as signal
 from holdfast_admin.domain import convert
 from holdfast_admin.domain.board import market_time
-from holdfast_admin.domain.projection import NEVER, number
+from holdfast_admin.domain.projection import NEVER, is_opened, number
 from holdfast_admin.domain.sources import LastPrice, Sources
 from holdfast_core.sessions import Calendar
 from holdfast_runtime.bus.streams import FACTS, MARKET
@@ -35,6 +35,8 @@ HOLDER_EVERY_SECS = 1.0
 LEDGER_EVERY_SECS = 60.0
 """Beside the facts, so that no loss of theirs stays unseen for longer."""
 LEDGER_WITHOUT_BUS_SECS = 2.0
+BUS_EVERY_SECS = 1.0
+BUS_ANSWER_SECS = 2.0
 HISTORY = timedelta(days=7)
 """Terminal orders and fills are asked for so far back: as long as the facts are kept."""
 YIELD_EVERY = 200
@@ -72,7 +74,6 @@ class Readers:
         *,
         settings: Settings,
         bus: Bus,
-        bus_connected: Callable[[], bool],
         execution: ExecutionCalls,
         prices: PricesCalls,
         market_clock: MarketClock,
@@ -83,7 +84,6 @@ class Readers:
         self._sources = sources
         self._settings = settings
         self._bus = bus
-        self._bus_connected = bus_connected
         self._execution = execution
         self._prices = prices
         self._market_clock = market_clock
@@ -153,6 +153,18 @@ class Readers:
         if from_timestamp(bar.end) - from_timestamp(bar.start) <= timedelta(hours=1):
             self._sources.curve.bar(bar.symbol, from_timestamp(bar.end), number(bar.close, field="Bar.close"))
 
+    async def watch_bus(self, progress: Callable[[], None]) -> None:
+        """Asks the bus each second: one that is connected and silent is away as well."""
+        while True:
+            try:
+                async with asyncio.timeout(BUS_ANSWER_SECS):
+                    await self._bus.last_position(FACTS)
+                self._sources.bus.answered(self._wall.now())
+            except (Retry, TimeoutError) as error:
+                self._sources.bus.failed(self._wall.now(), str(error))
+            progress()
+            await self._clock.sleep(BUS_EVERY_SECS)
+
     # --- prices
 
     async def watch_prices(self, progress: Callable[[], None]) -> None:
@@ -191,10 +203,7 @@ class Readers:
         while True:
             began_secs = self._clock.now_secs()
             wall = self._wall.now()
-            if self._bus_connected():
-                self._sources.bus.answered(wall)
-            else:
-                self._sources.bus.failed(wall, "not connected")
+            if not self._sources.bus.up:
                 self._ledger_due_secs = min(self._ledger_due_secs, began_secs + LEDGER_WITHOUT_BUS_SECS)
             try:
                 self._sources.holder = await self._execution.get_holder(pb.GetHolderRequest())
@@ -218,14 +227,14 @@ class Readers:
         at = market_time(self._sources, self._market_clock.now(), self._calendar).now or NEVER
         projection = self._sources.projection
         projection.apply_ledger(ledger, at)
-        if projection.ledger_as_of == ledger.last_event_id and at > NEVER:
+        if projection.ledger_as_of == ledger.last_event_id and at > NEVER and is_opened(ledger.account):
             self._sources.curve.cash(ledger.last_event_id, at, number(ledger.account.cash), read=True)
             for held in ledger.positions:
                 self._step(held, ledger.last_event_id, at, read=True)
         # What was in the ledger before this answer is in the answer, or lifted.
         for halt_id in seen_before:
             self._sources.own_halts.pop(halt_id, None)
-        every_secs = LEDGER_EVERY_SECS if self._bus_connected() else LEDGER_WITHOUT_BUS_SECS
+        every_secs = LEDGER_EVERY_SECS if self._sources.bus.up else LEDGER_WITHOUT_BUS_SECS
         self._ledger_due_secs = self._clock.now_secs() + every_secs
 
     def refresh_soon(self) -> None:

@@ -33,7 +33,7 @@ class PeerHealth:
         sources: Sources,
         *,
         endpoints: dict[str, str],
-        bus_connected: Callable[[], bool],
+        bus_answers: Callable[[], bool],
         clock: MonotonicClock,
         wall_clock: MarketClock,
     ) -> None:
@@ -41,7 +41,7 @@ class PeerHealth:
         self._addresses = {
             name.removesuffix(SUFFIX): address for name, address in endpoints.items() if name.endswith(SUFFIX)
         }
-        self._bus_connected = bus_connected
+        self._bus_answers = bus_answers
         self._clock = clock
         self._wall = wall_clock
         self._missed: dict[str, int] = {}
@@ -63,8 +63,8 @@ class PeerHealth:
                 )
             while True:
                 await asyncio.gather(*(self._look(name, check) for name, check in checks.items()))
-                connected = self._bus_connected()
-                self._store("nats", alive=connected, ready=connected)
+                answers = self._bus_answers()
+                self._store("nats", alive=answers, ready=answers)
                 progress()
                 await self._clock.sleep(EVERY_SECS)
 

@@ -46,6 +46,11 @@ def is_open(intent: pb.Intent) -> bool:
     return intent.state not in TERMINAL
 
 
+def is_opened(account: pb.Account) -> bool:
+    """False until the broker's cash was taken over: a ledger that was just made holds zeros that mean nothing."""
+    return bool(number(account.starting_cash))
+
+
 def number(value: object, *, field: str = "amount") -> Decimal:
     """The Decimal in a message field; zero where it is absent. Raises Malformed."""
     text = getattr(value, "value", "")
@@ -164,7 +169,7 @@ class Projection:
         for halt in ledger.halts:
             self.halts.force(halt.halt_id, version, at, HaltState(halt, cleared=False))
         self._forget_what_ended(ledger, version)
-        if self.account is None or self.account.version <= version:
+        if is_opened(ledger.account) and (self.account is None or self.account.version <= version):
             self.account = Kept(version, at, ledger.account)
         if ledger.HasField("reconciliation") and (self.verdict is None or self.verdict.version <= version):
             self.verdict = Kept(version, at, ledger.reconciliation)
