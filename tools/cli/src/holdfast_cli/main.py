@@ -1,5 +1,6 @@
 """The `holdfast` command."""
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -9,12 +10,14 @@ from rich.console import Console
 from rich.text import Text
 
 from holdfast_cli import plan as plans
+from holdfast_cli import status as status_command
 from holdfast_cli import up as up_command
 from holdfast_cli.trace_view import TraceNotFound, show
 from holdfast_runtime.config import InvalidConfiguration, dump_settings, load_settings
 from holdfast_runtime.settings import Settings, VenueKind
 from holdfast_signal.strategy import makers_of
 
+EXIT_NOT_READY = 1
 EXIT_USAGE = 2
 DEFAULT_CONFIG = Path(__file__).with_name("default.yaml")
 OWN_CONFIG = Path("holdfast.yaml")
@@ -78,6 +81,16 @@ def up(
         _fail(f"the run cannot be laid out in {settings.state_dir}: {error}")
     work = up_command.run(plan, console, until_end=until_end, report_file=report)
     raise typer.Exit(up_command.run_blocking(work))
+
+
+@app.command()
+def status(state_dir: StateOption = None) -> None:
+    """Show the newest run: its processes, market time and the dashboard's address.
+
+    Exit codes: 0 all ready, 1 something is not.
+    """
+    if not asyncio.run(status_command.show(_latest(state_dir).resolve(), console)):
+        raise typer.Exit(EXIT_NOT_READY)
 
 
 @app.command()

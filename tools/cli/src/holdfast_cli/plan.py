@@ -55,7 +55,12 @@ class Plan:
 
     @property
     def dashboard_url(self) -> str:
-        return f"http://{self.settings.admin.host}:{self.settings.admin.port}/"
+        return dashboard_url(self.settings)
+
+
+def dashboard_url(settings: Settings) -> str:
+    """Where the dashboard of a run is."""
+    return f"http://{settings.admin.host}:{settings.admin.port}/"
 
 
 def lay_out(settings: Settings, environ: Mapping[str, str], *, live: bool) -> Plan:
