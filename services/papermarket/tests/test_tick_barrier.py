@@ -14,7 +14,7 @@ VENUE = {"data": 4, "trade_updates": 1}
 
 BALANCED: dict[str, dict[str, dict[str, int]]] = {
     "signal": {"sent": {"prices": 4, "cycles": 2}, "received": {"data": 4}},
-    "scoring": {"sent": {}, "received": {"cycles": 2}},
+    "scoring": {"sent": {"ledger": 7}, "received": {"cycles": 2}},
     "gate": {"sent": {"ledger": 7}, "received": {"prices": 4, "snapshot": 9}},
     "execution": {"sent": {"snapshot": 9}, "received": {"prices": 4, "ledger": 8, "trade_updates": 1}},
     "reconciliation": {"sent": {"ledger": 6}, "received": {}},
@@ -54,6 +54,7 @@ def test_a_tick_is_settled_when_all_have_reported_and_all_flows_balance() -> Non
         ("scoring", "received", "cycles", 1, "cycles: signal sent 2, scoring received 1"),
         ("gate", "received", "snapshot", 8, "snapshot: execution sent 9, gate received 8"),
         ("gate", "sent", "ledger", 9, "ledger: gate sent 9, execution received 8"),
+        ("scoring", "sent", "ledger", 9, "ledger: scoring sent 9, execution received 8"),
         ("reconciliation", "sent", "ledger", 9, "ledger: reconciliation sent 9, execution received 8"),
     ],
 )

@@ -103,6 +103,15 @@ async def test_cycles_reach_the_gate_one_by_one_in_order_with_their_scores(desk)
     assert desk.activity.settled
 
 
+async def test_a_decided_cycle_binds_execution_to_the_ledger_version_of_its_answer(desk):
+    """In lock-step scoring's report may overtake the gate's: the tick must wait for what was stored all the same."""
+    async with desk.running():
+        for number in range(3):
+            position = await desk.publish(cycle_of(number))
+        await desk.finished(position)
+    assert desk.activity.positions[0][flows.LEDGER] == 3
+
+
 async def test_a_cycle_is_acknowledged_only_after_the_chain_answered(desk):
     desk.gate.errors.extend(Retry("away", after_secs=0.1) for _ in range(6))
     async with desk.running():

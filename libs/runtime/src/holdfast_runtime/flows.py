@@ -30,7 +30,8 @@ FLOWS = (
     Flow(PRICES, ("signal",), ("execution", "gate"), exact=True),
     Flow(CYCLES, ("signal",), ("scoring",)),
     # A version of the ledger that a caller was answered: execution's own report must be at least as new.
-    Flow(LEDGER, ("gate", "reconciliation"), ("execution",)),
+    # Scoring passes on what the gate was answered: its report of the cycle may overtake the gate's newer one.
+    Flow(LEDGER, ("scoring", "gate", "reconciliation"), ("execution",)),
     Flow(SNAPSHOT, ("execution",), ("gate",)),
     Flow(TRADE_UPDATES, (VENUE,), ("execution",), exact=True),
 )

@@ -111,6 +111,7 @@ class CycleConsumer:
                 log.info("cycle.decided_before", cycle_id=cycle.cycle_id, deliveries=message.deliveries)
                 return
             answer = await self._evaluate(request)
+            self._activity.sent(flows.LEDGER, answer.ledger_version)
             allowed = sum(decision.allowed for decision in answer.decisions)
             span.set(allowed=allowed, replayed=answer.replayed, ledger_version=answer.ledger_version)
             expired = bool(answer.decisions) and all(decision.reason == EXPIRED for decision in answer.decisions)
