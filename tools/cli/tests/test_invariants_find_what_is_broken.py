@@ -1,0 +1,185 @@
+"""The invariants of the order protocol: each is found where one example breaks it, and consistent ledgers hold (BR-6)."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.execution.v1 import execution_pb2 as pb
+from holdfast_cli.invariants import MAX_SENDS, check
+from tools.cli.tests.ledgers import Trade, World, amount
+
+SYMBOLS = ("SPY", "IBM", "BAC")
+prices = st.decimals(1, 500, places=4)
+Break = Callable[[World], object]
+
+
+def small() -> World:
+    """SPY is held with its stop, IBM was bought and sold."""
+    return World(
+        [
+            Trade("SPY", 60, Decimal("165.12")),
+            Trade("IBM", 20, Decimal("182.50")),
+            Trade("IBM", -20, Decimal("183.75")),
+        ]
+    )
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    """Any series of whole trades that never sells more than is held."""
+    held = dict.fromkeys(SYMBOLS, 0)
+    trades = []
+    for _ in range(draw(st.integers(0, 12))):
+        symbol = draw(st.sampled_from(SYMBOLS))
+        sells = held[symbol] > 0 and draw(st.booleans())
+        quantity = -draw(st.integers(1, held[symbol])) if sells else draw(st.integers(1, 500))
+        held[symbol] += quantity
+        trades.append(Trade(symbol, quantity, draw(prices)))
+    return World(trades)
+
+
+@given(worlds())
+def test_a_consistent_ledger_holds_every_invariant(world: World) -> None:
+    assert [each for each in check(world.ledger, world.books) if not each.held] == []
+
+
+def test_without_the_venues_books_its_own_invariants_are_checked_alone() -> None:
+    names = [each.name for each in check(small().ledger, None)]
+    with_books = [each.name for each in check(small().ledger, small().books)]
+    assert names == with_books[: len(names)]
+    assert not [name for name in names if "venue" in name]
+
+
+def _set(message: object, name: str, value: int | Decimal) -> None:
+    getattr(message, name).CopyFrom(amount(value))
+
+
+def live_twice(world: World) -> None:
+    world.ledger.intents.append(world.intent("stop-SPY"))
+
+
+def two_entries(world: World) -> None:
+    for name in ("a", "b"):
+        world.add_order(name, Trade("BAC", 10, Decimal(14)), pb.PURPOSE_ENTRY, pb.INTENT_STATE_ACKED)
+
+
+def sent_too_often(world: World) -> None:
+    world.intent("i0").attempts = MAX_SENDS + 1
+
+
+def position_lost(world: World) -> None:
+    _set(world.ledger.positions[0], "quantity", 59)
+
+
+def position_without_a_fill(world: World) -> None:
+    world.ledger.positions.append(pb.Position(symbol="BAC", quantity=amount(1)))
+
+
+def a_cent_lost(world: World) -> None:
+    _set(world.ledger.account, "cash", Decimal(world.books["cash"]) - Decimal("0.01"))
+
+
+def fill_twice(world: World) -> None:
+    world.ledger.fills.append(world.ledger.fills[0])
+
+
+def filled_beyond_its_quantity(world: World) -> None:
+    _set(world.intent("i0"), "filled_quantity", 61)
+
+
+def no_stop(world: World) -> None:
+    world.ledger.positions[0].protection = pb.PROTECTION_NONE
+
+
+def stop_not_confirmed(world: World) -> None:
+    world.ledger.positions[0].protection = pb.PROTECTION_PENDING
+
+
+def stop_too_small(world: World) -> None:
+    _set(world.ledger.positions[0], "stop_quantity", 59)
+
+
+def stop_and_exit_together(world: World) -> None:
+    world.add_order("exit", Trade("SPY", -1, Decimal(160)), pb.PURPOSE_EXIT, pb.INTENT_STATE_ACKED)
+
+
+def outcome_unknown(world: World) -> None:
+    world.intent("stop-SPY").state = pb.INTENT_STATE_UNKNOWN
+
+
+def order_of_nobody(world: World) -> None:
+    world.books["orders"].append({"id": "b-x", "client_order_id": "x", "replaced_by": None})
+
+
+def order_sent_twice(world: World) -> None:
+    world.books["orders"].append(world.order("i0") | {"id": "b-again"})
+
+
+def venue_holds_more(world: World) -> None:
+    world.books["positions"][0]["qty"] = "61"
+
+
+def venue_holds_another_symbol(world: World) -> None:
+    world.books["positions"].append({"symbol": "AIG", "qty": "1"})
+
+
+def fill_never_seen(world: World) -> None:
+    world.books["fills"].append({"order_id": "b-i0", "qty": "1"})
+
+
+def venue_has_other_cash(world: World) -> None:
+    world.books["cash"] = str(Decimal(world.books["cash"]) + Decimal("0.01"))
+
+
+BROKEN: dict[str, tuple[Break, ...]] = {
+    "one_live_order_per_intent": (live_twice,),
+    "one_live_entry_per_symbol": (two_entries,),
+    "sends_within_limit": (sent_too_often,),
+    "fills_equal_positions": (position_lost, position_without_a_fill),
+    "fills_equal_cash": (a_cent_lost,),
+    "each_fill_once": (fill_twice,),
+    "filled_within_quantity": (filled_beyond_its_quantity,),
+    "every_position_has_a_stop": (no_stop, stop_not_confirmed, stop_too_small),
+    "exits_within_position": (stop_and_exit_together,),
+    "nothing_unresolved": (outcome_unknown,),
+    "every_order_has_an_intent": (order_of_nobody, order_sent_twice),
+    "no_duplicate_order": (order_sent_twice,),
+    "ledger_equals_venue_positions": (venue_holds_more, venue_holds_another_symbol),
+    "ledger_equals_venue_fills": (fill_never_seen,),
+    "ledger_equals_venue_cash": (venue_has_other_cash,),
+}
+
+
+def test_every_invariant_has_an_example_that_breaks_it() -> None:
+    world = small()
+    assert set(BROKEN) == {each.name for each in check(world.ledger, world.books)}
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"), [(name, each) for name, all_of in BROKEN.items() for each in all_of],
+    ids=lambda value: getattr(value, "__name__", value),
+)  # fmt: skip
+def test_what_breaks_an_invariant_is_found_and_told(name: str, broken: Break) -> None:
+    world = small()
+    broken(world)
+    (found,) = [each for each in check(world.ledger, world.books) if each.name == name]
+    assert not found.held
+    assert found.detail
+
+
+def test_a_chain_of_replacements_is_one_order() -> None:
+    """A stop that was moved from DAY to GTC is still the one stop of its intent."""
+    world = small()
+    world.books["orders"].append({"id": "b-before", "client_order_id": "x", "replaced_by": "b-stop-SPY"})
+    assert [each for each in check(world.ledger, world.books) if not each.held] == []
+
+
+def test_many_offenders_are_told_in_one_line() -> None:
+    world = World([Trade("SPY", 1, Decimal(1)) for _ in range(9)])
+    for intent in world.ledger.intents:
+        intent.attempts = MAX_SENDS + 1
+    (found,) = [each for each in check(world.ledger, None) if each.name == "sends_within_limit"]
+    assert found.detail.endswith("and 5 more")
