@@ -1,4 +1,4 @@
-"""The invariants of the order protocol: each is found where one example breaks it, and consistent ledgers hold (BR-6)."""
+"""The invariants of the order protocol: found where one example breaks it, held by consistent ledgers (BR-6)."""
 
 from collections.abc import Callable
 from decimal import Decimal

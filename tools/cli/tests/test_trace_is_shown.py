@@ -1,6 +1,5 @@
 """`holdfast trace` on recorded files: the tree of one signal, with times, and nothing of other signals (TL-9)."""
 
-from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
@@ -15,7 +14,7 @@ ORDER = "hf-paper-sma-1"
 
 
 @pytest.fixture
-def recorded(tmp_path: Path) -> Iterator[Path]:
+def recorded(tmp_path: Path) -> Path:
     """One cycle of two signals, through two services; the order of the first one was refused by the venue."""
     settings = Settings(state_dir=tmp_path)
     traces.setup("signal", settings, {})
@@ -30,7 +29,7 @@ def recorded(tmp_path: Path) -> Iterator[Path]:
         with traces.span("venue.post"):
             raise ValueError("no [/such] order")
     assert traces.shutdown(3.0)
-    yield tmp_path
+    return tmp_path
 
 
 def shown(folder: Path, subject: str) -> str:
