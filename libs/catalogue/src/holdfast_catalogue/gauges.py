@@ -1,7 +1,7 @@
 """What detectors measure with: counters read back, what they grew by lately, and how long something has lasted."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import Counter, Gauge
 
@@ -62,3 +62,16 @@ class Lasting:
         if self._since_secs is None:
             self._since_secs = now_secs
         return now_secs - self._since_secs
+
+
+class Ages:
+    """For how many seconds each of several things has been there, as far as the calls saw it."""
+
+    def __init__(self, clock: MonotonicClock) -> None:
+        self._clock = clock
+        self._since_secs: dict[str, float] = {}
+
+    def __call__(self, present: Iterable[str]) -> dict[str, float]:
+        now_secs = self._clock.now_secs()
+        self._since_secs = {name: self._since_secs.get(name, now_secs) for name in present}
+        return {name: now_secs - since_secs for name, since_secs in self._since_secs.items()}

@@ -5,6 +5,7 @@ import secrets
 import socket
 from functools import partial
 
+from holdfast_catalogue.guard import stand_guard
 from holdfast_execution.adapters.sql.sql_ledger import open_ledger
 from holdfast_execution.adapters.sql.writer import Writer
 from holdfast_execution.engine import Engine, Loop
@@ -12,6 +13,7 @@ from holdfast_execution.halt_watch import HaltWatch
 from holdfast_execution.lease import LeaseKeeper
 from holdfast_execution.relay import Relay
 from holdfast_execution.service import ExecutionService
+from holdfast_execution.watches import watches
 from holdfast_runtime.ledger_halts import ledger_url
 from holdfast_runtime.ports.calls import ExecutionCalls, PricesCalls
 from holdfast_runtime.service import Shell, run
@@ -93,6 +95,7 @@ async def build(shell: Shell) -> None:
         database.close()
 
     shell.on_stop(close)
+    stand_guard(shell, watches(engine, lease=lease, runner=writer, settings=settings, monotonic=monotonic))
 
 
 if __name__ == "__main__":

@@ -130,6 +130,11 @@ class Engine:
             and self.snapshots.settled
         )
 
+    @property
+    def stream_up(self) -> bool:
+        """The trade-updates stream is there, and what was missed before it is merged."""
+        return self._updates.up
+
     async def stop(self) -> None:
         """Lets sends in flight end and be written down."""
         self.books.working = False

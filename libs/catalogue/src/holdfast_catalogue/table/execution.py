@@ -132,7 +132,7 @@ POINTS: tuple[FailurePoint, ...] = (
             "Look at the order's reasons in admin.",
         ),
         proofs=(
-            f"{_TESTS}::test_a_position_whose_stop_is_refused_shows_until_one_is_active",
+            f"{_TESTS}::test_a_position_whose_stop_is_gone_shows_until_one_is_active",
             f"{_EXITS}::test_a_stop_that_ended_is_placed_again",
             f"{_EXITS}::test_an_unknown_stop_is_flattened_after_five_seconds",
         ),
@@ -150,19 +150,20 @@ POINTS: tuple[FailurePoint, ...] = (
         proofs=(f"{_TESTS}::test_a_safety_abort_is_an_error_until_a_person_clears_it",),
     ),
     FailurePoint(
-        id="symbol.halted",
-        title="A symbol is halted",
+        id="halt.standing",
+        title="Something unexplained is halted",
         owner="execution",
-        severity=Severity.HIGH,
+        severity=Severity.CRITICAL,
         covers=("FP-4.5",),
-        detector="Open halts of single symbols: WARN while there is one, naming symbols and reasons.",
+        detector="Open halts besides the kill switch, credentials and safety aborts: WARN where they hold a symbol "
+        "or a strategy, ERROR where they hold the account.",
         why_no_healer="Something on the account is not ours or not explained: a person decides what it is.",
         manual_steps=(
             "Look at the foreign order or the difference.",
             "Set it right at the broker, then clear the halt.",
         ),
         proofs=(
-            f"{_TESTS}::test_a_foreign_order_shows_as_a_halted_symbol",
+            f"{_TESTS}::test_a_foreign_order_shows_as_a_standing_halt",
             f"{_RECOVERY}::test_a_foreign_order_halts_its_symbol",
         ),
     ),

@@ -1,0 +1,224 @@
+"""What execution's sentinel looks at: the lease, the broker session, orders, protection, halts and the ledger.
+
+Everything is read from what the engine knows already; only the outbox and the ledger's revision are asked for.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from decimal import Decimal
+
+from holdfast_catalogue.gauges import Ages, Growth, Lasting, total
+from holdfast_catalogue.registry import point
+from holdfast_catalogue.sentinel import Detector, Watch
+from holdfast_catalogue.standing import Finding, Status, error, ok, warn
+from holdfast_execution.books import Mirror
+from holdfast_execution.domain.intents import IntentState, Purpose
+from holdfast_execution.engine import CREDENTIALS, Engine
+from holdfast_execution.lease import LeaseKeeper
+from holdfast_execution.ledger import LedgerRunner
+from holdfast_execution.protector import KILL_SWITCH
+from holdfast_execution.rows import HaltRow, PositionRow
+from holdfast_runtime.ports.clock import MonotonicClock
+from holdfast_runtime.settings import Settings
+from holdfast_runtime.telemetry import metrics
+
+SAFETY_ABORT = "safety_abort"
+POINTS_OF_THEIR_OWN = frozenset({KILL_SWITCH, CREDENTIALS, SAFETY_ABORT})
+SALES = frozenset({"exit", "monitor", "flatten"})
+"""Owners of an exit under way: the stop is down on purpose."""
+RESTING = frozenset({IntentState.ACKED, IntentState.PARTIALLY_FILLED})
+LEASE_SECS = 5.0
+LOCKED_SECS = 10.0
+STREAM_SECS = 5.0
+UNKNOWN_SECS = 60.0
+LATELY_SECS = 300.0
+REJECTED_TO_ALARM = 5
+OUTBOX_TO_WARN_SECS, OUTBOX_TO_ALARM_SECS = 10.0, 60.0
+OUTBOX_EVERY_SECS = 5.0
+LEDGER_EVERY_SECS = 60.0
+MAX_TOLD = 5
+
+
+def watches(
+    engine: Engine, *, lease: LeaseKeeper, runner: LedgerRunner, settings: Settings, monotonic: MonotonicClock
+) -> list[Watch]:
+    """One watch for each of execution's points."""
+    stream_up = Lasting(monotonic)
+
+    def watch(name: str, detect: Detector, every_secs: float = 0.0) -> Watch:
+        return Watch(point=point(name), detect=detect, every_secs=every_secs)
+
+    return [
+        watch("lease.lost", _lease_lost(lease, Lasting(monotonic))),
+        watch("lease.standby", lambda: _standby(lease)),
+        watch("entries.locked", _locked(engine, lease, Lasting(monotonic))),
+        watch("broker.stream_down", _stream_down(engine, lease, stream_up)),
+        watch("credentials.refused", lambda: _credentials(engine)),
+        watch("order.unknown", _unknown(engine, Ages(monotonic))),
+        watch("order.rejected", _rejected(monotonic)),
+        watch("position.unprotected", _unprotected(engine, Ages(monotonic), settings.execution.protection_bound_secs)),
+        watch("strategy.aborted", lambda: _aborted(engine)),
+        watch("halt.standing", lambda: _standing(engine)),
+        watch("outbox.behind", _outbox(runner, lease, Ages(monotonic)), OUTBOX_EVERY_SECS),
+        watch("ledger.incompatible", _incompatible(runner), LEDGER_EVERY_SECS),
+    ]
+
+
+def _lasting(secs: float, bound_secs: float, text: str, **shown: object) -> Finding:
+    """WARN at once, ERROR from the bound on."""
+    return error(text, **shown) if secs >= bound_secs else warn(text, **shown)
+
+
+# --- the lease and the session
+
+
+def _lease_lost(lease: LeaseKeeper, lost: Lasting) -> Callable[[], Finding]:
+    def detect() -> Finding:
+        elsewhere = not lease.epoch and bool(lease.holder)
+        secs = lost(not lease.is_holder and not elsewhere)
+        if lease.is_holder:
+            return ok(f"held in epoch {lease.epoch}", epoch=lease.epoch, margin_secs=f"{lease.margin_secs:.1f}")
+        if elsewhere:
+            return ok(f"held by {lease.holder}")
+        why = "beats do not commit" if lease.epoch else "nobody holds it"
+        return _lasting(secs, LEASE_SECS, f"{why}, for {secs:.0f} s", epoch=lease.epoch)
+
+    return detect
+
+
+def _standby(lease: LeaseKeeper) -> Finding:
+    if lease.epoch or not lease.holder:
+        return ok("this process does not stand by")
+    return warn(f"stands by for {lease.holder}", holder=lease.holder)
+
+
+def _locked(engine: Engine, lease: LeaseKeeper, locked: Lasting) -> Callable[[], Finding]:
+    def detect() -> Finding:
+        reason = engine.books.locked_reason if lease.is_holder else ""
+        secs = locked(bool(reason))
+        if not reason:
+            return ok("entries are taken" if lease.is_holder else "another process decides")
+        return _lasting(secs, LOCKED_SECS, f"{reason}, for {secs:.0f} s", reason=reason)
+
+    return detect
+
+
+def _stream_down(engine: Engine, lease: LeaseKeeper, down: Lasting) -> Callable[[], Finding]:
+    def detect() -> Finding:
+        is_down = lease.is_holder and not engine.stream_up
+        secs = down(is_down)
+        if not is_down:
+            return ok("connected and merged" if lease.is_holder else "another process listens")
+        return _lasting(secs, STREAM_SECS, f"down for {secs:.0f} s")
+
+    return detect
+
+
+def _credentials(engine: Engine) -> Finding:
+    if engine.guard.shut:
+        return error("the broker answered 401: no call goes through")
+    return ok("the broker takes the credentials")
+
+
+# --- orders and positions
+
+
+def _unknown(engine: Engine, ages: Ages) -> Callable[[], Finding]:
+    def detect() -> Finding:
+        intents = engine.books.last_seen.intents
+        found = ages(each.client_order_id for each in intents if each.state is IntentState.UNKNOWN)
+        if not found:
+            return ok("every outcome is known", unknown=0)
+        oldest = max(found.values())
+        told = ", ".join(sorted(found)[:MAX_TOLD])
+        return _lasting(oldest, UNKNOWN_SECS, f"{told}; the oldest for {oldest:.0f} s", unknown=len(found))
+
+    return detect
+
+
+def _rejected(monotonic: MonotonicClock) -> Callable[[], Finding]:
+    orders = Growth(lambda: total(metrics.ORDERS, state=IntentState.REJECTED), monotonic, within_secs=LATELY_SECS)
+
+    def detect() -> Finding:
+        count = orders()
+        text = f"{count:.0f} orders rejected lately"
+        if count >= REJECTED_TO_ALARM:
+            return error(text, rejected=f"{count:.0f}")
+        return warn(text, rejected=f"{count:.0f}") if count else ok("none was rejected lately", rejected="0")
+
+    return detect
+
+
+def _unprotected(engine: Engine, ages: Ages, bound_secs: float) -> Callable[[], Finding]:
+    def detect() -> Finding:
+        mirror = engine.books.last_seen
+        held = [each for each in mirror.positions.values() if each.quantity]
+        open_ = sorted((each for each in held if not _protected(each, mirror)), key=lambda each: each.symbol)
+        bare = ages(each.symbol for each in open_ if each.exit_owner not in SALES)
+        shown = {"held": len(held), "unprotected": len(open_)}
+        if not open_:
+            return ok(f"{len(held)} positions, each with its stop", **shown)
+        text = ", ".join(_told(each, bare.get(each.symbol)) for each in open_[:MAX_TOLD])
+        return _lasting(max(bare.values(), default=0.0), bound_secs, text, **shown)
+
+    return detect
+
+
+def _protected(position: PositionRow, mirror: Mirror) -> bool:
+    """As the protective lane noted it, and as the stops stand: the lane may be in the middle of a send."""
+    stops = [each for each in mirror.of_symbol(position.symbol) if each.purpose is Purpose.STOP]
+    covered = sum((each.remaining for each in stops if each.state in RESTING), Decimal(0))
+    return position.protection == "active" and covered >= position.quantity.to_integral_value()
+
+
+def _told(position: PositionRow, bare_secs: float | None) -> str:
+    why = f"{position.exit_owner} is selling" if bare_secs is None else f"for {bare_secs:.0f} s"
+    return f"{position.symbol} {position.quantity:f} ({position.protection or 'none'}, {why})"
+
+
+# --- halts
+
+
+def _aborted(engine: Engine) -> Finding:
+    found = [each for each in engine.books.last_seen.halts if each.kind == SAFETY_ABORT]
+    return _halted(Status.ERROR, found) if found else ok("no strategy is aborted")
+
+
+def _standing(engine: Engine) -> Finding:
+    found = [each for each in engine.books.last_seen.halts if each.kind not in POINTS_OF_THEIR_OWN]
+    if not found:
+        return ok("nothing is halted")
+    whole = any(not each.symbol and not each.strategy for each in found)
+    return _halted(Status.ERROR if whole else Status.WARN, found)
+
+
+def _halted(status: Status, halts: Iterable[HaltRow]) -> Finding:
+    told = [f"{each.strategy or each.symbol or 'the account'}: {each.reason}" for each in halts]
+    return Finding(status, "; ".join(told[:MAX_TOLD]), {"halts": str(len(told))})
+
+
+# --- the ledger
+
+
+def _outbox(runner: LedgerRunner, lease: LeaseKeeper, ages: Ages) -> Callable[[], Awaitable[Finding]]:
+    async def detect() -> Finding:
+        if not lease.is_holder:
+            return ok("another process publishes")
+        rows = await runner.read(lambda ledger: ledger.unpublished(1))
+        found = ages(str(row.event_id) for row in rows)
+        if not found:
+            return ok("everything is published")
+        secs = max(found.values())
+        text = f"event {rows[0].event_id} has waited for {secs:.0f} s"
+        if secs < OUTBOX_TO_WARN_SECS:
+            return ok(text)
+        return _lasting(secs, OUTBOX_TO_ALARM_SECS, text, oldest_event=rows[0].event_id)
+
+    return detect
+
+
+def _incompatible(runner: LedgerRunner) -> Callable[[], Awaitable[Finding]]:
+    async def detect() -> Finding:
+        reason = await runner.read(lambda ledger: ledger.compatible())
+        return error(reason) if reason else ok("program and ledger fit")
+
+    return detect

@@ -1,0 +1,265 @@
+"""Each of execution's failure points: brought about on the whole engine, seen by its detector, gone when it heals."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from holdfast.execution.v1 import execution_pb2 as execution
+from holdfast_catalogue.readiness import Light, light_of
+from holdfast_catalogue.registry import EVERY_SERVICE, of_service
+from holdfast_catalogue.sentinel import Watch
+from holdfast_execution.adapters.sql import tables
+from holdfast_execution.domain.intents import IntentState, Purpose
+from holdfast_execution.lease import LeaseKeeper
+from holdfast_execution.relay import Relay
+from holdfast_execution.watches import watches
+from holdfast_runtime.errors import Retry
+from holdfast_simulation.lookout import Lookout
+from holdfast_simulation.manual_clock import ManualMonotonicClock
+from holdfast_simulation.memory_bus import MemoryBus
+from holdfast_simulation.memory_venue import Fault
+
+
+class Post:
+    """A desk, and the sentinel that looks at it. The sentinel's time is its own: looking does not move the engine's."""
+
+    def __init__(self, desk: Any) -> None:
+        self.desk = desk
+        self.clock = ManualMonotonicClock()
+        self.watches = self.watches_of(desk.lease)
+        self.lookout = Lookout("execution", self.watches, self.clock)
+
+    def watches_of(self, lease: LeaseKeeper) -> list[Watch]:
+        desk = self.desk
+        return watches(desk.engine, lease=lease, runner=desk.runner, settings=desk.settings, monotonic=self.clock)
+
+    def lookout_of(self, lease: LeaseKeeper) -> Lookout:
+        """Another process's sentinel, as far as it is about the lease."""
+        return Lookout("execution", self.watches_of(lease), self.clock)
+
+    def keeper(self, name: str) -> LeaseKeeper:
+        """Another process's hand on the lease."""
+        desk = self.desk
+        return LeaseKeeper(runner=desk.runner, holder=name, clock=desk.monotonic, market_now=desk.clock.now)
+
+    async def look(self, identity: str, after_secs: float = 2.0) -> Any:
+        return await self.lookout.look(identity, after_secs=after_secs)
+
+    async def status(self, identity: str, after_secs: float = 2.0) -> str:
+        return await self.lookout.status(identity, after_secs=after_secs)
+
+    async def clear_halts(self) -> None:
+        for halt in await self.desk.halts():
+            await self.desk.service.clear_halt(execution.ClearHaltRequest(halt_id=halt.halt_id, cleared_by="person"))
+
+
+@pytest.fixture
+def post(desk: Any) -> Post:
+    return Post(desk)
+
+
+async def test_every_point_of_execution_is_watched_and_ok_while_all_is_well(post: Post) -> None:
+    own = [each for each in of_service("execution") if each.owner != EVERY_SERVICE]
+    assert [each.point for each in post.watches] == own
+    await post.desk.enter()
+    await post.desk.minute(1)
+    calls, version = list(post.desk.broker.calls), post.desk.engine.books.version
+    await post.look("lease.lost")
+    assert {each.id: each.evidence for each in post.lookout.sentinel.messages() if each.status != 1} == {}
+    assert (post.desk.broker.calls, post.desk.engine.books.version) == (calls, version)
+    assert post.desk.activity.settled
+
+
+async def test_a_lease_that_nobody_holds_is_an_error_until_it_is_taken(post: Post) -> None:
+    """CQ-2, SQ-5: a process that cannot look at the lease yet, and then takes what the last holder gave up."""
+    successor = post.keeper("successor")
+    found = post.lookout_of(successor)
+    assert await found.status("lease.lost") == "WARN"
+    message = await found.look("lease.lost", after_secs=6)
+    assert (message.status, "nobody" in message.evidence) == (3, True)
+    await post.desk.kill()
+    await post.desk.lease.stop()
+    await successor.turn()
+    message = await found.look("lease.lost")
+    assert (message.status, message.heals, message.shown["epoch"]) == (1, 1, "2")
+
+
+async def test_beats_that_do_not_commit_are_an_error(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQ-5: a holder whose ledger is away holds nothing any more; when it is back the same epoch goes on."""
+
+    async def away(call: Any) -> Any:
+        raise Retry("the database is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(post.desk.runner, "run", away)
+        await post.desk.until(lambda: not post.desk.lease.is_holder, advancing=True)
+        assert await post.status("lease.lost") == "WARN"
+        message = await post.look("lease.lost", after_secs=6)
+        assert (message.status, "beats" in message.evidence) == (3, True)
+    await post.desk.until(lambda: post.desk.lease.is_holder, advancing=True)
+    assert await post.status("lease.lost") == "OK"
+
+
+async def test_a_standby_names_the_holder_and_does_not_alarm(post: Post) -> None:
+    """CQ-2: two processes on one account."""
+    standby = post.keeper("second")
+    await standby.turn()
+    found = post.lookout_of(standby)
+    message = await found.look("lease.standby", after_secs=600)
+    assert (message.status, message.shown["holder"]) == (2, "desk-1")
+    assert light_of(message) is Light.GREEN
+    assert [await found.status(each) for each in ("lease.lost", "entries.locked", "broker.stream_down")] == ["OK"] * 3
+    assert found.alerts == []
+    assert await post.status("lease.standby") == "OK"
+
+
+async def test_a_stream_that_is_down_locks_entries_and_shows_until_it_is_back(post: Post) -> None:
+    """FP-4.1, BR-8, EX-4, SQ-9: down, merged, back."""
+    post.desk.broker.script("orders", Fault.GATED)
+    post.desk.broker.break_stream()
+    await post.desk.until(lambda: post.desk.engine.books.locked_reason == "RECONNECTING")
+    assert await post.status("broker.stream_down") == "WARN"
+    assert await post.status("broker.stream_down", after_secs=6) == "ERROR"
+    message = await post.look("entries.locked", after_secs=6)
+    assert (message.status, message.shown["reason"]) == (3, "RECONNECTING")
+    assert light_of(message) is Light.RED
+    post.desk.broker.open_gate()
+    await post.desk.settled()
+    message = await post.look("broker.stream_down")
+    assert (message.status, message.heals) == (1, 1)
+    assert await post.status("entries.locked") == "OK"
+
+
+async def test_refused_credentials_are_an_error_until_a_person_clears_the_halt(post: Post) -> None:
+    """FP-4.2, BR-4, SQ-3, EX-2, CF-4: told at once, with what to do."""
+    post.desk.broker.script("submit_order", Fault.UNAUTHORISED)
+    await post.desk.submit(post.desk.decision())
+    await post.desk.until(lambda: post.desk.engine.guard.shut)
+    message = await post.look("credentials.refused")
+    assert (message.status, light_of(message)) == (3, Light.RED)
+    assert "credentials.refused" in {each.id for each in post.lookout.alerts}
+    assert "Clear the halt" in message.manual_steps[1]
+    await post.clear_halts()
+    await post.desk.settled()
+    assert await post.status("credentials.refused") == "OK"
+
+
+async def test_a_lost_answer_shows_until_the_order_is_found(post: Post) -> None:
+    """SQ-1, SQ-4, BR-2, BR-5, PT-3."""
+    post.desk.broker.drop_updates = 1
+    post.desk.broker.script("submit_order", Fault.LOST_AFTER)
+    post.desk.broker.script("order_by_client_id", Fault.GATED)
+    await post.desk.submit(post.desk.decision())
+    await post.desk.until(lambda: "order_by_client_id" in post.desk.broker.calls, advancing=True)
+    entry = await post.desk.one(Purpose.ENTRY)
+    assert entry.state is IntentState.UNKNOWN
+    message = await post.look("order.unknown")
+    assert (message.status, entry.client_order_id in message.evidence) == (2, True)
+    assert await post.status("order.unknown", after_secs=61) == "ERROR"
+    post.desk.broker.open_gate()
+    await post.desk.settled()
+    message = await post.look("order.unknown")
+    assert (message.status, message.heals, message.shown["unknown"]) == (1, 1, "0")
+
+
+async def test_a_rejected_order_shows_for_a_while(post: Post) -> None:
+    """FP-4.4, SQ-2: the rejection is classified and the intent is over."""
+    post.desk.broker.exchange.books.cash = post.desk.broker.exchange.books.cash / 1000
+    await post.desk.enter()
+    assert (await post.desk.one(Purpose.ENTRY)).state is IntentState.REJECTED
+    assert await post.status("order.rejected") == "WARN"
+    assert await post.status("order.rejected", after_secs=400) == "OK"
+
+
+async def test_a_position_whose_stop_is_gone_shows_until_one_is_active(post: Post) -> None:
+    """TL-9: at once a warning, beyond the bound an error, gone with the stop."""
+    await post.desk.enter()
+    await post.desk.minute(1)
+    assert (await post.look("position.unprotected")).shown["held"] == "1"
+    post.desk.broker.script("submit_order", Fault.GATED)
+    await post.desk.broker.cancel_order(post.desk.resting()[0].id)
+    await post.desk.until(lambda: any(call.endswith("reducing") for call in post.desk.broker.calls))
+    message = await post.look("position.unprotected")
+    assert (message.status, "SPY 10" in message.evidence) == (2, True)
+    message = await post.look("position.unprotected", after_secs=6)
+    assert (message.status, light_of(message)) == (3, Light.RED)
+    post.desk.broker.open_gate()
+    await post.desk.settled()
+    assert await post.status("position.unprotected") == "OK"
+
+
+async def test_a_sale_under_way_is_no_missing_stop(post: Post) -> None:
+    """The stop is down on purpose while the position is being sold."""
+    await post.desk.enter()
+    await post.desk.minute(1)
+    post.desk.broker.script("positions", Fault.GATED)
+    await post.desk.submit(post.desk.decision(exit_=True))
+    await post.desk.until(lambda: post.desk.engine.books.last_seen.positions["SPY"].protection != "active")
+    assert await post.status("position.unprotected") == "WARN"
+    assert await post.status("position.unprotected", after_secs=60) == "WARN"
+    post.desk.broker.open_gate()
+    await post.desk.settled()
+
+
+async def test_a_safety_abort_is_an_error_until_a_person_clears_it(post: Post) -> None:
+    """SQ-1, SQ-3, SQ-8."""
+    post.desk.broker.drop_updates = 1
+    post.desk.broker.script("submit_order", Fault.LOST_AFTER)
+    post.desk.broker.script("order_by_client_id", *[Fault.LOST_BEFORE] * 3)
+    await post.desk.enter()
+    message = await post.look("strategy.aborted")
+    assert (message.status, "sma: " in message.evidence) == (3, True)
+    assert [each.id for each in post.lookout.alerts] == ["strategy.aborted"]
+    await post.clear_halts()
+    await post.desk.settled()
+    assert await post.status("strategy.aborted") == "OK"
+
+
+async def test_a_foreign_order_shows_as_a_standing_halt(post: Post) -> None:
+    """FP-4.5: of a symbol a warning."""
+    post.desk.broker.send_foreign("IBM", Decimal(5), Decimal(90))
+    await post.desk.settled()
+    message = await post.look("halt.standing")
+    assert (message.status, "IBM" in message.evidence) == (2, True)
+
+
+async def test_a_halt_of_the_account_is_an_error(post: Post) -> None:
+    await post.desk.engine.books.write(
+        lambda ledger, epoch, now: ledger.add_halt(epoch, now, "reconciliation", "cash differs by 5")
+    )
+    await post.desk.settled()
+    message = await post.look("halt.standing")
+    assert (message.status, light_of(message)) == (3, Light.RED)
+    await post.clear_halts()
+    await post.desk.settled()
+    assert await post.status("halt.standing") == "OK"
+
+
+async def test_facts_that_wait_for_the_bus_show_until_they_are_out(post: Post) -> None:
+    """FP-6.6, SY-4: nothing is lost meanwhile."""
+    bus = MemoryBus(post.desk.monotonic)
+    relay = Relay(runner=post.desk.runner, bus=bus, lease=post.desk.lease, clock=post.desk.monotonic)
+    while await relay.turn():
+        pass
+    assert await post.status("outbox.behind", after_secs=6) == "OK"
+    await post.desk.enter()
+    assert await post.status("outbox.behind", after_secs=6) == "OK"
+    assert await post.status("outbox.behind", after_secs=11) == "WARN"
+    assert await post.status("outbox.behind", after_secs=50) == "ERROR"
+    while await relay.turn():
+        pass
+    message = await post.look("outbox.behind", after_secs=6)
+    assert (message.status, message.heals) == (1, 1)
+
+
+async def test_a_ledger_of_a_newer_program_is_an_error(post: Post) -> None:
+    """SQ-8, FP-5.3: beside the running process a newer one has migrated the ledger."""
+    engine = sa.create_engine(post.desk.url)
+    with engine.begin() as connection:
+        connection.execute(sa.update(tables.meta).values(revision=999, oldest_compatible=999))
+    engine.dispose()
+    message = await post.look("ledger.incompatible")
+    assert (message.status, "LEDGER_REQUIRES_NEWER" in message.evidence) == (3, True)
+    assert [each.id for each in post.lookout.alerts] == ["ledger.incompatible"]
