@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import signal as signals
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ EXIT_OK = 0
 EXIT_BROKEN = 1
 EXIT_INVARIANT = 3
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 LOOK_EVERY_SECS = 0.2
 REPORT_TRIES = 20
 
@@ -120,8 +122,16 @@ def _say(console: Console, words: str, *, alarm: str = "") -> None:
 
 
 def run_blocking(work: Coroutine[Any, Any, int]) -> int:
-    """Runs to the end; Ctrl-C stops the stack in order."""
+    """Runs to the end; Ctrl-C and SIGTERM stop the stack in order."""
     try:
-        return asyncio.run(work)
+        return asyncio.run(_until_terminated(work))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except asyncio.CancelledError:
+        return EXIT_TERMINATED
+
+
+async def _until_terminated(work: Coroutine[Any, Any, int]) -> int:
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signals.SIGTERM, task.cancel)
+    return await task
