@@ -18,7 +18,7 @@ from holdfast_runtime.service import EXIT_INVALID_CONFIGURATION, EXIT_NEEDS_PERS
 PATIENCE_SECS = 30.0
 
 SERVES = """
-import asyncio, signal, sys
+import asyncio, faulthandler, signal, sys
 from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -29,6 +29,8 @@ class Health(health_pb2_grpc.HealthServicer):
     async def Check(self, request, context):
         alive = request.service != "liveness" or not stuck.exists()
         return health_pb2.HealthCheckResponse(status=1 if alive else 2)
+
+faulthandler.register(signal.SIGUSR1)
 
 async def main():
     over = asyncio.Event()
@@ -143,6 +145,7 @@ async def test_a_process_without_progress_is_killed_and_started_again(folder: Fo
         (folder.path / "stuck").unlink()
         await pid_of(child, other_than=first)
         assert child.last_exit == -signal.SIGKILL
+    assert "most recent call first" in (folder.path / "gate.err").read_text(), "it told where it stood"
 
 
 async def test_a_frozen_process_is_found_and_killed(folder: Folder) -> None:

@@ -6,6 +6,7 @@ Stop at SIGTERM: unready, stop loops, the service's own stop in reverse order, g
 
 import asyncio
 import contextlib
+import faulthandler
 import os
 import signal as signals
 import sys
@@ -214,6 +215,8 @@ def run(name: str, build: Callable[[Shell], Awaitable[None]]) -> None:
     except InvalidConfiguration as error:
         sys.stderr.write(f"holdfast {name}: the configuration is refused\n{error}\n")
         sys.exit(EXIT_INVALID_CONFIGURATION)
+    # Told so before it is killed for want of progress, a process writes where each of its threads stands.
+    faulthandler.register(signals.SIGUSR1, all_threads=True)
     logs.setup(name, settings)
     traces.setup(name, settings)
     certificates = Path(os.environ.get("HOLDFAST_CERTIFICATES", settings.state_dir / "certificates"))

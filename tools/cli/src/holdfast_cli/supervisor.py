@@ -24,6 +24,7 @@ PROBE_TIMEOUT_SECS = 2.0
 LIVENESS_FAILURES = 5
 STARTUP_LIMIT_SECS = 60.0
 STOP_LIMIT_SECS = 12.0
+LAST_WORDS_SECS = 0.3
 MAX_FAILED_STARTS = 8
 """So many ends in a row without having been ready once in between: it will not start."""
 
@@ -144,7 +145,11 @@ class Child:
                 failures = 0 if alive or starting else failures + 1
                 if failures >= LIVENESS_FAILURES:
                     self.state = State.STUCK
-                    handle.kill()
+                    # A service writes where its threads stand, even where its event loop does not turn any more.
+                    with contextlib.suppress(ProcessLookupError):
+                        handle.send_signal(signals.SIGUSR1)
+                        await asyncio.sleep(LAST_WORDS_SECS)
+                        handle.kill()
                     return
                 await asyncio.sleep(PROBE_EVERY_SECS)
 
