@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from holdfast_execution.domain.intents import IntentState
-from holdfast_execution.ledger import Ledger, LedgerReads, LedgerRunner, UnknownRow
+from holdfast_execution.ledger import Ledger, LedgerReads, LedgerRunner
+from holdfast_execution.parts import Parts
 from holdfast_execution.rows import HaltRow, IntentRow, PositionRow
 from holdfast_runtime import flows
 from holdfast_runtime.errors import Code, Refused
@@ -54,6 +55,8 @@ class Mirror:
     version: int = -1
     intents: tuple[IntentRow, ...] = ()
     """Oldest first."""
+    by_symbol: Mapping[str, tuple[IntentRow, ...]] = field(default_factory=dict)
+    """The same by symbol. Where nothing of a symbol has changed it is the same tuple as in the mirror before."""
     parents: Mapping[str, IntentState] = field(default_factory=dict)
     """State of the entry that an open stop came with, by the entry's intent id."""
     positions: Mapping[str, PositionRow] = field(default_factory=dict)
@@ -61,35 +64,31 @@ class Mirror:
     halts: tuple[HaltRow, ...] = ()
 
     def of_symbol(self, symbol: str) -> tuple[IntentRow, ...]:
-        return tuple(intent for intent in self.intents if intent.symbol == symbol)
+        return self.by_symbol.get(symbol, ())
 
     @property
     def symbols(self) -> list[str]:
         """Symbols with anything open, sorted."""
         held = {symbol for symbol, position in self.positions.items() if position.quantity}
-        return sorted(held | {intent.symbol for intent in self.intents})
+        return sorted(held | self.by_symbol.keys())
 
 
-def read_mirror(ledger: LedgerReads) -> Mirror:
-    """The mirror of the newest version."""
-    # Read first: what is seen later can only be newer, and is looked at again.
-    version = ledger.version()
-    intents = tuple(ledger.open_intents())
-    states = {intent.intent_id: intent.state for intent in intents}
-    parents: dict[str, IntentState] = {}
-    for intent in intents:
-        parent = intent.parent_intent_id
-        if parent and parent not in parents:
-            try:
-                parents[parent] = states[parent] if parent in states else ledger.intent(parent).state
-            except UnknownRow:
-                parents[parent] = IntentState.ABORTED
+def mirror_of(parts: Parts, before: Mirror) -> Mirror:
+    """The mirror of one version, made after the one `before` it."""
+    grouped: dict[str, list[IntentRow]] = {}
+    for intent in parts.intents.values():
+        grouped.setdefault(intent.symbol, []).append(intent)
+    by_symbol = {}
+    for symbol, rows in grouped.items():
+        known, now = before.by_symbol.get(symbol), tuple(rows)
+        by_symbol[symbol] = known if known == now else now
     return Mirror(
-        version=version,
-        intents=intents,
-        parents=parents,
-        positions={position.symbol: position for position in ledger.positions(open_only=False)},
-        halts=tuple(ledger.halts()),
+        version=parts.version,
+        intents=tuple(parts.intents.values()),
+        by_symbol=by_symbol,
+        parents=parts.parents,
+        positions=parts.positions,
+        halts=parts.halts,
     )
 
 
@@ -144,14 +143,21 @@ class Books:
         """Runs `call` on the newest committed state."""
         return await self._runner.read(call)
 
+    async def parts(self) -> Parts:
+        """Everything that is open, of the newest committed version."""
+        parts = self._runner.newest()
+        if parts is None or parts.version < self.version:
+            parts = await self._runner.read(lambda ledger: ledger.parts())
+        return parts
+
     async def look(self) -> Mirror:
         """The mirror of the newest committed version."""
         if self._mirror.version != self.version or self._mirror.version < 0:
-            seen = await self._runner.read(read_mirror)
+            parts = await self.parts()
             # Two lanes may look at once: the newer view stays.
-            if seen.version >= self._mirror.version:
-                self._mirror = seen
-            self.version = max(self.version, seen.version)
+            if parts.version > self._mirror.version:
+                self._mirror = mirror_of(parts, self._mirror)
+            self.version = max(self.version, parts.version)
             # A restarted process owes the versions that callers were answered before.
             self._activity.received(flows.LEDGER, self.version)
         return self._mirror

@@ -19,6 +19,7 @@ from typing import Protocol, TypeVar
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_execution.domain.intents import IntentState
+from holdfast_execution.parts import Parts
 from holdfast_execution.rows import (
     MAX_SENDS,
     AccountRow,
@@ -84,6 +85,9 @@ class LedgerReads(Protocol):
     def version(self) -> int: ...
 
     def account(self) -> AccountRow: ...
+
+    def parts(self) -> Parts:
+        """Everything that is open, of one version."""
 
     def snapshot(self, now: datetime, *, entries_locked_reason: str = "") -> execution.LedgerSnapshot:
         """The facts the gates decide on, consistent as of one version. Only positions that are not flat."""
@@ -323,6 +327,9 @@ class LedgerRunner(Protocol):
 
     async def read(self, call: Callable[[LedgerReads], T]) -> T:
         """Runs `call` on one snapshot of the newest committed state."""
+
+    def newest(self) -> Parts | None:
+        """The newest parts that this process has committed or read, without asking the database; None: read them."""
 
     def on_commit(self, callback: Callable[[int], None]) -> None:
         """Calls `callback(version)` in the event loop after every commit that raised the ledger's version."""

@@ -1,10 +1,12 @@
 """Rows of the ledger as messages: for snapshots, answers and facts."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_execution.domain.intents import IntentState, Purpose
+from holdfast_execution.parts import Parts
 from holdfast_execution.rows import (
     AccountRow,
     FillRow,
@@ -139,6 +141,40 @@ def to_asset(asset: BrokerAsset) -> execution.AssetFacts:
         marginable=asset.marginable,
         status=asset.status,
     )
+
+
+class SnapshotMaker:
+    """Makes snapshots of one version after the other: the message of a row that has not changed is made only once."""
+
+    def __init__(self) -> None:
+        self._intents: dict[str, tuple[IntentRow, execution.Intent]] = {}
+        self._entries: dict[str, tuple[LastEntryRow, execution.LastEntry]] = {}
+
+    def make(self, parts: Parts, now: datetime, *, entries_locked_reason: str = "") -> execution.LedgerSnapshot:
+        """The facts that the gates decide on: of one version, and only positions that are not flat."""
+        self._intents = {
+            name: kept if (kept := self._intents.get(name)) is not None and kept[0] is row else (row, to_intent(row))
+            for name, row in parts.intents.items()
+        }
+        self._entries = {
+            row.symbol: entry
+            if (entry := self._entries.get(row.symbol)) is not None and entry[0] == row
+            else (row, to_last_entry(row))
+            for row in parts.last_entries(now)
+        }
+        return execution.LedgerSnapshot(
+            version=parts.version,
+            account=to_account(parts.account),
+            positions=[to_position(row) for row in parts.positions.values() if row.quantity],
+            open_intents=[message for _, message in self._intents.values()],
+            halts=[to_halt(row) for row in parts.halts],
+            last_entries=[message for _, message in self._entries.values()],
+            reconciliation=parts.verdict,
+            entries_locked_reason=entries_locked_reason,
+            assets=[to_asset(row) for row in parts.assets],
+            market_time=to_timestamp(now),
+            strategies=[to_progress(row) for row in parts.strategies.values()],
+        )
 
 
 def to_ledger_response(state: LedgerState) -> execution.GetLedgerResponse:

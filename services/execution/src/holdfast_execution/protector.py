@@ -3,6 +3,7 @@
 One serial loop for everything that reduces risk at the broker: cancels, stops, sales.
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_FLOOR
 
@@ -12,21 +13,21 @@ from holdfast_core import sessions
 from holdfast_core.money import ZERO
 from holdfast_execution.books import Books, Mirror
 from holdfast_execution.domain import protection
-from holdfast_execution.domain.exits import ExitStep, next_move
+from holdfast_execution.domain.exits import BROKER_HOLDS_NOTHING, ExitStep, next_move
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_execution.domain.outcomes import FollowUp, Step
 from holdfast_execution.domain.protection import Action, Need, Rules, Watch
 from holdfast_execution.domain.views import HoldingView, OrderView, Owner, Phase, Role, rank
+from holdfast_execution.guard import NO_GOOD_ANSWER
 from holdfast_execution.holdings import MONITOR_REASON, Holdings
 from holdfast_execution.lanes import Rest
-from holdfast_execution.rows import ClaimRefused, IntentRow, PositionRow
+from holdfast_execution.rows import ClaimRefused, HaltRow, IntentRow, PositionRow
 from holdfast_execution.sales import Hands
 from holdfast_execution.sender import Sender, Sent, is_working
 from holdfast_execution.stop_monitor import StopMonitor
 from holdfast_execution.waiting import IDLE_TURN_SECS, Backoffs
-from holdfast_runtime.errors import AskBroker, Retry
 from holdfast_runtime.ports.clock import MonotonicClock
-from holdfast_runtime.ports.venue import Broker, OrderRefused, Unauthorised
+from holdfast_runtime.ports.venue import Broker, Unauthorised
 from holdfast_runtime.settings import ExecutionSettings
 from holdfast_runtime.telemetry import metrics, traces
 
@@ -39,6 +40,16 @@ MAX_EXIT_LEGS = 4
 FAILURES_TO_GO_ON = 5
 """After so many failures of one symbol in a row market time no longer waits for it."""
 KILL_SWITCH = "kill_switch"
+
+
+@dataclass(frozen=True, slots=True)
+class _Resting:
+    """What a symbol looked like when nothing was to be done about it; `until`: the first instant at which there is."""
+
+    intents: tuple[IntentRow, ...]
+    position: PositionRow | None
+    halts: tuple[HaltRow, ...]
+    until: datetime | None
 
 
 class Protector:
@@ -73,14 +84,19 @@ class Protector:
         self._ahead: list[datetime] = []
         self._wait_secs = IDLE_TURN_SECS
         self._pending = False
+        self._resting: dict[str, _Resting] = {}
 
     async def turn(self, mirror: Mirror) -> Rest:
         """One pass over everything that is held or open."""
         self._ahead, self._wait_secs, self._pending = [], IDLE_TURN_SECS, False
         self._holdings.forget(mirror)
+        self._resting = {symbol: kept for symbol, kept in self._resting.items() if symbol in mirror.by_symbol}
         did = False
         unprotected = 0
         for symbol in _symbols(mirror):
+            if self._rests(symbol, mirror):
+                continue
+            known_ahead = len(self._ahead)
             wait_secs = self._backoffs.wait_secs(symbol)
             if wait_secs > 0:
                 self._wait_for(symbol, wait_secs)
@@ -88,10 +104,13 @@ class Protector:
             try:
                 holding = self._holdings.of(symbol, mirror)
                 done = await self._step(holding, mirror)
-                did = done or await self._note_protection(holding, mirror.positions.get(symbol)) or did
+                done = done or await self._note_protection(holding, mirror.positions.get(symbol))
+                if not done:
+                    self._let_rest(symbol, mirror, self._ahead[known_ahead:])
+                did = done or did
             except Unauthorised:
                 return Rest()
-            except (AskBroker, Retry, OrderRefused) as error:
+            except NO_GOOD_ANSWER as error:
                 log.warning("protection.retried", symbol=symbol, error=str(error))
                 self._backoffs.failed(symbol)
                 self._wait_for(symbol, self._backoffs.wait_secs(symbol))
@@ -99,6 +118,31 @@ class Protector:
             unprotected += bool(position and position.quantity and position.protection != "active")
         metrics.UNPROTECTED_POSITIONS.set(unprotected)
         return Rest(did=did, pending=self._pending, after_secs=self._wait_secs, at=min(self._ahead, default=None))
+
+    def _rests(self, symbol: str, mirror: Mirror) -> bool:
+        """True where only entries work, nothing of them has changed since they were looked at, and nothing is due."""
+        resting = self._resting.get(symbol)
+        if resting is None:
+            return False
+        same = (
+            resting.intents is mirror.by_symbol.get(symbol)
+            and resting.position is mirror.positions.get(symbol)
+            and resting.halts == mirror.halts
+        )
+        if not same or (resting.until is not None and self._books.now >= resting.until):
+            del self._resting[symbol]
+            return False
+        if resting.until is not None:
+            self._ahead.append(resting.until)
+        return True
+
+    def _let_rest(self, symbol: str, mirror: Mirror, ahead: list[datetime]) -> None:
+        """Nothing was to be done. What is held is looked at every time: prices and the clock of the session count."""
+        position = mirror.positions.get(symbol)
+        intents = mirror.of_symbol(symbol)
+        if (position is None or not position.quantity) and all(each.state is IntentState.ACKED for each in intents):
+            until = min(ahead, default=None)
+            self._resting[symbol] = _Resting(intents, position, mirror.halts, until)
 
     def _wait_for(self, symbol: str, secs: float) -> None:
         """Monotonic time has to pass. What fails for ever is retried for ever, but holds a replay up no longer."""
@@ -155,7 +199,7 @@ class Protector:
     async def _hand_over(self, holding: HoldingView, order: OrderView, intents: dict[str, IntentRow]) -> bool:
         wanted = order.owner or Owner.EXIT
         intent = intents[order.intent_id]
-        move = next_move(holding, order, wanted, broker_quantity=None)
+        move = next_move(holding, order, wanted, broker_quantity=None, given_up=self._given_up(holding))
         with (
             self._books.activity.busy(),
             traces.span(
@@ -186,13 +230,26 @@ class Protector:
         order = next((each for each in holding.orders if each.intent_id == intent.intent_id), None)
         if order is None or order.phase is not Phase.PENDING:
             return
-        move = next_move(holding, order, order.owner or Owner.EXIT, broker_quantity=held.get(symbol, ZERO))
-        if move.step is ExitStep.NOTHING_HELD:
+        move = next_move(
+            holding,
+            order,
+            order.owner or Owner.EXIT,
+            broker_quantity=held.get(symbol, ZERO),
+            given_up=self._given_up(holding),
+        )
+        if move.reason == BROKER_HOLDS_NOTHING:
+            # One of the two is behind: the sale waits until they agree, instead of ending and beginning again for ever.
+            log.error("exit.broker_holds_nothing", symbol=symbol, ledger=str(holding.quantity))
+            self._backoffs.failed(symbol)
+        elif move.step is ExitStep.NOTHING_HELD:
             await self._hands.drop(intent.intent_id, move.reason)
         elif move.step is ExitStep.SELL and move.quantity != intent.leg_quantity:
             await self._hands.sell_again(intent, move.quantity)
         elif move.step is ExitStep.SELL:
             await self._send_sale(symbol, intent)
+
+    def _given_up(self, holding: HoldingView) -> set[str]:
+        return protection.given_up(holding, self._rules, now_secs=self._clock.now_secs())
 
     async def _send_sale(self, symbol: str, intent: IntentRow) -> None:
         sent = await self._sender.send(intent)

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_execution.books import Books
+from holdfast_execution.messages import SnapshotMaker
 from holdfast_execution.waiting import IDLE_TURN_SECS
 from holdfast_runtime import flows
 from holdfast_runtime.ports.clock import MonotonicClock
@@ -19,6 +20,7 @@ class Snapshots:
     def __init__(self, books: Books, *, monotonic_clock: MonotonicClock) -> None:
         self._books = books
         self._clock = monotonic_clock
+        self._maker = SnapshotMaker()
         self._watchers = 0
         self._latest: execution.LedgerSnapshot | None = None
         self._latest_key: _Key = (-1, "")
@@ -56,8 +58,8 @@ class Snapshots:
 
     async def _read(self) -> tuple[execution.LedgerSnapshot, _Key]:
         now, reason = self._books.now, self._books.locked_reason
-        snapshot = await self._books.read(lambda ledger: ledger.snapshot(now, entries_locked_reason=reason))
-        return snapshot, (snapshot.version, reason)
+        parts = await self._books.parts()
+        return self._maker.make(parts, now, entries_locked_reason=reason), (parts.version, reason)
 
     async def _wait(self, changed: asyncio.Event) -> None:
         waits = [asyncio.ensure_future(changed.wait()), asyncio.ensure_future(self._clock.sleep(IDLE_TURN_SECS))]

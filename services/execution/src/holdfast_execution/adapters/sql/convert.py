@@ -7,7 +7,7 @@ from typing import Any
 
 from holdfast_core.money import UNITS_PER_CASH, UNITS_PER_QUANTITY, from_units, to_units
 from holdfast_execution.domain.intents import IntentState, Purpose
-from holdfast_execution.domain.positions import Execution, average_price
+from holdfast_execution.domain.positions import Execution, average_price, notional
 from holdfast_execution.rows import FillRow, HaltRow, IntentRow, OrderRow, PositionRow
 from holdfast_runtime.ledger_halts import from_micros, to_micros
 from holdfast_runtime.ports.venue import OrderType, Side, TimeInForce
@@ -80,6 +80,14 @@ def intent_row(row: Columns) -> IntentRow:
         created_at=from_micros(row["created_at"]),
         updated_at=from_micros(row["updated_at"]),
     )
+
+
+def reserved_units(row: Columns) -> int:
+    """Units of cash that an entry may still cost, at its limit or at the price it reserves; 0 for any other intent."""
+    if row["purpose"] != Purpose.ENTRY.value:
+        return 0
+    left = max(row["quantity"] - row["filled_quantity"], 0)
+    return notional(left, row["reserve_price"] if row["reserve_price"] is not None else row["limit_price"] or 0)
 
 
 def order_row(row: Columns) -> OrderRow:

@@ -23,6 +23,7 @@ from holdfast_execution.domain.positions import (
     notional,
     uncovered,
 )
+from holdfast_execution.parts import Unforeseen
 from holdfast_execution.rows import ClaimRefused, FillApplied, IntentRow, LedgerError, NewFill, PositionRow, UnknownRow
 from holdfast_runtime.ledger_halts import from_micros, to_micros
 
@@ -138,6 +139,7 @@ class FillWrites(SqlWrites):
         known = order["broker_order_id"]
         if known is None:
             self._change_order(transaction, order["client_order_id"], broker_order_id=fill.broker_order_id)
+            transaction.note(Unforeseen())
         elif known != fill.broker_order_id:
             raise LedgerError(f"{order['client_order_id']} is order {known} at the broker, not {fill.broker_order_id}")
         return order
@@ -322,6 +324,7 @@ class FillWrites(SqlWrites):
             {"of_account": self._account, "of_symbol": symbol},
         )
         row = self._held(symbol)
+        transaction.note(row)
         stop = f", stop {row.stop_price} {row.protection}" if row.stop_price is not None else ""
         owner = f", exit owned by {row.exit_owner}" if row.exit_owner else ""
         transaction.append(

@@ -24,7 +24,17 @@ from holdfast_execution.domain.intents import (
     transition,
 )
 from holdfast_execution.domain.limits import halt_reason
-from holdfast_execution.rows import MAX_SENDS, ClaimRefused, IntentRow, LedgerError, LimitsCheck, NewIntent, StoredCycle
+from holdfast_execution.parts import EntryAllowed, IntentChange
+from holdfast_execution.rows import (
+    MAX_SENDS,
+    ClaimRefused,
+    IntentRow,
+    LedgerError,
+    LimitsCheck,
+    NewIntent,
+    StoredCycle,
+    StrategyRow,
+)
 from holdfast_runtime.ledger_halts import from_micros, to_micros
 from holdfast_runtime.ports.venue import OrderType, TimeInForce
 from holdfast_runtime.wire import from_timestamp
@@ -244,6 +254,8 @@ class IntentWrites(SqlWrites):
                     "decision": decision.SerializeToString(),
                 }
             )
+            if decision.allowed and decision.direction == common.DIRECTION_ENTER_LONG:
+                transaction.note(EntryAllowed(decision.symbol, market_time))
             word = "allowed" if decision.allowed else f"blocked, {decision.reason}"
             transaction.append(
                 now,
@@ -257,22 +269,26 @@ class IntentWrites(SqlWrites):
         self._raise_progress(transaction, newest)
 
     def _raise_progress(self, transaction: Transaction, newest: Mapping[str, int]) -> None:
-        known = {row.strategy: row for row in self.strategies()}
+        known = self.parts().strategies
         table = tables.strategies
         for strategy, market_time in newest.items():
             row = known.get(strategy)
+            state = "running" if row is None else row.state
+            raised = StrategyRow(strategy=strategy, state=state, last_decided_cycle_time=from_micros(market_time))
             if row is None:
                 transaction.connection.execute(
                     sa.insert(table).values(
-                        account=self._account, strategy=strategy, state="running", last_decided_cycle_time=market_time
+                        account=self._account, strategy=strategy, state=state, last_decided_cycle_time=market_time
                     )
                 )
+                transaction.note(raised)
             elif row.last_decided_cycle_time is None or to_micros(row.last_decided_cycle_time) < market_time:
                 transaction.connection.execute(
                     sa.update(table)
                     .where(table.c.account == self._account, table.c.strategy == strategy)
                     .values(last_decided_cycle_time=market_time)
                 )
+                transaction.note(raised)
 
     def _insert_intents(self, transaction: Transaction, now: datetime, wishes: Sequence[NewIntent]) -> list[IntentRow]:
         if not wishes:
@@ -300,7 +316,8 @@ class IntentWrites(SqlWrites):
             ],
         )
         created = [convert.intent_row(row | _present_order(wish)) for row, wish in zip(rows, wishes, strict=True)]
-        for row in created:
+        for row, columns in zip(created, rows, strict=True):
+            transaction.note(IntentChange(row, convert.reserved_units(columns)))
             self._tell_intent(transaction, now, row)
         return created
 

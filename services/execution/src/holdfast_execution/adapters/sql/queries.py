@@ -3,7 +3,6 @@
 import sqlalchemy as sa
 
 from holdfast_execution.adapters.sql import tables
-from holdfast_execution.domain.intents import Purpose
 
 _account: sa.BindParameter[str] = sa.bindparam("of_account")
 _i, _o, _d = tables.intents.c, tables.orders.c, tables.decisions.c
@@ -36,9 +35,6 @@ INTENTS_IN = _INTENTS.where(_i.state.in_(_open_states)).order_by(_i.created_at, 
 INTENTS_SINCE = _INTENTS.where(
     sa.or_(_i.state.in_(_open_states), _i.updated_at > sa.bindparam("since"))
 ).order_by(_i.created_at, _i.intent_id)  # fmt: skip
-OPEN_ENTRIES = sa.select(_i.quantity, _i.filled_quantity, _i.limit_price, _i.reserve_price).where(
-    _i.account == _account, _i.purpose == Purpose.ENTRY.value, _i.state.in_(_open_states)
-)
 
 ORDERS = (
     sa.select(tables.orders)
@@ -75,17 +71,13 @@ DECISIONS = sa.select(_d.signal_id, _d.decision).where(
     _d.account == _account, _d.signal_id.in_(sa.bindparam("signal_ids", expanding=True))
 )
 _entries = (_d.account == _account, _d.allowed.is_(sa.true()), _d.direction == ENTER)
-LAST_ENTRIES = (
-    sa.select(
-        _d.symbol,
-        sa.func.max(_d.market_time).label("newest"),
-        sa.func.sum(sa.case((_d.market_time >= sa.bindparam("midnight"), 1), else_=0)).label("today"),
-        sa.func.sum(sa.case((_d.market_time > sa.bindparam("minute_ago"), 1), else_=0)).label("last_minute"),
-    )
-    .where(*_entries, _d.market_time >= sa.bindparam("since"))
-    .group_by(_d.symbol)
-    .order_by(_d.symbol)
+_newest_entry = sa.select(sa.func.max(_d.market_time)).where(*_entries).scalar_subquery()
+ENTRIES = (
+    sa.select(_d.symbol, _d.market_time)
+    .where(*_entries, _d.market_time >= _newest_entry - sa.bindparam("memory"))
+    .order_by(_d.symbol, _d.market_time)
 )
+"""Of the time before the newest one: older ones are older still for whoever asks later."""
 DECISION_COUNTS = (
     sa.select(_d.allowed, _d.reason, sa.func.count().label("decisions"))
     .where(_d.account == _account)

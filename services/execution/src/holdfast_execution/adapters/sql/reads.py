@@ -1,6 +1,6 @@
 """What the ledger answers: LedgerReads on SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,10 +13,9 @@ from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_execution import messages
 from holdfast_execution.adapters.sql import convert, queries
 from holdfast_execution.adapters.sql.migrate import compatibility, judge
-from holdfast_execution.adapters.sql.parts import Parts
 from holdfast_execution.adapters.sql.session import Session
-from holdfast_execution.domain.intents import OPEN, Purpose
-from holdfast_execution.domain.positions import notional
+from holdfast_execution.domain.intents import OPEN, IntentState
+from holdfast_execution.parts import ENTRY_MEMORY, Parts, reserved
 from holdfast_execution.rows import (
     AccountRow,
     EventRow,
@@ -34,10 +33,6 @@ from holdfast_execution.rows import (
 )
 from holdfast_runtime.ledger_halts import from_micros, to_micros
 from holdfast_runtime.ports.venue import BrokerAsset
-from holdfast_runtime.wire import to_timestamp
-
-_ENTRY_MEMORY = timedelta(days=2)
-"""Last entries are read so far back: longer than any cooldown and than a day's throttle."""
 
 
 class SqlReads:
@@ -58,7 +53,7 @@ class SqlReads:
         return int(self._header()["version"])
 
     def account(self) -> AccountRow:
-        return self._account_row(_reserved(self._rows(queries.OPEN_ENTRIES, states=_OPEN)))
+        return self.parts().account
 
     def _account_row(self, reserved: Decimal) -> AccountRow:
         row = self._header()
@@ -147,63 +142,28 @@ class SqlReads:
 
     def last_entries(self, now: datetime) -> list[LastEntryRow]:
         """Allowed entries of the last two days, by symbol: cooldowns and throttles derive from them."""
-        return self._entries(now)[0]
-
-    def _entries(self, now: datetime) -> tuple[list[LastEntryRow], int]:
-        """By symbol, and how many there were within the last minute."""
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        rows = self._rows(
-            queries.LAST_ENTRIES,
-            since=to_micros(now - _ENTRY_MEMORY),
-            midnight=to_micros(midnight),
-            minute_ago=to_micros(now - timedelta(minutes=1)),
-        )
-        last = [
-            LastEntryRow(
-                symbol=row["symbol"],
-                market_time=from_micros(int(row["newest"])),
-                entries_today=int(row["today"]),
-            )
-            for row in rows
-        ]
-        return last, sum(int(row["last_minute"]) for row in rows)
+        return self.parts().last_entries(now)
 
     # --- whole views
 
     def snapshot(self, now: datetime, *, entries_locked_reason: str = "") -> execution.LedgerSnapshot:
-        with self._session.reading():
-            parts = self._parts()
-            account = self._account_row(parts.reserved)
-            return execution.LedgerSnapshot(
-                version=account.version,
-                account=messages.to_account(account),
-                positions=[messages.to_position(row) for row in parts.positions],
-                open_intents=[messages.to_intent(row) for row in parts.open_intents],
-                halts=[messages.to_halt(row) for row in self.halts()],
-                last_entries=[messages.to_last_entry(row) for row in self.last_entries(now)],
-                reconciliation=parts.verdict,
-                entries_locked_reason=entries_locked_reason,
-                assets=[messages.to_asset(row) for row in self.assets()],
-                market_time=to_timestamp(now),
-                strategies=[messages.to_progress(row) for row in parts.strategies],
-            )
+        return messages.SnapshotMaker().make(self.parts(), now, entries_locked_reason=entries_locked_reason)
 
-    def view(self, now: datetime) -> LedgerView:
-        """The facts that limits are enforced on."""
+    def view(self, now: datetime, symbols: Sequence[str] | None = None) -> LedgerView:
+        """The facts that limits are enforced on; `symbols` narrows the last entries."""
         with self._session.reading():
-            parts = self._parts()
-            last_entries, last_minute = self._entries(now)
-            account = self._account_row(parts.reserved)
+            parts = self.parts()
             return LedgerView(
-                version=account.version,
+                version=parts.version,
                 now=now,
-                account=account,
-                positions=parts.positions,
-                open_intents=parts.open_intents,
+                account=parts.account,
+                positions=tuple(row for row in parts.positions.values() if row.quantity),
+                open_intents=tuple(parts.intents.values()),
+                # Never the kept ones: admin sets halts without a version.
                 halts=tuple(self.halts()),
-                last_entries=tuple(last_entries),
-                entries_last_minute=last_minute,
-                strategies=parts.strategies,
+                last_entries=tuple(parts.last_entries(now, symbols)),
+                entries_last_minute=parts.entries_last_minute(now),
+                strategies=tuple(parts.strategies.values()),
                 verdict=parts.verdict,
             )
 
@@ -229,25 +189,52 @@ class SqlReads:
                 verdict=self.verdict(),
             )
 
-    def _parts(self) -> Parts:
-        """What of this version was read before, else read now."""
-        header = self._header()
-        key = (int(header["version"]), int(header["last_event_id"]))
-        kept = self._session.cache.newest
-        if kept is not None and kept.key == key:
-            return kept
-        intents = self._rows(queries.INTENTS_IN, states=_OPEN)
-        parts = Parts(
-            key=key,
-            reserved=_reserved([row for row in intents if row["purpose"] == Purpose.ENTRY.value]),
-            positions=tuple(self.positions()),
-            open_intents=tuple(convert.intent_row(row) for row in intents),
-            strategies=tuple(self.strategies()),
+    def parts(self) -> Parts:
+        """The newest parts: kept ones of this version, those that follow from them, else read now."""
+        cache, transaction = self._session.cache, self._session.open_transaction
+        if transaction is not None:
+            _ = transaction.header
+            return transaction.parts_after(cache.newest) or self._read_parts()
+        with self._session.reading():
+            row = self._header()
+            kept = cache.newest
+            if kept is not None and kept.key == (row["version"], row["last_event_id"]):
+                return kept
+            parts = self._read_parts()
+            cache.offer(parts)
+            return parts
+
+    def _read_parts(self) -> Parts:
+        row = self._header()
+        open_rows = self._rows(queries.INTENTS_IN, states=_OPEN)
+        intents = {each["intent_id"]: convert.intent_row(each) for each in open_rows}
+        reservations = {each["intent_id"]: units for each in open_rows if (units := convert.reserved_units(each))}
+        entries: dict[str, list[int]] = {}
+        for each in self._rows(queries.ENTRIES, memory=ENTRY_MEMORY // timedelta(microseconds=1)):
+            entries.setdefault(each["symbol"], []).append(int(each["market_time"]))
+        return Parts(
+            key=(int(row["version"]), int(row["last_event_id"])),
+            account=self._account_row(reserved(reservations)),
+            intents=intents,
+            reservations=reservations,
+            parents=self._parents(intents),
+            positions={each.symbol: each for each in self.positions(open_only=False)},
+            strategies={each.strategy: each for each in self.strategies()},
+            halts=tuple(self.halts()),
+            assets=tuple(self.assets()),
             verdict=self.verdict(),
+            entries={symbol: tuple(times) for symbol, times in entries.items()},
         )
-        if self._session.open_transaction is None:
-            self._session.cache.newest = parts
-        return parts
+
+    def _parents(self, intents: Mapping[str, IntentRow]) -> dict[str, IntentState]:
+        wanted = sorted({each.parent_intent_id for each in intents.values() if each.parent_intent_id})
+        parents: dict[str, IntentState] = {}
+        for name in wanted:
+            try:
+                parents[name] = intents[name].state if name in intents else self.intent(name).state
+            except UnknownRow:
+                parents[name] = IntentState.ABORTED
+        return parents
 
     # --- outbox
 
@@ -299,12 +286,3 @@ class SqlReads:
 
 
 _OPEN = sorted(state.value for state in OPEN)
-
-
-def _reserved(entries: Sequence[dict[str, Any]]) -> Decimal:
-    """What is left of open entries, at their limits or at the price they reserve."""
-    units = 0
-    for row in entries:
-        left = max(row["quantity"] - row["filled_quantity"], 0)
-        units += notional(left, row["reserve_price"] if row["reserve_price"] is not None else row["limit_price"] or 0)
-    return convert.cash(units)

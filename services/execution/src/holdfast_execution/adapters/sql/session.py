@@ -9,10 +9,11 @@ import sqlalchemy as sa
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from holdfast.execution.v1 import execution_pb2 as execution
-from holdfast_execution.adapters.sql import tables
+from holdfast_core.money import ZERO
+from holdfast_execution.adapters.sql import convert, tables
 from holdfast_execution.adapters.sql.database import Database
-from holdfast_execution.adapters.sql.parts import PartsCache
-from holdfast_execution.rows import LedgerError, StaleFence
+from holdfast_execution.parts import Change, Key, Parts, PartsCache
+from holdfast_execution.rows import AccountRow, LedgerError, StaleFence
 from holdfast_runtime.ledger_halts import to_micros
 from holdfast_runtime.wire import to_timestamp
 
@@ -32,6 +33,10 @@ class Header:
     revision: int
     oldest_compatible: int
 
+    @property
+    def key(self) -> Key:
+        return self.version, self.last_event_id
+
 
 class Transaction:
     """One open write transaction. `header` is written back, and the events with it, before the commit."""
@@ -44,6 +49,8 @@ class Transaction:
         self._stored: Header | None = None
         self._events: list[dict[str, object]] = []
         self._raised = False
+        self._began: Key | None = None
+        self._changes: list[Change] = []
         self._stamps: tuple[datetime, Timestamp, int, Timestamp, int] | None = None
 
     @property
@@ -52,12 +59,30 @@ class Transaction:
         if self._loaded is None:
             self._loaded = self._lock()
             self._stored = replace(self._loaded)
+            self._began = self._loaded.key
         return self._loaded
 
     @property
     def version(self) -> int | None:
         """The ledger's version as of now; None where nothing has asked for the account's row."""
         return None if self._loaded is None else self._loaded.version
+
+    def note(self, *changes: Change) -> None:
+        """What this write has changed, for the parts that follow from those before it."""
+        self._changes.extend(changes)
+
+    def parts_after(self, before: Parts | None) -> Parts | None:
+        """The parts as of now, where they follow from the kept ones; None where they have to be read."""
+        if before is None or self._loaded is None or before.key != self._began:
+            return None
+        if not self._changes and before.key == self._loaded.key:
+            return before
+        return before.after(self._changes, key=self._loaded.key, account=account_row(self._account, self._loaded))
+
+    @property
+    def locked(self) -> bool:
+        """True where the account's row was asked for: without it nothing of the parts was changed."""
+        return self._loaded is not None
 
     def change(self, **fields: int) -> None:
         """New values for the account's row."""
@@ -117,6 +142,7 @@ class Transaction:
     def savepoint(self) -> Iterator[None]:
         """What is inside is undone alone where it raises."""
         header, count = None if self._loaded is None else replace(self._loaded), len(self._events)
+        noted = len(self._changes)
         try:
             with self.connection.begin_nested():
                 yield
@@ -126,6 +152,7 @@ class Transaction:
             if header is None:
                 self._stored = None
             del self._events[count:]
+            del self._changes[noted:]
             raise
 
     def flush(self) -> None:
@@ -160,6 +187,18 @@ class Transaction:
         if row is None:
             raise LedgerError(f"the ledger has no account {self._account!r}")
         return Header(**row._mapping)
+
+
+def account_row(account: str, header: Header) -> AccountRow:
+    """The account without what its open entries reserve."""
+    return AccountRow(
+        account_id=account,
+        starting_cash=convert.cash(header.starting_cash or 0),
+        cash=convert.cash(header.cash),
+        realised_pnl=convert.cash(header.realised),
+        reserved=ZERO,
+        version=header.version,
+    )
 
 
 def stamp_of(instant: datetime) -> Timestamp:
@@ -217,13 +256,17 @@ class Session:
         if self._open is not None:
             yield self._open
             return
+        following: Parts | None = None
         with self.database.write.begin() as connection:
-            self._open = Transaction(connection, self.account, self._recorded)
+            self._open = opened = Transaction(connection, self.account, self._recorded)
             try:
-                yield self._open
-                self._open.flush()
+                yield opened
+                opened.flush()
+                following = opened.parts_after(self.cache.newest)
             finally:
                 self._open = None
+        if opened.locked:
+            self.cache.put(following)
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:

@@ -13,6 +13,7 @@ from holdfast_execution.adapters.sql import convert, queries, tables
 from holdfast_execution.adapters.sql.session import Transaction
 from holdfast_execution.adapters.sql.writes import SqlWrites
 from holdfast_execution.domain.intents import IntentState
+from holdfast_execution.parts import Unforeseen
 from holdfast_execution.rows import AccountRow, HaltRow, LeaseRow, LedgerError, StaleFence, StrategyRow, UnknownRow
 from holdfast_runtime.ledger_halts import halt_id, to_micros
 from holdfast_runtime.ports.venue import BrokerAsset
@@ -103,6 +104,7 @@ class StateWrites(SqlWrites):
             summary = f"reconciliation is {state}" + (f", {count} discrepancies" if count else "")
             fact = execution.Fact(reconciliation=verdict)
             transaction.append(now, "reconciliation", self._account, summary, fact)
+            transaction.note(verdict)
             return version
 
     def set_strategy_state(self, epoch: int, now: datetime, strategy: str, state: str) -> StrategyRow:
@@ -124,7 +126,9 @@ class StateWrites(SqlWrites):
                 )
             self._tell_note(transaction, now, f"strategy.{strategy}", f"strategy {strategy} is {state}")
             last = None if known is None else known.last_decided_cycle_time
-            return StrategyRow(strategy=strategy, state=state, last_decided_cycle_time=last)
+            row = StrategyRow(strategy=strategy, state=state, last_decided_cycle_time=last)
+            transaction.note(row)
+            return row
 
     def record_assets(self, epoch: int, now: datetime, assets: Sequence[BrokerAsset]) -> None:
         table = tables.assets
@@ -139,6 +143,7 @@ class StateWrites(SqlWrites):
             )
             rows: list[Mapping[str, object]] = [{"account": self._account, **asdict(asset)} for asset in changed]
             transaction.connection.execute(sa.insert(table), rows)
+            transaction.note(Unforeseen())
             told = ", ".join(f"{each.symbol} {'tradable' if each.tradable else 'not tradable'}" for each in changed)
             self._tell_note(transaction, now, "assets", f"asset facts changed: {told}")
 
@@ -241,6 +246,7 @@ class StateWrites(SqlWrites):
         if cleared:
             summary = f"{row.kind} no longer halts {scope}: cleared by {row.cleared_by}" + (f", {note}" if note else "")
         fact = execution.Fact(halt=messages.to_halt(row), cleared=cleared)
+        transaction.note(Unforeseen())
         transaction.append(now, "halt", row.halt_id, summary, fact)
 
     def _tell_note(

@@ -13,6 +13,7 @@ from holdfast_execution.adapters.sql.reads import SqlReads
 from holdfast_execution.adapters.sql.session import Session
 from holdfast_execution.adapters.sql.sql_ledger import SqlLedger
 from holdfast_execution.ledger import Ledger, LedgerError, LedgerReads
+from holdfast_execution.parts import Parts
 from holdfast_runtime.errors import HoldfastError, Retry
 
 T = TypeVar("T")
@@ -199,6 +200,9 @@ class Writer:
             raise Retry("the ledger is not open")
         return await self._reading.submit(call)
 
+    def newest(self) -> Parts | None:
+        return self._ledger.session.cache.newest
+
     def on_commit(self, callback: Callable[[int], None]) -> None:
         self._callbacks.append(callback)
 
@@ -233,6 +237,9 @@ class Inline:
     async def read(self, call: Callable[[LedgerReads], T]) -> T:
         with self._ledger.session.reading():
             return call(self._ledger)
+
+    def newest(self) -> Parts | None:
+        return self._ledger.session.cache.newest
 
     def on_commit(self, callback: Callable[[int], None]) -> None:
         self._callbacks.append(callback)

@@ -13,6 +13,7 @@ from holdfast_execution.adapters.sql import convert, queries, tables
 from holdfast_execution.adapters.sql.reads import SqlReads
 from holdfast_execution.adapters.sql.session import Transaction
 from holdfast_execution.domain.intents import IntentState
+from holdfast_execution.parts import IntentChange
 from holdfast_execution.rows import IntentRow, LedgerError, UnknownRow
 from holdfast_runtime.ledger_halts import to_micros
 
@@ -67,6 +68,7 @@ class SqlWrites(SqlReads):
             # Another order is the present one.
             after = self._intent_columns(before["intent_id"])
         row = convert.intent_row(after)
+        transaction.note(IntentChange(row, convert.reserved_units(after)))
         self._tell_intent(transaction, now, row, summary)
         return row
 
