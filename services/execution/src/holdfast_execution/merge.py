@@ -26,6 +26,7 @@ log = structlog.get_logger()
 DISCREPANT = "MERGE_DISCREPANT"
 """Lock of entries: after the merge the ledger's positions still differ from the broker's."""
 FILLS_MARGIN = timedelta(days=1)
+INSTANT = timedelta(microseconds=1)
 READS = 3
 """Comparisons before a difference is believed: a fill may come between two reads."""
 
@@ -62,6 +63,8 @@ class Merger:
 
     async def _take_orders(self) -> None:
         mirror = await self._books.look()
+        if await self._find_legs(mirror):
+            mirror = await self._books.look()
         orders = {order.order_id: order for order in _flat(await self._broker.orders(open_only=True))}
         details = await self._details(mirror)
         for resting in orders.values():
@@ -98,12 +101,15 @@ class Merger:
     async def take(self, order: BrokerOrder, details: list[NewFill]) -> Adopted:
         """One order's news; a foreign one halts its symbol."""
         adopted = await self._adopter.apply(order, details)
+        if adopted.intent is not None:
+            await self._complete(order, adopted.intent)
+            return adopted
+        if is_over(order) and not order.filled_quantity:
+            return adopted
+        if await self._find_origin(order):
+            adopted = await self._adopter.apply(order, details)
         if adopted.intent is not None or is_over(order):
             return adopted
-        if not order.client_order_id.startswith(CLIENT_ORDER_ID_PREFIX) and await self._find_parent(order):
-            adopted = await self._adopter.apply(order, details)
-            if adopted.intent is not None:
-                return adopted
         log.error("order.foreign", order=order.order_id, symbol=order.symbol)
         await self._books.write(
             lambda ledger, epoch, now: ledger.add_halt(
@@ -116,19 +122,51 @@ class Merger:
         )
         return adopted
 
-    async def _find_parent(self, order: BrokerOrder) -> bool:
-        """A leg has an id of the broker's making: it is found through its parent. True where a parent was read."""
+    async def _complete(self, order: BrokerOrder, entry: IntentRow) -> None:
+        """An entry that filled although its answer was lost: nobody has told of its leg, which holds the shares."""
+        if entry.purpose is not Purpose.ENTRY or entry.state is not IntentState.FILLED or order.legs:
+            return
         mirror = await self._books.look()
-        parents = [
-            intent
-            for intent in mirror.of_symbol(order.symbol)
-            if intent.purpose is Purpose.ENTRY and intent.broker_order_id and intent.protect_stop_price is not None
-        ]
-        for parent in parents:
-            read = await self._broker.order(parent.broker_order_id)
-            if read is not None:
-                await self._adopter.apply(read)
-        return bool(parents)
+        if any(each.parent_intent_id == entry.intent_id for each in mirror.of_symbol(entry.symbol)):
+            return
+        for alone in await self._books.read(partial(_alone, symbols={entry.symbol}, since=entry.updated_at - INSTANT)):
+            if alone.intent_id == entry.intent_id:
+                await self._read_leg(alone)
+
+    async def _find_legs(self, mirror: Mirror) -> bool:
+        """What is held without its stop may have one at the broker that was never heard of. True where it was read."""
+        bare = [each for each in mirror.positions.values() if each.quantity and each.protection != "active"]
+        if not bare:
+            return False
+        since = min(each.opened_at or each.updated_at for each in bare) - INSTANT
+        entries = await self._books.read(partial(_alone, symbols={each.symbol for each in bare}, since=since))
+        for entry in entries:
+            await self._read_leg(entry)
+        return bool(entries)
+
+    async def _find_origin(self, order: BrokerOrder) -> bool:
+        """A replacement is known through what it replaced, and a leg, whose id is of the broker's making, through its
+        parent. True where something was taken over."""
+        if order.replaces:
+            replaced = await self._books.read(
+                lambda ledger: ledger.intent_of_order(broker_order_id=order.replaces or "")
+            )
+            if replaced is not None and replaced.open and replaced.broker_order_id == order.replaces:
+                await self._adopter.replaced(replaced, order)
+                return True
+        if order.client_order_id.startswith(CLIENT_ORDER_ID_PREFIX):
+            return False
+        since = self._books.now - FILLS_MARGIN
+        entries = await self._books.read(partial(_alone, symbols={order.symbol}, since=since))
+        for entry in entries:
+            await self._read_leg(entry)
+        return bool(entries)
+
+    async def _read_leg(self, entry: IntentRow) -> None:
+        """Reads an entry again, with its leg, and takes both over."""
+        read = await self._broker.order(entry.broker_order_id)
+        for each in _flat([read] if read is not None else []):
+            await self._adopter.apply(each)
 
     async def _differing(self) -> dict[str, str]:
         """Symbols whose position differs, with both quantities in words."""
@@ -168,3 +206,18 @@ def _count(ledger: Ledger, epoch: int, now: datetime, *, fills: list[NewFill]) -
         applied = ledger.apply_fill(epoch, now, fill)
         if applied.late:
             log.error("fill.late", intent=applied.intent.intent_id, quantity=str(fill.quantity))
+
+
+def _alone(ledger: LedgerReads, *, symbols: set[str], since: datetime) -> list[IntentRow]:
+    """Entries at the broker, open ones or such that ended since, whose leg nobody has told of."""
+    intents = ledger.ledger_state(since).intents
+    accompanied = {intent.parent_intent_id for intent in intents}
+    return [
+        intent
+        for intent in intents
+        if intent.purpose is Purpose.ENTRY
+        and intent.symbol in symbols
+        and intent.intent_id not in accompanied
+        and intent.broker_order_id
+        and intent.protect_stop_price is not None
+    ]

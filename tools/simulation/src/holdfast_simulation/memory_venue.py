@@ -40,6 +40,10 @@ class Fault(StrEnum):
     """A look-up that finds nothing, although the order exists."""
     GATED = "gated"
     """The call stands until `open_gate` is called."""
+    HELD_AFTER = "held_after"
+    """A write: done at the venue, and its answer stands until `open_gate` is called."""
+    NO_CONNECTION = "no_connection"
+    """A write that never left; a read without an answer."""
 
 
 _KINDS = (
@@ -132,8 +136,7 @@ class MemoryBroker:
             self._late.append(order)
             raise venue.OutcomeUnknown("timeout")
         made = self._accept(order)
-        if fault is Fault.LOST_AFTER:
-            raise venue.OutcomeUnknown("HTTP 504")
+        await self._answer(fault)
         answer = self._told(made, nested=True)
         return replace(answer, quantity=answer.quantity + 1) if fault is Fault.MISMATCHED else answer
 
@@ -167,8 +170,7 @@ class MemoryBroker:
             self._tell(self.exchange.apply(Cancel(self.market_clock.now(), order_id)).updates)
         except Refusal as refusal:
             raise _refused(refusal) from refusal
-        if fault is Fault.LOST_AFTER:
-            raise venue.OutcomeUnknown("HTTP 504")
+        await self._answer(fault)
 
     async def replace_order(
         self,
@@ -194,8 +196,9 @@ class MemoryBroker:
         except Refusal as refusal:
             raise _refused(refusal) from refusal
         self._tell(outcome.updates)
-        if fault is Fault.LOST_AFTER or outcome.order is None:
-            raise venue.OutcomeUnknown("HTTP 504")
+        await self._answer(fault)
+        if outcome.order is None:
+            raise venue.OutcomeUnknown("the exchange made no order")
         return self._told(outcome.order, nested=True)
 
     # --- reads
@@ -317,11 +320,23 @@ class MemoryBroker:
             raise venue.Unauthorised("401", steps=())
         if fault is Fault.THROTTLED:
             raise venue.Throttled("429", after_secs=3.0)
+        if fault is Fault.NO_CONNECTION:
+            raise venue.NotSent("no connection to the venue")
         return fault
+
+    async def _answer(self, fault: Fault | None) -> None:
+        """What becomes of the answer to a write that was done."""
+        if fault is Fault.LOST_AFTER:
+            raise venue.OutcomeUnknown("HTTP 504")
+        if fault is Fault.HELD_AFTER:
+            await self._gate.wait()
 
     async def _read(self, call: str) -> Fault | None:
         self.calls.append(call)
-        fault = await self._meet(call)
+        try:
+            fault = await self._meet(call)
+        except venue.NotSent as error:
+            raise venue.VenueUnavailable(str(error)) from error
         if fault in (Fault.LOST_BEFORE, Fault.LOST_AFTER):
             raise venue.VenueUnavailable("timeout")
         return fault
