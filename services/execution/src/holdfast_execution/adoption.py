@@ -15,14 +15,13 @@ from holdfast_execution.books import Books
 from holdfast_execution.domain.intents import TERMINAL, IntentState, Purpose
 from holdfast_execution.domain.naming import intent_name
 from holdfast_execution.domain.statuses import REPLACED, is_over, moves, state_of
+from holdfast_execution.guard import NO_GOOD_ANSWER
 from holdfast_execution.ledger import Ledger, UnknownRow
 from holdfast_execution.rows import FillApplied, IntentRow, NewFill, NewIntent
-from holdfast_runtime.errors import AskBroker, Retry
 from holdfast_runtime.ports.venue import (
     Broker,
     BrokerOrder,
     FillActivity,
-    OrderRefused,
     OrderType,
     Side,
     TimeInForce,
@@ -66,6 +65,7 @@ def take_over(
         return Adopted(intent=None)
     before = row.state
     present = order.order_id == row.broker_order_id or order.client_order_id == row.client_order_id
+    zombie = not is_over(order) and _is_unwatched(ledger, row, order, present=present)
     if present and row.state in (IntentState.SENDING, IntentState.UNKNOWN):
         row = ledger.record_ack(epoch, now, row.intent_id, order.order_id, status=order.status)
     applied = [ledger.apply_fill(epoch, now, fill) for fill in details]
@@ -86,11 +86,21 @@ def take_over(
     if row.purpose is Purpose.ENTRY:
         for leg in order.legs:
             _take_leg(ledger, epoch, now, row, leg)
-    # Where the broker itself has said that the order is over, a live one is old news; where we said it, it lives.
-    zombie = row.state in _UNPROVEN and present and not is_over(order)
     return Adopted(
         intent=row, before=before, gap=missing, zombie=zombie, fills=tuple(each for each in applied if each.applied)
     )
+
+
+def _is_unwatched(ledger: Ledger, row: IntentRow, order: BrokerOrder, *, present: bool) -> bool:
+    """True where nobody looks after this live order: its end was declared here, or its leg was refused without ever
+    becoming an order. Where the broker itself has ended the order, a live one is old news."""
+    if present and row.state not in TERMINAL:
+        return False
+    if present and row.state in _UNPROVEN:
+        return True
+    leg = next((each for each in ledger.orders(row.intent_id) if each.client_order_id == order.client_order_id), None)
+    refused = row.state is IntentState.REJECTED and leg is not None and not leg.status
+    return leg is not None and (not leg.broker_order_id or (present and refused))
 
 
 def _counted(ledger: Ledger, intent_id: str, broker_order_id: str) -> Decimal:
@@ -214,7 +224,7 @@ class Adopter:
         log.error("order.zombie", order=order.order_id, client_order_id=order.client_order_id)
         try:
             await self._broker.cancel_order(order.order_id)
-        except (OrderRefused, AskBroker, Retry) as error:
+        except NO_GOOD_ANSWER as error:
             # The next news of the order asks for it again.
             log.warning("order.cancel_failed", order=order.order_id, error=str(error))
 

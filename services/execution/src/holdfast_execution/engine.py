@@ -235,7 +235,8 @@ class Engine:
 
     async def _look_up(self, mirror: Mirror) -> Rest:
         asked = await self._resolver.turn(mirror)
-        return Rest(did=asked, after_secs=self._resolver.next_wait_secs())
+        waits = self._resolver.waits_for_detail
+        return Rest(did=asked, pending=waits, after_secs=self._resolver.next_wait_secs())
 
     async def _yield_to_protection(self, at_most_secs: float) -> None:
         """What reduces risk goes first: the protective lane at rest, no sale waiting for its handover."""

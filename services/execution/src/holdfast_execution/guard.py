@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 
+from holdfast_runtime.errors import AskBroker, Retry
 from holdfast_runtime.ports.venue import (
     Broker,
     BrokerAccount,
@@ -13,6 +14,8 @@ from holdfast_runtime.ports.venue import (
     BrokerOrder,
     BrokerPosition,
     FillActivity,
+    NotSent,
+    OrderRefused,
     OrderRequest,
     StreamDown,
     StreamUp,
@@ -23,6 +26,9 @@ from holdfast_runtime.ports.venue import (
 )
 
 STEPS = ("Give the account's new key and secret.", "Clear the halt of kind `credentials` in admin.")
+
+NO_GOOD_ANSWER = (OrderRefused, NotSent, AskBroker, Retry)
+"""What a cancel or a replacement may meet short of refused credentials: a look-up tells what became of it."""
 
 
 class GuardedBroker:

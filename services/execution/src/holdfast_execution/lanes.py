@@ -10,12 +10,13 @@ import structlog
 from holdfast_execution.books import Books, Mirror
 from holdfast_execution.ledger import StaleFence
 from holdfast_execution.waiting import IDLE_TURN_SECS, Alarm
-from holdfast_runtime.errors import Refused
+from holdfast_runtime.errors import AskBroker, Refused, Retry
 from holdfast_runtime.ports.clock import MarketClock, MonotonicClock
 
 log = structlog.get_logger()
 
 _NO_LEASE_SECS = 0.1
+_RETRY_SECS = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,9 @@ class Lane:
         except StaleFence as error:
             log.warning("lane.lease_lost", lane=self._name, error=str(error))
             await self._books.tenure.lost()
+        except (Retry, AskBroker) as error:
+            log.warning("lane.retried", lane=self._name, error=str(error))
+            return Rest(pending=True, after_secs=_RETRY_SECS)
         except Refused as error:
             if error.reason != "NOT_HOLDER":
                 raise

@@ -5,6 +5,7 @@ until the absence is proven. Nothing readable → the strategy is aborted, and t
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
@@ -23,14 +24,14 @@ from holdfast_execution.domain.outcomes import (
 )
 from holdfast_execution.domain.statuses import is_over
 from holdfast_execution.domain.views import Owner
+from holdfast_execution.guard import NO_GOOD_ANSWER
 from holdfast_execution.rows import IntentRow
-from holdfast_execution.sender import Sender, request_of
+from holdfast_execution.sender import Sender, mark_unknown, request_of
 from holdfast_runtime.errors import AskBroker, Retry
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.ports.venue import (
     Broker,
     BrokerOrder,
-    OrderRefused,
     Throttled,
     Unauthorised,
     VenueUnavailable,
@@ -41,9 +42,9 @@ from holdfast_runtime.telemetry import metrics, traces
 log = structlog.get_logger()
 
 STREAM_WAIT_SECS = 30.0
-"""While the update stream is down entries are locked anyway: look-ups wait for it, at most this long."""
+"""While the update stream is down entries are locked anyway: look-ups of entries wait for it, at most this long."""
 CANCEL_AGAIN_AFTER = 3
-"""Look-ups that still show an order live, after which its cancel is asked for again."""
+"""Look-ups that still show an order live, from which on its cancel is asked for again each time."""
 
 
 @dataclass(slots=True)
@@ -52,6 +53,8 @@ class Trail:
 
     due_secs: float
     since_secs: float
+    entry: bool = False
+    """An entry's outcome may wait a little; what reduces risk is asked for at once."""
     turns: int = 0
     failed: int = 0
     absences: int = 0
@@ -93,12 +96,7 @@ class Resolver:
 
     def work(self, mirror: Mirror) -> list[IntentRow]:
         """Intents to ask about, oldest first."""
-        asked = (IntentState.UNKNOWN, IntentState.CANCELLING)
-        work = [
-            intent
-            for intent in mirror.intents
-            if intent.state in asked or (intent.intent_id in self._adopter.incomplete and intent.broker_order_id)
-        ]
+        work = [intent for intent in mirror.intents if self._is_open_question(intent)]
         known = {intent.intent_id for intent in work}
         for intent_id in [each for each in self._trails if each not in known]:
             del self._trails[intent_id]
@@ -106,9 +104,23 @@ class Resolver:
         now_secs = self._clock.now_secs()
         for intent in work:
             first_secs = 0.0 if intent.state is IntentState.CANCELLING else self._settings.lookup_backoff_secs
-            self._trails.setdefault(intent.intent_id, Trail(due_secs=now_secs + first_secs, since_secs=now_secs))
+            entry = intent.purpose is Purpose.ENTRY and intent.state is not IntentState.CANCELLING
+            trail = Trail(due_secs=now_secs + first_secs, since_secs=now_secs)
+            self._trails.setdefault(intent.intent_id, trail).entry = entry
         metrics.UNKNOWN_OUTCOMES.set(sum(intent.state is IntentState.UNKNOWN for intent in work))
         return work
+
+    @property
+    def waits_for_detail(self) -> bool:
+        """An order is known to have filled further than is counted: market time waits for it."""
+        return any(intent_id in self._adopter.incomplete for intent_id in self._trails)
+
+    def _is_open_question(self, intent: IntentRow) -> bool:
+        if intent.state is IntentState.SENDING:
+            return not self._sender.sending(intent.intent_id)
+        if intent.state in (IntentState.UNKNOWN, IntentState.CANCELLING):
+            return True
+        return intent.intent_id in self._adopter.incomplete and bool(intent.broker_order_id)
 
     async def turn(self, mirror: Mirror) -> bool:
         """Asks about everything that is due; True where anything was asked."""
@@ -121,6 +133,11 @@ class Resolver:
                 await self._resolve(intent, mirror, self._trails[intent.intent_id])
             except Unauthorised:
                 return False
+            except NO_GOOD_ANSWER as error:
+                # What was found could not be taken over: this one is asked for again, the others go on.
+                trail = self._trails[intent.intent_id]
+                trail.due_secs = self._clock.now_secs() + self._backoff(trail)
+                log.warning("order.lookup_incomplete", intent=intent.intent_id, error=str(error))
         return asked
 
     def wait_secs(self, intent_id: str) -> float:
@@ -128,7 +145,7 @@ class Resolver:
         trail = self._trails[intent_id]
         now_secs = self._clock.now_secs()
         due_secs = max(trail.due_secs, self._sender.resets.get(intent_id, 0.0))
-        if self.stream_down_since_secs is not None:
+        if trail.entry and self.stream_down_since_secs is not None:
             due_secs = max(due_secs, self.stream_down_since_secs + STREAM_WAIT_SECS)
         return max(due_secs - now_secs, 0.0)
 
@@ -142,10 +159,15 @@ class Resolver:
             self._books.activity.busy(),
             traces.span("execution.look_up", parent=intent.traceparent, intent_id=intent.intent_id) as span,
         ):
+            if intent.state is IntentState.SENDING:
+                intent = await self._books.write(
+                    partial(mark_unknown, intent_id=intent.intent_id, reason="ANSWER_NOT_STORED")
+                )
             try:
                 order = await self._read(intent)
             except (VenueUnavailable, Throttled, AskBroker) as error:
-                trail.failed += 1
+                # A venue that is away as a whole says nothing about this order: it has its time to come back.
+                trail.failed += not self._venue_is_away()
                 outcome = read_failure(
                     self._state(intent, mirror, trail), first_wait_secs=self._settings.lookup_backoff_secs
                 )
@@ -161,6 +183,13 @@ class Resolver:
                 await self._absent(intent, mirror, trail)
             else:
                 await self._found(intent, order, trail)
+
+    def _venue_is_away(self) -> bool:
+        down_since_secs = self.stream_down_since_secs
+        return down_since_secs is not None and self._clock.now_secs() < down_since_secs + STREAM_WAIT_SECS
+
+    def _backoff(self, trail: Trail) -> float:
+        return backoff_secs(max(trail.turns - 1, 0), first_secs=self._settings.lookup_backoff_secs)
 
     async def _read(self, intent: IntentRow) -> BrokerOrder | None:
         if intent.broker_order_id:
@@ -202,10 +231,8 @@ class Resolver:
         cancelling = intent.state is IntentState.CANCELLING
         await self._adopter.apply(order)
         if cancelling and not is_over(order):
-            trail.due_secs = self._clock.now_secs() + backoff_secs(
-                trail.turns - 1, first_secs=self._settings.lookup_backoff_secs
-            )
-            if trail.turns % CANCEL_AGAIN_AFTER == 0 and order.status != "pending_cancel":
+            trail.due_secs = self._clock.now_secs() + self._backoff(trail)
+            if trail.turns >= CANCEL_AGAIN_AFTER and order.status != "pending_cancel":
                 await self._cancel_again(order)
             return
         if cancelling and order.replaced_by:
@@ -214,7 +241,7 @@ class Resolver:
     async def _cancel_again(self, order: BrokerOrder) -> None:
         try:
             await self._broker.cancel_order(order.order_id)
-        except (OrderRefused, AskBroker, Retry) as error:
+        except NO_GOOD_ANSWER as error:
             # The next look-up tells what became of it.
             log.info("order.cancel_again_failed", order=order.order_id, error=str(error))
 
@@ -253,6 +280,9 @@ class Resolver:
                 return
 
     async def _resend(self, intent: IntentRow, trail: Trail) -> None:
+        if intent.purpose is Purpose.ENTRY and self._books.locked_reason:
+            # A retry is an entry like any other (invariant 10): the next look-up tries again.
+            return
         log.info("order.resent", intent=intent.intent_id, attempt=intent.attempts + 1)
         sent = await self._sender.send(intent)
         if sent.refused == "ATTEMPTS_EXHAUSTED":

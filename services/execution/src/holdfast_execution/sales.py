@@ -11,9 +11,9 @@ from holdfast_execution.books import Books
 from holdfast_execution.domain.intents import PROVEN, IntentState, Purpose
 from holdfast_execution.domain.naming import intent_name, order_name, replacement_name
 from holdfast_execution.domain.prices import stop_below
+from holdfast_execution.guard import NO_GOOD_ANSWER
 from holdfast_execution.ledger import Ledger, LedgerReads, UnknownRow
 from holdfast_execution.rows import IntentRow, LedgerError, NewIntent, PositionRow
-from holdfast_runtime.errors import AskBroker, Retry
 from holdfast_runtime.ports.venue import (
     Broker,
     BrokerOrder,
@@ -192,7 +192,7 @@ class Hands:
                 await self._broker.cancel_order(row.broker_order_id)
             except OrderRefused as refusal:
                 span.set(refused=refusal.kind.value)
-            except (AskBroker, Retry) as error:
+            except NO_GOOD_ANSWER as error:
                 span.set(unknown=str(error))
                 log.warning("order.cancel_unknown", intent=intent.intent_id, error=str(error))
             metrics.SENDS.labels(request="cancel", outcome="asked").inc()
@@ -213,7 +213,7 @@ class Hands:
                 newer = await self._broker.replace_order(
                     intent.broker_order_id, client_order_id=client_id, time_in_force=TimeInForce.GTC
                 )
-            except (OrderRefused, AskBroker, Retry) as error:
+            except NO_GOOD_ANSWER as error:
                 span.set(refused=str(error))
                 newer = await self._replacement(intent, client_id)
             if newer is None:

@@ -5,6 +5,8 @@ A send is never repeated here: what is not known is UNKNOWN, and the resolver as
 
 import asyncio
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 
 import structlog
 
@@ -12,6 +14,7 @@ from holdfast_execution.adoption import Adopter
 from holdfast_execution.books import Books
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_execution.domain.outcomes import SendOutcome, Step, read_answer
+from holdfast_execution.ledger import Ledger
 from holdfast_execution.rows import ClaimRefused, IntentRow
 from holdfast_runtime.errors import HoldfastError
 from holdfast_runtime.ports.clock import MonotonicClock
@@ -58,7 +61,7 @@ class Sender:
         self._adopter = adopter
         self._monotonic_clock = monotonic_clock
         self._timeout_secs = timeout_secs
-        self._in_flight: set[asyncio.Task[Sent]] = set()
+        self._in_flight: dict[asyncio.Task[Sent], str] = {}
         self.deadlines: dict[str, float] = {}
         """Monotonic deadline of the last POST of each intent whose outcome is not known."""
         self.resets: dict[str, float] = {}
@@ -67,9 +70,16 @@ class Sender:
     async def send(self, intent: IntentRow) -> Sent:
         """Sends the present leg once. A caller that goes away does not stop a send that has begun."""
         task = asyncio.ensure_future(self._send(intent))
-        self._in_flight.add(task)
-        task.add_done_callback(self._in_flight.discard)
+        self._in_flight[task] = intent.intent_id
+        task.add_done_callback(self._landed)
         return await asyncio.shield(task)
+
+    def _landed(self, task: asyncio.Task[Sent]) -> None:
+        del self._in_flight[task]
+
+    def sending(self, intent_id: str) -> bool:
+        """True while a send of the intent is under way. SENDING without it: the answer could not be written down."""
+        return intent_id in self._in_flight.values()
 
     def forget(self, intent_id: str) -> None:
         """The outcome is known: what was kept for its look-ups is dropped."""
@@ -80,6 +90,7 @@ class Sender:
         """Returns when no send is in flight."""
         while self._in_flight:
             await asyncio.wait(set(self._in_flight))
+            await asyncio.sleep(0)
 
     async def _send(self, intent: IntentRow) -> Sent:
         with (
@@ -134,10 +145,15 @@ class Sender:
     async def _give_back(self, claimed: IntentRow, reason: str) -> Sent:
         """Nothing left this machine: the attempt is given back; what is still valid may be tried again."""
         again = reason != "CYCLE_EXPIRED"
-        row = await self._books.write(
-            lambda ledger, epoch, now: ledger.mark_not_sent(epoch, now, claimed.intent_id, reason, try_again=again)
-        )
-        return Sent(intent=row, refused=reason)
+
+        def give_back(ledger: Ledger, epoch: int, now: datetime) -> IntentRow:
+            row = ledger.intent(claimed.intent_id)
+            if row.state is not IntentState.SENDING:
+                # An earlier POST of the leg was heard of meanwhile.
+                return row
+            return ledger.mark_not_sent(epoch, now, claimed.intent_id, reason, try_again=again)
+
+        return Sent(intent=await self._books.write(give_back), refused=reason)
 
     async def _record(self, claimed: IntentRow, outcome: SendOutcome, deadline_secs: float) -> Sent:
         if outcome.step is Step.ADOPT and outcome.order is not None:
@@ -151,6 +167,13 @@ class Sender:
             return Sent(intent=adopted.intent or claimed, outcome=outcome)
         if outcome.step is Step.GIVE_BACK:
             return await self._give_back(claimed, outcome.reason)
+        if outcome.step is Step.REJECT and claimed.attempts > 1:
+            # The refusal is this POST's alone: what it was refused for may be an earlier one's doing.
+            earlier = await self._earlier(claimed)
+            if isinstance(earlier, BrokerOrder):
+                return await self._record(claimed, read_answer(request_of(claimed), earlier), deadline_secs)
+            if earlier is not None:
+                outcome = SendOutcome(step=Step.LOOK_UP, reason=outcome.reason)
         if outcome.step is Step.REJECT:
             row = await self._books.write(
                 lambda ledger, epoch, now: ledger.record_refusal(epoch, now, claimed.intent_id, outcome.reason)
@@ -167,12 +190,25 @@ class Sender:
                     epoch, now, "safety_abort", f"{outcome.reason}: {claimed.intent_id}", strategy=claimed.strategy
                 )
             )
-        row = await self._books.write(
-            lambda ledger, epoch, now: ledger.record_unknown(epoch, now, claimed.intent_id, outcome.reason)
-        )
+        row = await self._books.write(partial(mark_unknown, intent_id=claimed.intent_id, reason=outcome.reason))
         metrics.UNKNOWN_OUTCOMES_SEEN.inc()
         log.warning("order.outcome_unknown", intent=row.intent_id, symbol=row.symbol, reason=outcome.reason)
         return Sent(intent=row, outcome=outcome, deadline_secs=deadline_secs)
+
+    async def _earlier(self, claimed: IntentRow) -> BrokerOrder | HoldfastError | None:
+        """What an earlier POST of the same client order id has made; an error where that cannot be read."""
+        try:
+            return await self._broker.order_by_client_id(claimed.client_order_id)
+        except HoldfastError as error:
+            return error
+
+
+def mark_unknown(ledger: Ledger, epoch: int, now: datetime, *, intent_id: str, reason: str) -> IntentRow:
+    """A send of which no more is known than that it was begun; nothing where more was heard meanwhile."""
+    row = ledger.intent(intent_id)
+    if row.state is not IntentState.SENDING:
+        return row
+    return ledger.record_unknown(epoch, now, intent_id, reason)
 
 
 def is_working(intent: IntentRow) -> bool:

@@ -5,12 +5,15 @@ most the remainder. Each call looks at the facts as they are stored and names th
 point goes on from what was stored; a refused sale arms the stop again.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
 from holdfast_core.money import ZERO
 from holdfast_execution.domain.views import HoldingView, OrderView, Owner, Phase, Role, rank
+
+BROKER_HOLDS_NOTHING = "BROKER_HOLDS_NOTHING"
 
 
 class ExitStep(StrEnum):
@@ -40,11 +43,17 @@ class ExitMove:
 
 
 def next_move(
-    holding: HoldingView, exit_order: OrderView, wanted: Owner, *, broker_quantity: Decimal | None
+    holding: HoldingView,
+    exit_order: OrderView,
+    wanted: Owner,
+    *,
+    broker_quantity: Decimal | None,
+    given_up: Container[str] = (),
 ) -> ExitMove:
     """The next step of the handover to `exit_order`, which is PENDING.
 
     `broker_quantity` is the broker's position as read *after* the last confirmed end, None where it was not read.
+    `given_up`: stops whose outcome has not been known for so long that no sale waits for them any more.
     """
     if exit_order.phase is not Phase.PENDING:
         raise ValueError(f"{exit_order.intent_id} is {exit_order.phase}, its handover is over")
@@ -60,7 +69,8 @@ def next_move(
     if holding.quantity > 0 and holding.owner is not wanted:
         return ExitMove(step=ExitStep.STORE_OWNER, reason=wanted.value)
     for order in sorted(others, key=lambda each: (_cancel_rank(each), each.intent_id)):
-        if wanted is Owner.FLATTEN and order.role is Role.STOP and order.phase is Phase.UNCERTAIN:
+        unknown_stop = order.role is Role.STOP and order.phase is Phase.UNCERTAIN
+        if unknown_stop and (wanted is Owner.FLATTEN or order.intent_id in given_up):
             # Nobody knows whether this stop lives: the shares it may hold arbitrate at the broker.
             continue
         if order.phase is Phase.PENDING:
@@ -74,7 +84,7 @@ def next_move(
         return ExitMove(step=ExitStep.READ_POSITION)
     remainder = min(holding.quantity, broker_quantity)
     if remainder <= 0:
-        return ExitMove(step=ExitStep.NOTHING_HELD, reason="BROKER_HOLDS_NOTHING")
+        return ExitMove(step=ExitStep.NOTHING_HELD, reason=BROKER_HOLDS_NOTHING)
     return ExitMove(step=ExitStep.SELL, quantity=remainder)
 
 

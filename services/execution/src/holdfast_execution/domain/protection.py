@@ -102,6 +102,17 @@ def _cut_entries(holding: HoldingView, rules: Rules, now: datetime) -> list[Acti
     return actions
 
 
+def given_up(holding: HoldingView, rules: Rules, *, now_secs: float) -> set[str]:
+    """Stops whose outcome has not been known for longer than the bound: no sale waits for them."""
+    return {
+        order.intent_id
+        for order in holding.of(Role.STOP)
+        if order.uncertain_since_secs is not None
+        and order.phase is Phase.UNCERTAIN
+        and now_secs - order.uncertain_since_secs >= rules.unknown_stop_secs
+    }
+
+
 def _unknown(uncertain: list[OrderView], rules: Rules, now_secs: float) -> list[Action]:
     """A stop whose outcome nobody knows: after the bound flatten all the same, held shares arbitrate at the broker."""
     oldest_secs = min(

@@ -1,0 +1,157 @@
+"""Outcomes that nobody knows yet: what may be sent meanwhile, what may not, and what keeps going on."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from holdfast_execution.domain.intents import IntentState, Purpose
+from holdfast_runtime.errors import Retry
+from holdfast_runtime.ports.venue import StreamDown
+from holdfast_simulation.memory_venue import Fault
+
+
+async def held(desk: Any, symbol: str = "SPY") -> None:
+    """A protected position of 10."""
+    await desk.enter(symbol)
+    await desk.minute(1)
+    assert (await desk.position(symbol)).quantity == 10
+
+
+@pytest.mark.parametrize("method", ["record_ack", "record_unknown"])
+async def test_an_answer_that_could_not_be_written_down_is_asked_for_again(desk: Any, method: str) -> None:
+    """SENDING ends by evidence under the same lease, too: the database was away when the answer came (point 7)."""
+    run, failures = desk.runner.run, []
+
+    async def fail_once(call: Any) -> Any:
+        rows = await desk.runner.read(lambda ledger: ledger.open_intents())
+        if rows and rows[0].state is IntentState.SENDING and not failures:
+            failures.append(method)
+            raise Retry("the ledger's database did not answer")
+        return await run(call)
+
+    desk.runner.run = fail_once
+    fault = {"record_ack": [], "record_unknown": [Fault.LOST_AFTER]}[method]
+    desk.broker.drop_updates = 1
+    desk.broker.script("submit_order", *fault)
+    await desk.submit(desk.decision())
+    await desk.settled()
+    assert failures
+    assert (await desk.one(Purpose.ENTRY)).state is IntentState.ACKED
+    assert len(desk.broker.posts) == 1
+
+
+async def test_no_entry_is_sent_again_while_entries_are_locked(desk: Any) -> None:
+    """Invariant 10: a retry is an entry like any other."""
+    desk.broker.script("submit_order", Fault.LOST_BEFORE)
+    desk.broker.script("order_by_client_id", Fault.GATED)
+    await desk.submit(desk.decision())
+    await desk.until(lambda: "order_by_client_id" in desk.broker.calls, advancing=True)
+    desk.engine.books.lock_entries("MERGE_DISCREPANT", passing=False)
+    desk.broker.open_gate()
+    await desk.pass_secs(3.0)
+    assert len(desk.broker.posts) == 1
+    desk.engine.books.unlock_entries("MERGE_DISCREPANT")
+    await desk.pass_secs(6.0)
+    assert len(desk.broker.posts) == 2
+    assert (await desk.one(Purpose.ENTRY)).state is IntentState.ACKED
+
+
+async def test_a_refused_retry_does_not_bury_a_first_send_that_lives(desk: Any) -> None:
+    """Point 7: the first POST took the buying power that the retry is refused for."""
+    desk.broker.drop_updates = 99
+    desk.broker.script("submit_order", Fault.LOST_AFTER)
+    desk.broker.script("order_by_client_id", Fault.ABSENT)
+    desk.broker.exchange._check_client_id = lambda client_order_id: None
+    await desk.submit(desk.decision(quantity=100))
+    await desk.until(lambda: len(desk.broker.posts) == 1)
+    desk.broker.exchange.books.cash = desk.broker.exchange.books.cash / 10
+    await desk.settled()
+    entry = await desk.one(Purpose.ENTRY)
+    assert entry.state is IntentState.ACKED
+    assert len([order for order in desk.orders() if order.parent is None]) == 1
+
+
+async def test_an_order_that_appears_after_its_refusal_is_cancelled(desk: Any) -> None:
+    """A late first POST, after the retry was refused for good: nobody would look after it."""
+    desk.broker.script("submit_order", Fault.LATE)
+    await desk.submit(desk.decision())
+    await desk.until(lambda: len(desk.broker.posts) == 1)
+    cash = desk.broker.exchange.books.cash
+    desk.broker.exchange.books.cash = cash / 1000
+    await desk.settled()
+    assert (await desk.one(Purpose.ENTRY)).state is IntentState.REJECTED
+    desk.broker.exchange.books.cash = cash
+    desk.broker.arrive()
+    await desk.settled()
+    assert desk.resting() == []
+
+
+async def test_detail_that_cannot_be_read_holds_up_no_other_look_up(desk: Any) -> None:
+    """Point 9: one unreadable order is asked for again, and so are the others."""
+    desk.broker.drop_updates = 99
+    desk.broker.script("submit_order", Fault.LOST_AFTER, Fault.LOST_AFTER)
+    await desk.submit(desk.decision("IBM"))
+    await desk.until(lambda: len(desk.broker.posts) == 1)
+    desk.broker.tick(desk.clock.now() + timedelta(minutes=1))
+    desk.broker.script("fills", *[Fault.LOST_BEFORE] * 3)
+    await desk.submit(desk.decision("SPY"))
+    await desk.settled()
+    assert (await desk.one(Purpose.ENTRY, "IBM")).state is IntentState.FILLED
+    assert (await desk.one(Purpose.ENTRY, "SPY")).state is IntentState.ACKED
+
+
+@pytest.mark.parametrize("call", ["cancel_order", "replace_order"])
+async def test_a_venue_that_cannot_be_reached_stops_no_protection(desk: Any, call: str) -> None:
+    """Nothing left this machine: that symbol waits, the others go on."""
+    await held(desk)
+    desk.broker.script(call, *[Fault.NO_CONNECTION] * 3)
+    if call == "cancel_order":
+        await desk.submit(desk.decision(exit_=True))
+        await desk.settled()
+        await desk.minute(2)
+        assert (await desk.position()).quantity == 0
+        return
+    await desk.at(desk.clock.now().replace(hour=19, minute=55))
+    stop = await desk.one(Purpose.STOP)
+    assert (stop.time_in_force.value, stop.state) == ("gtc", IntentState.ACKED)
+
+
+async def test_an_exit_does_not_wait_for_ever_for_a_stop_that_nobody_knows(desk: Any) -> None:
+    """A stop unknown after 5 s: the sale goes on all the same, held shares arbitrate at the broker."""
+    await held(desk)
+    desk.broker.script("submit_order", Fault.LOST_BEFORE)
+    desk.broker.script("order_by_client_id", *[Fault.ABSENT] * 99)
+    await desk.broker.cancel_order(desk.resting()[0].id)
+    await desk.until(lambda: len(desk.broker.posts) == 2)
+    await desk.submit(desk.decision(exit_=True))
+    await desk.pass_secs(8.0)
+    exit_ = await desk.one(Purpose.EXIT)
+    assert exit_.state is IntentState.ACKED
+    desk.broker.tick(desk.clock.now() + timedelta(minutes=1))
+    await desk.pass_secs(1.0)
+    assert (await desk.position()).quantity == 0
+
+
+async def test_a_handover_goes_on_while_the_stream_is_down(desk: Any) -> None:
+    """Invariant 7: the end of the stop is asked for at once, not when the stream has had its time."""
+    await held(desk)
+    desk.broker._push(StreamDown(reason="broken by the test"))
+    await desk.until(lambda: not desk.engine.stream_up)
+    await desk.submit(desk.decision(exit_=True))
+    await desk.pass_secs(5.0)
+    assert (await desk.one(Purpose.STOP)).state is IntentState.CANCELLED
+    assert (await desk.one(Purpose.EXIT)).state is IntentState.ACKED
+
+
+async def test_a_sale_of_what_the_broker_does_not_hold_waits_for_the_truth(desk: Any) -> None:
+    """A fill that nobody told of: one sale waits, with a growing pause, and ends when the fill is known."""
+    await held(desk)
+    position = desk.broker.exchange.books.positions.pop("SPY")
+    await desk.submit(desk.decision(exit_=True))
+    await desk.pass_secs(30.0)
+    assert [row.state for row in await desk.intents() if row.purpose is Purpose.EXIT] == [IntentState.PENDING]
+    assert desk.broker.calls.count("positions") < 20
+    desk.broker.exchange.books.positions["SPY"] = position
+    await desk.pass_secs(6.0)
+    assert (await desk.one(Purpose.EXIT)).state is IntentState.ACKED
