@@ -17,12 +17,20 @@ from holdfast_simulation.memory_bus import MemoryBus
 WALL = WallMarketClock()
 
 
-def message(identity: str = "loop.stuck", status: Status = Status.OK, *, owner: str = "gate", age_secs: float = 0):
+def message(
+    identity: str = "loop.stuck",
+    status: Status = Status.OK,
+    *,
+    owner: str = "gate",
+    age_secs: float = 0,
+    stood_secs: float = 60,
+):
     standing = Standing(point(identity))
     standing.note(error("seen") if status is Status.ERROR else ok(), at=WALL.now(), now_secs=0.0)
     found = standing.message(owner)
     found.status = pb.Status.ValueType(status)
     found.last_check.FromDatetime(WALL.now() - timedelta(seconds=age_secs))
+    found.since.FromDatetime(WALL.now() - timedelta(seconds=age_secs + stood_secs))
     return found
 
 
@@ -55,6 +63,13 @@ def test_all_points_ok_is_green():
 def test_the_light_follows_severity_and_purpose(identity, status, expected):
     """PA-1: API or authentication failure, crash and kill switch are RED; blocks on purpose do not alarm."""
     assert light(Report("gate", [message(identity, status)], 1.0)) is expected
+
+
+def test_a_warning_that_has_just_begun_changes_nothing_and_an_error_does():
+    """What heals in a moment limits nothing: the light does not flicker."""
+    for status, expected in ((Status.WARN, Light.GREEN), (Status.ERROR, Light.RED)):
+        young = message("position.unprotected", status, stood_secs=1)
+        assert light(Report("execution", [young], 1.0)) is expected
 
 
 def test_a_status_that_was_never_found_out_is_no_green():

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as pb
+from holdfast.failurepoint.v1 import failurepoint_pb2
 from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_admin.adapters.halt_ledger import HaltLedger
 from holdfast_admin.audit import Audit
@@ -164,6 +165,7 @@ class Admin:
         self.clock = Clock()
         self.sources = Sources()
         self.execution = Execution()
+        self.points: list[failurepoint_pb2.FailurePoint] = []
         self.ledger_file = folder / "ledger.db"
         self.settings = Settings(state_dir=folder)
         self.audit = Audit(folder)
@@ -178,6 +180,7 @@ class Admin:
             Context(
                 settings=self.settings, sources=self.sources, operations=self.operations, audit=self.audit,
                 access=self.access, market_clock=self.clock, wall_clock=self.clock, calendar=calendar_of("equity"),
+                failure_points=lambda: self.points,
             )
         )  # fmt: skip
 

@@ -12,9 +12,12 @@ from holdfast.failurepoint.v1 import failurepoint_pb2 as pb
 from holdfast_catalogue.points import Severity
 from holdfast_catalogue.registry import BY_ID, point
 from holdfast_catalogue.standing import Status, error, ok
+from holdfast_runtime.wire import from_timestamp
 
 SILENT = "service.silent"
 SILENT_AFTER_SECS = 15.0
+STEADY_SECS = 4.0
+"""A warning counts once it has stood for so long: what heals in a moment limits nothing."""
 
 
 class Light(StrEnum):
@@ -108,7 +111,14 @@ def light_of(each: pb.FailurePoint) -> Light:
         return Light.RED
     if each.intentional or each.severity == Severity.LOW:
         return Light.GREEN
+    if not failed and each.HasField("since") and _stood_secs(each) < STEADY_SECS:
+        return Light.GREEN
     return Light.YELLOW
+
+
+def _stood_secs(each: pb.FailurePoint) -> float:
+    """For how long its service has seen the present status, as of its own last check."""
+    return (from_timestamp(each.last_check) - from_timestamp(each.since)).total_seconds()
 
 
 def assess(points: Iterable[pb.FailurePoint]) -> Readiness:

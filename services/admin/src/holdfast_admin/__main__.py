@@ -9,13 +9,17 @@ from holdfast_admin.audit import Audit
 from holdfast_admin.domain.sources import Sources
 from holdfast_admin.operations import Operations
 from holdfast_admin.readers import Readers
+from holdfast_admin.watches import watches
 from holdfast_admin.web.access import Access
 from holdfast_admin.web.app import build_app
 from holdfast_admin.web.context import Context
+from holdfast_catalogue.collector import Collector
+from holdfast_catalogue.guard import stand_guard
+from holdfast_catalogue.reports import BUCKET
 from holdfast_core.sessions import calendar_of
 from holdfast_runtime.clock import WallMarketClock
 from holdfast_runtime.ledger_halts import ledger_url
-from holdfast_runtime.ports.calls import ExecutionCalls, PricesCalls
+from holdfast_runtime.ports.calls import ExecutionCalls, FailurePointCalls, PricesCalls
 from holdfast_runtime.service import Shell, run
 
 TOKEN = "ADMIN_TOKEN"
@@ -65,6 +69,10 @@ async def build(shell: Shell) -> None:
         clock=shell.monotonic_clock,
         new_id=lambda: secrets.token_urlsafe(SESSION_ID_BYTES),
     )
+    sentinel = stand_guard(shell, watches(shell.monotonic_clock))
+    collector = Collector(
+        shell.bucket(BUCKET), service="admin", own=sentinel.messages, clock=shell.monotonic_clock, wall=wall
+    )
     context = Context(
         settings=settings,
         sources=sources,
@@ -74,6 +82,7 @@ async def build(shell: Shell) -> None:
         market_clock=shell.market_clock,
         wall_clock=wall,
         calendar=calendar,
+        failure_points=collector.points,
     )
     server = HttpServer(build_app(context), host=settings.admin.host, port=settings.admin.port)
 
@@ -89,6 +98,8 @@ async def build(shell: Shell) -> None:
     shell.loop(
         "watch-halts", lambda: operations.watch_halts(shell.progress("watch-halts"), shell.monotonic_clock)
     )  # fmt: skip
+    shell.loop("failure-points", lambda: collector.run(shell.progress("failure-points")))
+    shell.serve(FailurePointCalls, collector)
     shell.loop("http", lambda: server.run(shell.progress("http")))
     shell.on_stop(close_audit)
     shell.on_stop(server.stop)

@@ -1,12 +1,16 @@
 """GREEN, YELLOW or RED, with every reason: is it safe to trade now.
 
+It follows from the failure points of all services, and from what admin itself sees sooner than their reports.
+
 GREEN: entries are taken. YELLOW: something limits trading. RED: a critical error, or a person, blocks entries.
 Protective stops rest at the broker in every colour.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 
-from holdfast_admin.domain import board, formats, words
+from holdfast.failurepoint.v1 import failurepoint_pb2
+from holdfast_admin.domain import board, formats, points, words
 from holdfast_admin.domain.sources import Link, Sources
 from holdfast_admin.domain.views import Light, MarketTime, Notice, PositionView, Reason
 from holdfast_runtime.ledger_halts import KILL_SWITCH
@@ -19,7 +23,11 @@ BLOCKING = ("signal", "scoring", "gate", "execution", "papermarket", "nats")
 
 
 def assess(
-    sources: Sources, held: list[PositionView], market: MarketTime, settings: Settings
+    sources: Sources,
+    held: list[PositionView],
+    market: MarketTime,
+    settings: Settings,
+    failure_points: Sequence[failurepoint_pb2.FailurePoint] = (),
 ) -> tuple[Light, list[Reason]]:
     """The status and its reasons, the gravest first."""
     reasons = [
@@ -30,6 +38,7 @@ def assess(
         *_protection(held, market, settings),
         *_feed(sources),
     ]
+    reasons += points.reasons(failure_points, reasons)
     order = {Light.RED: 0, Light.YELLOW: 1, Light.GREEN: 2}
     reasons.sort(key=lambda reason: order[reason.light])
     return (reasons[0].light if reasons else Light.GREEN), reasons

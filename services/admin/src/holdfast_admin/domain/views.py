@@ -242,6 +242,43 @@ class ReconciliationView(View):
     discrepancies: list[DiscrepancyView]
 
 
+class PointView(View):
+    """One failure point of one service, as its sentinel last told it."""
+
+    id: str
+    service: str
+    title: str
+    severity: str = Field(description="critical, high or low.")
+    priority: str = Field(description="In the words of the source documents.")
+    covers: list[str] = Field(description="Requirement ids.")
+    status: str = Field(description="ok, warn, error or unknown.")
+    light: Light = Field(description="What this point makes of the trading status.")
+    since: datetime | None = Field(description="Wall time of the last change of status.")
+    last_check: datetime | None = Field(description="Wall time.")
+    evidence: str
+    attempts: int = Field(description="Healing attempts of the present incident.")
+    heals: int = Field(description="Incidents that ended without a person, since its process began.")
+    detector: str
+    healer: str
+    why_no_healer: str
+    manual_steps: list[str]
+    shown: dict[str, str]
+    intentional: bool
+
+
+class ServicePointsView(View):
+    service: str
+    points: list[PointView]
+
+
+class FailurePointsView(View):
+    """Every failure point. `light` follows from them alone."""
+
+    light: Light
+    open: list[PointView] = Field(description="What stands between now and GREEN, the gravest first.")
+    services: list[ServicePointsView]
+
+
 class HaltView(View):
     """A reason not to enter: for everything, or for one symbol or strategy."""
 

@@ -5,11 +5,12 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
 
-from holdfast_admin.domain import board, convert
+from holdfast_admin.domain import board, convert, points
 from holdfast_admin.domain.views import (
     AuditEntry,
     DecisionView,
     EquityView,
+    FailurePointsView,
     FillView,
     HaltView,
     HealthView,
@@ -107,6 +108,10 @@ def build_api(context: Context) -> APIRouter:
     @api.get("/health", summary="Services, lease, reconciliation, halts")
     async def health() -> HealthView:
         return board.health(sources)
+
+    @api.get("/failure-points", summary="Every failure point as it stands, and what stands between now and GREEN")
+    async def failure_points() -> FailurePointsView:
+        return points.view(context.failure_points())
 
     @api.get("/halts", summary="Halts in force")
     async def halts() -> list[HaltView]:

@@ -1,8 +1,10 @@
 """What the routes answer from."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from holdfast.failurepoint.v1 import failurepoint_pb2
 from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_admin.audit import Audit
 from holdfast_admin.domain import board, convert, status
@@ -28,13 +30,15 @@ class Context:
     market_clock: MarketClock
     wall_clock: MarketClock
     calendar: Calendar
+    failure_points: Callable[[], Sequence[failurepoint_pb2.FailurePoint]] = list
+    """Every point of every service, as known now."""
 
     def status(self) -> StatusView:
         """The trading status as of now."""
         sources = self.sources
         market = board.market_time(sources, self.market_clock.now(), self.calendar)
         held = board.positions(sources)
-        light, reasons = status.assess(sources, held, market, self.settings)
+        light, reasons = status.assess(sources, held, market, self.settings, self.failure_points())
         return StatusView(
             light=light,
             reasons=reasons,

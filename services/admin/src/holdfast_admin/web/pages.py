@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from holdfast_admin.domain import board, convert, formats, words
+from holdfast_admin.domain import board, convert, formats, points, words
 from holdfast_admin.domain.views import PositionView, RecordView
 from holdfast_admin.operations import Person
 from holdfast_admin.web import describe, guard
@@ -40,6 +40,7 @@ PAGES = (
     ("/orders", "orders", "Orders"),
     ("/decisions", "decisions", "Decisions"),
     ("/health", "health", "Health"),
+    ("/failure-points", "points", "Points"),
     ("/kill-switch", "kill", "Kill switch"),
     ("/audit", "audit", "Audit"),
 )
@@ -88,6 +89,7 @@ class Pages:
             ("/orders", self.orders),
             ("/decisions", self.decisions),
             ("/health", self.health),
+            ("/failure-points", self.failure_points),
             ("/kill-switch", self.kill),
             ("/audit", self.audit),
             ("/docs", self.docs),
@@ -180,6 +182,10 @@ class Pages:
             "Health",
             {"health": board.health(self._context.sources), "execution_up": self._context.sources.execution.up},
         )
+
+    async def failure_points(self, request: Request) -> Response:
+        values = {"found": points.view(self._context.failure_points())}
+        return self._page(request, "points", "Failure points", values)
 
     async def kill(self, request: Request) -> Response:
         values = {
