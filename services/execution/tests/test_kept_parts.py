@@ -13,11 +13,12 @@ import pytest
 from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
+from holdfast_execution.adapters.sql.parts_cache import PartsCache
 from holdfast_execution.adapters.sql.reads import SqlReads
 from holdfast_execution.adapters.sql.session import Session
 from holdfast_execution.adapters.sql.sql_ledger import SqlLedger, open_ledger
 from holdfast_execution.domain.intents import OPEN, IllegalTransition, IntentState, Purpose
-from holdfast_execution.parts import Parts, PartsCache
+from holdfast_execution.parts import Parts
 from holdfast_execution.rows import ClaimRefused, IntentRow, LedgerError, NewFill, NewIntent
 from holdfast_runtime.ports.venue import BrokerAsset, OrderType, Side, TimeInForce
 from holdfast_runtime.wire import to_decimal, to_timestamp

@@ -8,7 +8,6 @@ Halts are as of the last time that their facts were told: admin inserts them wit
 decides on them (the submit transaction, a claim) reads them beside this.
 """
 
-import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -196,26 +195,3 @@ def _with(rows: dict[str, Row], key: str, row: Row) -> dict[str, Row]:
 def reserved(reservations: Mapping[str, int]) -> Decimal:
     """What all open entries may still cost."""
     return from_units(sum(reservations.values()), UNITS_PER_CASH)
-
-
-class PartsCache:
-    """The newest parts that are known, shared by the writer's and the reader's session."""
-
-    def __init__(self) -> None:
-        self._newest: Parts | None = None
-        self._lock = threading.Lock()
-
-    @property
-    def newest(self) -> Parts | None:
-        return self._newest
-
-    def offer(self, parts: Parts) -> None:
-        """Keeps what was read, unless something newer was committed meanwhile."""
-        with self._lock:
-            if self._newest is None or self._newest.key < parts.key:
-                self._newest = parts
-
-    def put(self, parts: Parts | None) -> None:
-        """What the writer has committed; None: the next one to look has to read."""
-        with self._lock:
-            self._newest = parts

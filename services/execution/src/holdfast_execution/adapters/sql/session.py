@@ -12,7 +12,8 @@ from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_core.money import ZERO
 from holdfast_execution.adapters.sql import convert, tables
 from holdfast_execution.adapters.sql.database import Database
-from holdfast_execution.parts import Change, Key, Parts, PartsCache
+from holdfast_execution.adapters.sql.parts_cache import PartsCache
+from holdfast_execution.parts import Change, Key, Parts
 from holdfast_execution.rows import AccountRow, LedgerError, StaleFence
 from holdfast_runtime.ledger_halts import to_micros
 from holdfast_runtime.wire import to_timestamp
