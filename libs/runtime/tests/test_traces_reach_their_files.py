@@ -47,7 +47,7 @@ def test_one_cycle_is_one_trace_across_services_and_days(tmp_path: Path) -> None
     traces.setup("execution", settings, {})
     with traces.span("execution.submit", parent=spy_context, client_order_id="hf-1"), traces.span("venue.post"):
         pass
-    traces.record("execution.fill", parent=spy_context, start_ns=5_000_000, end_ns=7_500_000, broker_order_id="b-1")
+    traces.record("execution.fill", parent=spy_context, start_ns=5_000_000, end_ns=7_500_000, intent_id="c1.SPY/entry")
     assert traces.shutdown(3.0)
 
     (root,) = TraceFiles(tmp_path).trees("c1.SPY")

@@ -162,6 +162,7 @@ class Sender:
                 parent=claimed.traceparent,
                 intent_id=claimed.intent_id,
                 order_id=outcome.order.order_id,
+                stop_order_id=next((leg.order_id for leg in outcome.order.legs), None),
             ):
                 adopted = await self._adopter.apply(outcome.order)
             return Sent(intent=adopted.intent or claimed, outcome=outcome)

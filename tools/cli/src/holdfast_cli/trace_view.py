@@ -9,7 +9,7 @@ from rich.tree import Tree
 from holdfast_runtime.telemetry.trace_file import Node, RecordedSpan, TraceFiles
 
 PREFIX = "holdfast."
-SHOWN_ATTRIBUTES = 6
+SHOWN_ATTRIBUTES = 8
 
 
 class TraceNotFound(Exception):
@@ -43,11 +43,8 @@ def _grow(tree: Tree, node: Node, began_ns: int) -> None:
 
 
 def _line(span: RecordedSpan, began_ns: int) -> Text:
-    facts = "  ".join(
-        f"{key.removeprefix(PREFIX)}={value}"
-        for key, value in list(span.attributes.items())[:SHOWN_ATTRIBUTES]
-        if key.startswith(PREFIX)
-    )
+    own = [(key.removeprefix(PREFIX), value) for key, value in span.attributes.items() if key.startswith(PREFIX)]
+    facts = "  ".join(f"{key}={value}" for key, value in own[:SHOWN_ATTRIBUTES])
     return Text.assemble(
         (f"{span.service} ", "cyan"),
         (span.name, "bold"),

@@ -95,8 +95,8 @@ class TraceFiles:
     def trees(self, value: str) -> list[Node]:
         """The traces in which `value` (a signal id, an order id, a trace id …) is an attribute of some span.
 
-        Of each, the way from its first span to those that carry `value`, everything below these, and the steps that
-        all signals of the cycle share; what other signals of the same cycle did is left out."""
+        Of each, the way from its first span to those that carry `value`, everything below these and of their signal,
+        and the steps that all signals of the cycle share; what other signals of the same cycle did is left out."""
         # Attributes are written as JSON: what JSON escapes is looked for in its escaped form.
         found = {
             span.trace_id
@@ -141,9 +141,11 @@ def trees(spans: Iterable[RecordedSpan]) -> list[Node]:
 
 
 def pruned(node: Node, wanted: Callable[[RecordedSpan], bool]) -> Node | None:
-    """A copy of the tree with the spans that are `wanted`, everything below them, the way to them, and what belongs to
-    no single signal; None where only other signals' spans are there."""
+    """A copy of the tree with the spans that are `wanted`, everything below them and of their signal, the way to them,
+    and what belongs to no single signal; None where only other signals' spans are there."""
     if wanted(node.span):
+        return node
+    if SIGNAL_ID in node.span.attributes and any(wanted(span) for _, span in node.walk()):
         return node
     children = [kept for child in node.children if (kept := pruned(child, wanted)) is not None]
     shared = SIGNAL_ID not in node.span.attributes and INTENT_ID not in node.span.attributes
