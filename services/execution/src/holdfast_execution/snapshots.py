@@ -29,11 +29,12 @@ class Snapshots:
     @property
     def settled(self) -> bool:
         """What was committed has been handed to every watcher."""
-        return self._latest_key == self._key
+        return self._is_present(self._latest_key)
 
-    @property
-    def _key(self) -> _Key:
-        return self._books.version, self._books.locked_reason
+    def _is_present(self, key: _Key) -> bool:
+        # May be ahead of what the event loop was told: the writer's thread commits, and tells it a little later.
+        version, reason = key
+        return version >= self._books.version and reason == self._books.locked_reason
 
     async def run(self, progress: Callable[[], None]) -> None:
         """Publishes until cancelled."""
@@ -45,12 +46,14 @@ class Snapshots:
             progress()
             if self.settled:
                 await self._wait(changed)
+            else:
+                await asyncio.sleep(0)
 
     async def _publish(self) -> None:
         if self._watchers:
             self._latest, key = await self._read()
         else:
-            self._latest, key = None, self._key
+            self._latest, key = None, (self._books.version, self._books.locked_reason)
         self._latest_key = key
         self._books.activity.sent(flows.SNAPSHOT, key[0])
         self._pushed.set()
@@ -81,7 +84,7 @@ class Snapshots:
                 pushed = self._pushed
                 snapshot = self._latest
                 key = self._latest_key
-                if snapshot is None or key != self._key:
+                if snapshot is None or not self._is_present(key):
                     snapshot, key = await self._read()
                 self._books.require_holder()
                 if key != seen:
