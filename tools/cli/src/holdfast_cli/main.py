@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from holdfast_cli import plan as plans
+from holdfast_cli import ready as ready_command
 from holdfast_cli import status as status_command
 from holdfast_cli import up as up_command
 from holdfast_cli.trace_view import TraceNotFound, show
@@ -90,6 +91,16 @@ def status(state_dir: StateOption = None) -> None:
     Exit codes: 0 all ready, 1 something is not.
     """
     if not asyncio.run(status_command.show(_latest(state_dir).resolve(), console)):
+        raise typer.Exit(EXIT_NOT_READY)
+
+
+@app.command()
+def ready(state_dir: StateOption = None) -> None:
+    """List what stands between now and GREEN in the newest run, with what to do about it.
+
+    Exit codes: 0 GREEN, 1 not.
+    """
+    if not asyncio.run(ready_command.show(_latest(state_dir).resolve(), console)):
         raise typer.Exit(EXIT_NOT_READY)
 
 

@@ -12,7 +12,7 @@ from holdfast_cli.plan import OPERATOR, VENUE_SERVICE
 from holdfast_runtime.clock import SystemMonotonicClock
 from holdfast_runtime.config import load_settings
 from holdfast_runtime.identity import load_identity
-from holdfast_runtime.ports.calls import ExecutionCalls, PricesCalls, ReconciliationCalls
+from holdfast_runtime.ports.calls import ExecutionCalls, FailurePointCalls, PricesCalls, ReconciliationCalls
 from holdfast_runtime.rpc.client import Remotes
 from holdfast_runtime.settings import Settings
 
@@ -27,6 +27,7 @@ class StackCalls:
     execution: ExecutionCalls
     prices: PricesCalls
     reconciliation: ReconciliationCalls
+    failure_points: FailurePointCalls
     http: httpx.AsyncClient
 
     @property
@@ -56,6 +57,7 @@ async def stack_calls(folder: Path) -> AsyncIterator[StackCalls]:
                 execution=remotes.remote(ExecutionCalls, "execution", endpoints["execution"]),
                 prices=remotes.remote(PricesCalls, "signal", endpoints["signal"]),
                 reconciliation=remotes.remote(ReconciliationCalls, "reconciliation", endpoints["reconciliation"]),
+                failure_points=remotes.remote(FailurePointCalls, "admin", endpoints["admin"]),
                 http=http,
             )
         finally:
