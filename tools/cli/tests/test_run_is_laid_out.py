@@ -9,7 +9,7 @@ import pytest
 
 from holdfast_cli import plan as plans
 from holdfast_cli.plan import BROKER_KEYS, BUS, KEPT_RUNS, OPERATOR, SERVICES, VENUE_SERVICE, Plan, lay_out
-from holdfast_runtime.config import load_settings
+from holdfast_runtime.config import InvalidConfiguration, load_settings
 from holdfast_runtime.identity import load_identity
 from holdfast_runtime.settings import AdminSettings, Settings, VenueKind, VenueSettings
 
@@ -133,8 +133,27 @@ def test_old_paper_runs_go_and_a_brokers_ledger_stays(tmp_path: Path) -> None:
 
 def test_a_broker_account_goes_on_in_its_own_folder(tmp_path: Path) -> None:
     """Its ledger is found again after a restart."""
-    first, second = alpaca(tmp_path, id="mine"), alpaca(tmp_path, id="mine")
+    first = alpaca(tmp_path, id="mine")
+    first.release()
+    second = alpaca(tmp_path, id="mine")
     assert first.folder == second.folder == (tmp_path / "runs" / "mine").resolve()
+
+
+def test_an_account_that_runs_already_is_refused(tmp_path: Path) -> None:
+    """A second start would write its own ports and keys over those of the first."""
+    first = alpaca(tmp_path, id="mine")
+    written = (first.folder / "holdfast.yaml").read_text()
+    with pytest.raises(InvalidConfiguration, match="another `holdfast up` runs there"):
+        alpaca(tmp_path, id="mine")
+    assert (first.folder / "holdfast.yaml").read_text() == written
+
+
+def test_a_run_that_still_goes_on_is_not_deleted_as_an_old_one(tmp_path: Path) -> None:
+    going_on = paper(tmp_path)
+    for n in range(2 * KEPT_RUNS):
+        (tmp_path / "runs" / f"20990101T00000{n}-1").mkdir()
+    alpaca(tmp_path, id="mine")
+    assert (going_on.folder / "holdfast.yaml").exists()
 
 
 def test_services_are_pointed_at_papermarket_only_in_a_paper_run(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What a local stack consists of: the folder of the run, ports, certificates, secrets and processes."""
 
 import errno
+import fcntl
 import os
 import re
 import secrets
@@ -23,6 +24,7 @@ OPERATOR = "operator"
 """Identity of the person at the terminal: it may read, nothing else."""
 BUS = "nats"
 KEPT_RUNS = 5
+LOCK_FILE = ".lock"
 BROKER_KEYS = ("ALPACA_API_KEY", "ALPACA_SECRET_KEY")
 OWN_SECRETS = (*BROKER_KEYS, "NATS_TOKEN", "ADMIN_TOKEN")
 PAPER_RUN = re.compile(r"\d{8}T\d{6}-\d+")
@@ -52,6 +54,12 @@ class Plan:
     folder: Path
     settings: Settings
     processes: tuple[Process, ...]
+    claim: int
+    """Open file that holds the folder's lock: while this process lives, nobody else runs or deletes what is in it."""
+
+    def release(self) -> None:
+        """Gives the folder up; whoever ends does so anyhow."""
+        os.close(self.claim)
 
     @property
     def dashboard_url(self) -> str:
@@ -70,6 +78,8 @@ def lay_out(settings: Settings, environ: Mapping[str, str], *, live: bool) -> Pl
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}" if paper else settings.account.id
     folder = base / "runs" / run_id
     folder.mkdir(parents=True, exist_ok=True)
+    if (claim := _claim(folder)) is None:
+        raise InvalidConfiguration(f"{folder}: another `holdfast up` runs there: stop it, or use another --state-dir")
     _prune(base / "runs", keep=folder)
     _point_latest(base, folder)
     services = (VENUE_SERVICE, *SERVICES) if paper else SERVICES
@@ -136,6 +146,7 @@ def lay_out(settings: Settings, environ: Mapping[str, str], *, live: bool) -> Pl
         folder=folder,
         settings=settings,
         processes=tuple(processes),
+        claim=claim,
     )
 
 
@@ -206,11 +217,26 @@ def _port_or_free(host: str, port: int) -> int:
         return int(probe.getsockname()[1])
 
 
+def _claim(folder: Path) -> int | None:
+    """The open lock file of a run's folder; None where another process holds it."""
+    descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
 def _prune(runs: Path, *, keep: Path) -> None:
-    """Old paper runs go, so that the state folder stays bounded. A broker account's ledger is never touched."""
+    """Old paper runs that have ended go, so that the state folder stays bounded. A broker account's ledger is never
+    touched."""
     old = sorted(path for path in runs.iterdir() if path != keep and PAPER_RUN.fullmatch(path.name))
     for path in old[: max(0, len(old) - KEPT_RUNS + 1)]:
-        shutil.rmtree(path, ignore_errors=True)
+        claim = _claim(path)
+        if claim is not None:
+            shutil.rmtree(path, ignore_errors=True)
+            os.close(claim)
 
 
 def _point_latest(base: Path, folder: Path) -> None:
