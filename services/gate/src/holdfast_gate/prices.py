@@ -39,11 +39,15 @@ class Prices:
 
     async def run(self, progress: Callable[[], None]) -> None:
         """Follows until cancelled."""
+        away = False
         while True:
             try:
                 await self._follow(self._calls.watch(signal.WatchRequest()), progress)
             except (Retry, Refused) as error:
-                log.info("prices.reconnecting", reason=str(error))
+                # Told once an outage: it is tried ten times a second.
+                if self.connected or not away:
+                    log.info("prices.reconnecting", reason=str(error))
+                away = True
             finally:
                 self._disconnect()
             progress()

@@ -34,11 +34,15 @@ class Snapshots:
     async def run(self, progress: Callable[[], None]) -> None:
         """Follows until cancelled. A snapshot that cannot be read ends the loop with Malformed: it is recorded and the
         stream is asked anew; until then the last readable one stays, and grows old in plain sight."""
+        away = False
         while True:
             try:
                 await self._follow(self._calls.watch_snapshot(execution.WatchSnapshotRequest()), progress)
             except (Retry, Refused) as error:
-                log.info("snapshots.reconnecting", reason=str(error))
+                # Told once an outage: it is tried ten times a second.
+                if self.connected or not away:
+                    log.info("snapshots.reconnecting", reason=str(error))
+                away = True
             finally:
                 self.connected = False
             progress()
