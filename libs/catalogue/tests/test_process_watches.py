@@ -86,6 +86,7 @@ async def test_a_healthy_process_is_ok_everywhere(host):
 
 async def test_a_bus_that_is_away_is_an_error_until_it_is_back(host):
     """IN-5, FP-6.6, NW-1."""
+    assert await host.status("bus.away") == OK
     host.connected = False
     assert await host.status("bus.away", after_secs=2) == WARN
     assert await host.status("bus.away", after_secs=4) == ERROR

@@ -126,6 +126,18 @@ async def test_it_heals_and_verifies_by_its_own_detector():
     assert not thing.listener.alerts
 
 
+async def test_coming_up_for_the_first_time_is_no_heal():
+    thing = Thing()
+    thing.finding = warn("not there yet")
+    await thing.look()
+    thing.finding = ok()
+    assert (await thing.look()).heals == 0
+    thing.finding = error("gone")
+    await thing.look()
+    thing.finding = ok()
+    assert (await thing.look()).heals == 1
+
+
 async def test_attempts_are_bounded_and_then_a_person_is_told_the_steps():
     """SH-2, MO-2, MO-3: escalation after the last attempt, once, and a reminder while it lasts."""
     thing = Thing(BY_SENTINEL)

@@ -83,7 +83,7 @@ async def test_a_lease_that_nobody_holds_is_an_error_until_it_is_taken(post: Pos
     await post.desk.lease.stop()
     await successor.turn()
     message = await found.look("lease.lost")
-    assert (message.status, message.heals, message.shown["epoch"]) == (1, 1, "2")
+    assert (message.status, message.heals, message.shown["epoch"]) == (1, 0, "2")
 
 
 async def test_beats_that_do_not_commit_are_an_error(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,6 +117,7 @@ async def test_a_standby_names_the_holder_and_does_not_alarm(post: Post) -> None
 
 async def test_a_stream_that_is_down_locks_entries_and_shows_until_it_is_back(post: Post) -> None:
     """FP-4.1, BR-8, EX-4, SQ-9: down, merged, back."""
+    assert await post.status("broker.stream_down") == "OK"
     post.desk.broker.script("orders", Fault.GATED)
     post.desk.broker.break_stream()
     await post.desk.until(lambda: post.desk.engine.books.locked_reason == "RECONNECTING")
@@ -148,6 +149,7 @@ async def test_refused_credentials_are_an_error_until_a_person_clears_the_halt(p
 
 async def test_a_lost_answer_shows_until_the_order_is_found(post: Post) -> None:
     """SQ-1, SQ-4, BR-2, BR-5, PT-3."""
+    assert await post.status("order.unknown") == "OK"
     post.desk.broker.drop_updates = 1
     post.desk.broker.script("submit_order", Fault.LOST_AFTER)
     post.desk.broker.script("order_by_client_id", Fault.GATED)

@@ -67,6 +67,7 @@ def test_points_of_gates_carry_the_gates_own_priority_and_requirements():
 
 async def test_without_a_ledger_the_gates_show_an_error_until_it_streams(station):
     """DI-2, NW-1."""
+    assert await station.status("gate.snapshot_missing") == "OK"
     station.stack.execution.watch_snapshot.items.put_nowait(Retry("execution is away"))
     await until(lambda: not station.stack.snapshots.connected)
     assert await station.status("gate.snapshot_missing") == "WARN"

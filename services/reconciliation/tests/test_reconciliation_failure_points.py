@@ -86,13 +86,15 @@ async def test_a_clean_verdict_grows_old_when_no_round_follows(station):
 
 async def test_a_broker_that_cannot_be_read_is_an_error_until_it_answers(station):
     """FP-4.1, BR-8, EX-4, MG-1: by the loop's own rounds, which go on by themselves."""
+    await station.stack.round()
+    assert await station.status("reconciliation.broker_unreachable") == "OK"
     station.stack.broker.trouble = [VenueUnavailable("no route")] * 7
     await station.stack.round()
     message = await station.lookout.look("reconciliation.broker_unreachable")
     assert (message.status, "no route" in message.evidence) == (3, True)
     station.stack.broker.trouble = []
     task = asyncio.create_task(station.stack.reconciler.run(lambda: None))
-    await rounds.until(lambda: len(station.stack.execution.verdicts) == 2)
+    await rounds.until(lambda: len(station.stack.execution.verdicts) == 3)
     task.cancel()
     message = await station.lookout.look("reconciliation.broker_unreachable")
     assert (message.status, message.heals) == (1, 1)

@@ -93,6 +93,7 @@ async def test_a_running_service_is_ok_everywhere_and_looking_changes_nothing(st
 async def test_a_lost_connection_is_an_error_until_history_has_caught_up(station):
     """SQ-6, MG-1: also while market time stands still."""
     await station.minutes(1)
+    assert await station.status("feed.disconnected") == "OK"
     station.world.feed.disconnect()
     await station.world.settle()
     assert await station.status("feed.disconnected") == "WARN"

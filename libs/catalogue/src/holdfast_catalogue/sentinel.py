@@ -114,8 +114,10 @@ class Sentinel:
         except TimeoutError:
             return error(f"the detector gave no answer within {self._detect_bound_secs:g} s")
         except Exception as failure:  # whatever a detector raises is the finding
-            log.warning("failure_point.detector_failed", point=watch.point.id, exc_info=failure)
-            return error(f"the detector failed: {type(failure).__name__}: {failure}")
+            found = error(f"the detector failed: {type(failure).__name__}: {failure}")
+            if self._standings[watch.point.id].finding != found:
+                log.warning("failure_point.detector_failed", point=watch.point.id, exc_info=failure)
+            return found
 
     async def _heal(self, watch: Watch, heal: Healer, standing: Standing) -> None:
         """One attempt, and the detector's word on it."""

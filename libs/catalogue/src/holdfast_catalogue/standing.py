@@ -69,10 +69,11 @@ class Standing:
     attempts: int = 0
     """Healing attempts of the present incident."""
     heals: int = 0
-    """Incidents that ended by a healer, since the process began (MO-3)."""
+    """Incidents that ended by a healer, since the process began (MO-3); coming up for the first time is none."""
     _bad_since_secs: float | None = None
     _next_attempt_secs: float = 0.0
     _told_secs: float | None = None
+    _was_ok: bool = False
 
     @property
     def bad(self) -> bool:
@@ -93,12 +94,13 @@ class Standing:
                 self.attempts = 0
         elif self._bad_since_secs is not None:
             self._bad_since_secs = None
-            if self.point.healer:
+            if self.point.healer and (self._was_ok or self.attempts):
                 self.heals += 1
                 events.append(Event.HEALED)
             if self._told_secs is not None:
                 self._told_secs = None
                 events.append(Event.RESOLVED)
+        self._was_ok = self._was_ok or finding.status is Status.OK
         return events
 
     def may_heal(self, now_secs: float) -> bool:

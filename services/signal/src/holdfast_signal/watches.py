@@ -13,7 +13,7 @@ from holdfast_runtime.settings import Settings, VenueKind
 from holdfast_runtime.telemetry import metrics
 from holdfast_signal.feed import FeedReader
 from holdfast_signal.outbox import CAPACITY, Outbox
-from holdfast_signal.prices import NEVER, Prices
+from holdfast_signal.prices import Prices
 
 DISCONNECTED_AFTER_SECS = 3.0
 LATELY_SECS = 300.0
@@ -38,7 +38,7 @@ def watches(
     """One watch for each of signal's points."""
     return [
         Watch(point=point("feed.disconnected"), detect=_disconnected(reader, monotonic)),
-        Watch(point=point("feed.stale"), detect=_stale(prices, calendars, clock, bar_bound(settings))),
+        Watch(point=point("feed.stale"), detect=_stale(reader, prices, calendars, clock, bar_bound(settings))),
         Watch(point=point("feed.gap"), detect=_gap(monotonic)),
         Watch(point=point("feed.quarantined"), detect=_quarantined(monotonic)),
         Watch(point=point("market.behind"), detect=lambda: _behind(outbox)),
@@ -66,12 +66,12 @@ def _disconnected(reader: FeedReader, monotonic: MonotonicClock) -> Callable[[],
 
 
 def _stale(
-    prices: Prices, calendars: Mapping[str, Calendar], clock: MarketClock, bound: timedelta
+    reader: FeedReader, prices: Prices, calendars: Mapping[str, Calendar], clock: MarketClock, bound: timedelta
 ) -> Callable[[], Finding]:
     def detect() -> Finding:
+        if not reader.loaded:
+            return ok("history is being read for the first time")
         now = clock.now()
-        if now == NEVER:
-            return ok("market time has not begun")
         ages = {symbol: age for symbol in sorted(calendars) if (age := _age(symbol, now)) is not None}
         shown = {symbol: f"{age.total_seconds():.0f} s" for symbol, age in ages.items()}
         late = [symbol for symbol, age in ages.items() if age > bound]
