@@ -1,6 +1,8 @@
 """The terminal while a stack runs: one calm live line per service, market time, and the dashboard's address."""
 
 import asyncio
+import shutil
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -42,6 +44,11 @@ ROLES = {
     "reconciliation": "compares the ledger with the broker",
     "admin": "dashboard and JSON API",
 }
+
+
+def called_as() -> str:
+    """What a person has to type for this command: its bare name only where the shell finds that."""
+    return "holdfast" if shutil.which("holdfast") else sys.argv[0]
 
 
 class Screen:
@@ -102,7 +109,7 @@ class Screen:
             "dashboard ",
             (self._plan.dashboard_url, "underline cyan"),
             "   its token: ",
-            ("holdfast token", "bold"),
+            (f"{called_as()} token", "bold"),
             "   stop: ",
             ("Ctrl-C", "bold"),
         )

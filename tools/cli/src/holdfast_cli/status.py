@@ -35,7 +35,7 @@ async def show(folder: Path, console: Console) -> bool:
     async with stack_calls(folder) as calls:
         processes = _processes(folder, calls.settings)
         seen = await asyncio.gather(*(_look(each) for each in processes))
-        clock = await _market_time(calls)
+        clock = await _market_time(calls) if any(each.pid for each in seen) else "has ended"
     table = Table.grid(padding=(0, 2))
     for each in seen:
         words, style = WORDS[each.ready]

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from holdfast_cli import report
 from holdfast_cli.plan import Plan
-from holdfast_cli.screen import Screen
+from holdfast_cli.screen import Screen, called_as
 from holdfast_cli.stack_calls import StackCalls, stack_calls
 from holdfast_cli.supervisor import StackFailed, Supervisor
 from holdfast_runtime.errors import HoldfastError, Retry
@@ -35,7 +35,7 @@ async def run(plan: Plan, console: Console, *, until_end: bool, report_file: Pat
     stack = asyncio.create_task(supervisor.run(), name="supervisor")
     try:
         async with stack_calls(plan.folder) as calls:
-            _say(console, f"dashboard {plan.dashboard_url}  (its token: holdfast token)")
+            _say(console, f"dashboard {plan.dashboard_url}  (its token: {called_as()} token)")
             screen = asyncio.create_task(Screen(plan, supervisor, console).run(calls), name="screen")
             try:
                 if not until_end:
