@@ -44,7 +44,7 @@ class Host:
         self.secrets.get("KEY")
         process = Process(
             clock=self.clock,
-            bus_connected=lambda: self.connected,
+            bus_trouble=lambda: "" if self.connected else "not connected",
             health=self.health,
             secrets=self.secrets,
             state_dir=self.folder,

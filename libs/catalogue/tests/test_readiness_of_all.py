@@ -150,6 +150,20 @@ async def test_a_report_is_renewed_though_nothing_changes():
     assert (await stack.bucket.get("gate.host-example")).revision > first.revision
 
 
+async def test_a_reporter_knows_whether_the_bus_answers():
+    """A server that hangs keeps its connections."""
+    stack = Stack()
+    await stack.turn()
+    gate = stack.reporters["gate"]
+    assert gate.answered
+    stack.bus.away = True
+    await stack.turn(secs=REPORT_EVERY_SECS)
+    assert not gate.answered
+    stack.bus.away = False
+    await stack.turn()
+    assert gate.answered
+
+
 async def test_changes_and_alerts_are_messages_of_their_own():
     """MO-2: all logged; `failurepoints.v1.<service>` and `alerts.v1.<id>`."""
     stack = Stack()

@@ -34,9 +34,16 @@ def stand_guard(shell: Shell, watches: Iterable[Watch]) -> Sentinel:
         shell.over(EXIT_TO_BE_RESTARTED)
 
     bus, clock = shell.bus, shell.monotonic_clock
+
+    def bus_trouble() -> str:
+        if not bus.connected:
+            return "not connected"
+        # A server that hangs keeps its connections: only an answer proves that it works.
+        return "" if reporter.answered else "it does not answer"
+
     process = Process(
         clock=clock,
-        bus_connected=lambda: bus.connected,
+        bus_trouble=bus_trouble,
         health=shell.health,
         secrets=shell.secrets,
         state_dir=shell.settings.state_dir,

@@ -34,7 +34,8 @@ class Process:
     """What the watches look at; the shell gives it."""
 
     clock: MonotonicClock
-    bus_connected: Callable[[], bool]
+    bus_trouble: Callable[[], str]
+    """Why the bus cannot be reached now; empty where it can."""
     health: Health
     secrets: SecretStore
     state_dir: Path
@@ -64,10 +65,11 @@ def _bus_away(process: Process) -> Callable[[], Finding]:
     away = Lasting(process.clock)
 
     def detect() -> Finding:
-        secs = away(not process.bus_connected())
-        if process.bus_connected():
-            return ok("connected")
-        text = f"not connected for {secs:.0f} s"
+        trouble = process.bus_trouble()
+        secs = away(bool(trouble))
+        if not trouble:
+            return ok("connected, and it answers")
+        text = f"{trouble}, for {secs:.0f} s"
         return error(text, away_secs=f"{secs:.0f}") if secs >= BUS_GRACE_SECS else warn(text, away_secs=f"{secs:.0f}")
 
     return detect

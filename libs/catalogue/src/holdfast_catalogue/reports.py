@@ -57,6 +57,8 @@ class Reporter:
         self._waiting: deque[tuple[str, bytes, str]] = deque()
         self._revision: int | None = None
         self._due_secs = 0.0
+        self.answered = True
+        """False while the newest report was not confirmed."""
 
     def changed(self, point: pb.FailurePoint) -> None:
         self._due_secs = 0.0
@@ -83,10 +85,11 @@ class Reporter:
     async def turn(self) -> None:
         """Publishes what waits, and the report where it is due. A bus that is away is tried again next turn."""
         try:
-            await self._publish()
+            # The report first: what the others see must not wait behind a stream that is full.
             if self._clock.now_secs() >= self._due_secs:
                 await self._write(pb.ListFailurePointsResponse(points=self._points()).SerializeToString())
                 self._due_secs = self._clock.now_secs() + REPORT_EVERY_SECS
+            await self._publish()
         except (Retry, RevisionConflict) as error:
             self._revision = None
             log.debug("failure_point.report_waits", reason=str(error))
@@ -106,6 +109,14 @@ class Reporter:
                 self._waiting.popleft()
 
     async def _write(self, value: bytes) -> None:
+        try:
+            await self._put_report(value)
+        except Retry:
+            self.answered = False
+            raise
+        self.answered = True
+
+    async def _put_report(self, value: bytes) -> None:
         if self._revision is None:
             entry = await self._bucket.get(self._key)
             self._revision = 0 if entry is None else entry.revision

@@ -12,7 +12,8 @@ POINTS: tuple[FailurePoint, ...] = (
         owner=EVERY_SERVICE,
         severity=Severity.CRITICAL,
         covers=("IN-5", "FP-6.6", "NW-1", "MG-7", "HG-5"),
-        detector="The connection to NATS: WARN while it is down, ERROR after 3 s.",
+        detector="The connection to NATS, and whether it confirms this process's own reports, sent every 5 s: WARN "
+        "while not, ERROR after 3 s.",
         healer="The connection is tried again every 0.2 s for ever, and built anew where the client gave up; streams "
         "that were lost are created again, and what was not published waits where it is kept.",
         heal_within_secs=30.0,
