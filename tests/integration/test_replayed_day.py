@@ -63,10 +63,13 @@ def test_every_order_has_one_intent_and_every_decision_a_reason(undisturbed_day:
 def test_every_position_had_a_stop(undisturbed_day: Day) -> None:
     """TL-9: each filled entry was followed by a protective stop of at least its quantity."""
     report, _ = undisturbed_day
-    stops = {(o["strategy"], o["symbol"]) for o in report["orders"] if o["purpose"] == "stop"}
     entries = [o for o in report["orders"] if o["purpose"] == "entry" and Decimal(o["filled_quantity"]) > 0]
+    stops = {o["signal_id"]: o for o in report["orders"] if o["purpose"] == "stop"}
     assert entries
-    assert [e["intent_id"] for e in entries if (e["strategy"], e["symbol"]) not in stops] == []
+    assert [e["intent_id"] for e in entries if e["signal_id"] not in stops] == []
+    for entry in entries:
+        assert Decimal(stops[entry["signal_id"]]["quantity"]) >= Decimal(entry["filled_quantity"]), entry["intent_id"]
+        assert Decimal(stops[entry["signal_id"]]["stop_price"]) < Decimal(entry["filled_average_price"])
 
 
 def test_lockstep_gives_the_same_orders_fills_and_pnl_twice(undisturbed_day: Day, tmp_path: Path) -> None:
