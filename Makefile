@@ -58,7 +58,6 @@ protos-baseline: protos ## Take the present contracts as those that later ones m
 docs: setup ## Generate the docs that come from code
 	$(BIN)/python -m holdfast_runtime.config_docs > docs/configuration.md
 	$(BIN)/python -m holdfast_catalogue.docs > docs/failure-points.md
-	$(BIN)/python -m holdfast_catalogue.docs > docs/failure-points.md
 
 bench: setup ## Latency and throughput, beside a floor in the same run
 	$(BIN)/python tests/load/bench.py
