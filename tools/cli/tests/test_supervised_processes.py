@@ -40,9 +40,10 @@ async def main():
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
     await over.wait()
+    await server.stop(0)
+    await asyncio.sleep(float(sys.argv[5]))
     with log.open("a") as file:
         file.write(sys.argv[4] + "\\n")
-    await server.stop(0)
 
 asyncio.run(main())
 """
@@ -83,11 +84,11 @@ class Folder:
             speaks_grpc=speaks_grpc,
         )
 
-    def service(self, name: str = "gate") -> Process:
-        """It serves its health, and notes its name when it is told to end."""
+    def service(self, name: str = "gate", *, lingers_secs: float = 0.0) -> Process:
+        """It serves its health, and notes its name when it ends in order, so long after its health has ended."""
         port = self._port()
         log, stuck = str(self.path / "ended"), str(self.path / "stuck")
-        return self.process(name, SERVES, log, str(port), stuck, name, port=port)
+        return self.process(name, SERVES, log, str(port), stuck, name, str(lingers_secs), port=port)
 
     @property
     def ended(self) -> list[str]:
@@ -162,6 +163,14 @@ async def test_a_frozen_process_can_be_stopped_in_order(folder: Folder) -> None:
         os.kill(await pid_of(child), signal.SIGSTOP)
         await child.stop()
         assert folder.ended == ["gate"]
+
+
+async def test_a_process_that_takes_its_time_to_end_is_not_killed_for_want_of_health(folder: Folder) -> None:
+    """What it still has to write is written: its health ends before it does."""
+    async with supervised(folder.service(lingers_secs=1.5)) as (child,):
+        await pid_of(child)
+    assert folder.ended == ["gate"]
+    assert child.last_exit == 0
 
 
 async def test_a_process_that_does_not_end_when_told_is_killed(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:

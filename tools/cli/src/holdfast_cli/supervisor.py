@@ -135,6 +135,9 @@ class Child:
         async with probe_of(self.process) as probe:
             while handle.returncode is None:
                 alive = await probe("liveness")
+                if self._stopping:
+                    # It closes its doors, health among them, in order: `stop` gives it its time.
+                    return
                 ready = alive and await probe("readiness")
                 if ready:
                     self.state = State.READY
