@@ -46,6 +46,8 @@ STRATEGIES = ("bench-a", "bench-b", "bench-c", "bench-d")
 CYCLE_SIGNALS = 64
 VALID_UNTIL = datetime(2013, 10, 8, 19, 58, tzinfo=UTC)
 PATIENCE_SECS = 60.0
+STAGES = ("scoring", "gate", "submit", "committed", "claim", "post", "sent", "answered")
+"""In their order: at scoring, at gate, submitted, durable, claimed, posted, written to the socket, answered."""
 SERVICES = ("nats", "papermarket", "execution", "gate", "scoring", "reconciliation")
 
 
@@ -227,7 +229,7 @@ class Bench:
                     times = self.times.get(span["traceId"])
                     if times is not None:
                         _note(times, span)
-                if all("sent" in self.times[trace].at and "committed" in self.times[trace].at for trace in wanted):
+                if all(self.times[trace].at.keys() >= set(STAGES) for trace in wanted):
                     return
                 await asyncio.sleep(0.3)
 
@@ -302,9 +304,6 @@ async def _market_now(plan: Plan) -> datetime:
             if status["running"] and datetime.fromisoformat(status["market_time"]) > SESSION + timedelta(minutes=2):
                 return datetime.fromisoformat(status["market_time"])
             await asyncio.sleep(0.1)
-
-
-STAGES = ("scoring", "gate", "submit", "committed", "claim", "post", "sent", "answered")
 
 
 async def measure(folder: Path, *, single: int, batches: int, warmup: int = 30) -> Path5:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any, TypeVar
 
 from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as execution
@@ -19,6 +20,8 @@ from holdfast_execution.rows import (
 )
 from holdfast_runtime.ports.venue import BrokerAsset, Side
 from holdfast_runtime.wire import to_decimal, to_timestamp
+
+Row = TypeVar("Row")
 
 STATES: Mapping[IntentState, execution.IntentState.ValueType] = {
     state: execution.IntentState.Value(f"INTENT_STATE_{state.name}") for state in IntentState
@@ -143,38 +146,52 @@ def to_asset(asset: BrokerAsset) -> execution.AssetFacts:
     )
 
 
-class SnapshotMaker:
-    """Makes snapshots of one version after the other: the message of a row that has not changed is made only once."""
+def to_snapshot(parts: Parts, now: datetime, *, entries_locked_reason: str = "") -> execution.LedgerSnapshot:
+    """The facts that the gates decide on, whole: of one version, and only positions that are not flat."""
+    return execution.LedgerSnapshot(
+        positions=[to_position(row) for row in parts.positions.values() if row.quantity],
+        open_intents=[to_intent(row) for row in parts.intents.values()],
+        last_entries=[to_last_entry(row) for row in parts.last_entries(now)],
+        assets=[to_asset(row) for row in parts.assets],
+        strategies=[to_progress(row) for row in parts.strategies.values()],
+        **_always_whole(parts, now, entries_locked_reason),
+    )
 
-    def __init__(self) -> None:
-        self._intents: dict[str, tuple[IntentRow, execution.Intent]] = {}
-        self._entries: dict[str, tuple[LastEntryRow, execution.LastEntry]] = {}
 
-    def make(self, parts: Parts, now: datetime, *, entries_locked_reason: str = "") -> execution.LedgerSnapshot:
-        """The facts that the gates decide on: of one version, and only positions that are not flat."""
-        self._intents = {
-            name: kept if (kept := self._intents.get(name)) is not None and kept[0] is row else (row, to_intent(row))
-            for name, row in parts.intents.items()
-        }
-        self._entries = {
-            row.symbol: entry
-            if (entry := self._entries.get(row.symbol)) is not None and entry[0] == row
-            else (row, to_last_entry(row))
-            for row in parts.last_entries(now)
-        }
-        return execution.LedgerSnapshot(
-            version=parts.version,
-            account=to_account(parts.account),
-            positions=[to_position(row) for row in parts.positions.values() if row.quantity],
-            open_intents=[message for _, message in self._intents.values()],
-            halts=[to_halt(row) for row in parts.halts],
-            last_entries=[message for _, message in self._entries.values()],
-            reconciliation=parts.verdict,
-            entries_locked_reason=entries_locked_reason,
-            assets=[to_asset(row) for row in parts.assets],
-            market_time=to_timestamp(now),
-            strategies=[to_progress(row) for row in parts.strategies.values()],
-        )
+def to_changes(
+    before: Parts, parts: Parts, now: datetime, *, entries_locked_reason: str = ""
+) -> execution.WatchSnapshotResponse:
+    """What has changed since `before`, of the same day and with the same assets."""
+    held = {symbol: row for symbol, row in parts.positions.items() if row.quantity}
+    entered = [symbol for symbol, times in parts.entries.items() if before.entries.get(symbol) is not times]
+    return execution.WatchSnapshotResponse(
+        snapshot=execution.LedgerSnapshot(
+            positions=[to_position(row) for row in _changed(before.positions, held)],
+            open_intents=[to_intent(row) for row in _changed(before.intents, parts.intents)],
+            last_entries=[to_last_entry(row) for row in parts.last_entries(now, entered)],
+            strategies=[to_progress(row) for row in _changed(before.strategies, parts.strategies)],
+            **_always_whole(parts, now, entries_locked_reason),
+        ),
+        changes_only=True,
+        ended_intents=[name for name in before.intents if name not in parts.intents],
+        closed_symbols=[symbol for symbol, row in before.positions.items() if row.quantity and symbol not in held],
+    )
+
+
+def _always_whole(parts: Parts, now: datetime, entries_locked_reason: str) -> dict[str, Any]:
+    return {
+        "version": parts.version,
+        "account": to_account(parts.account),
+        "halts": [to_halt(row) for row in parts.halts],
+        "reconciliation": parts.verdict,
+        "entries_locked_reason": entries_locked_reason,
+        "market_time": to_timestamp(now),
+    }
+
+
+def _changed(before: Mapping[str, Row], now: Mapping[str, Row]) -> list[Row]:
+    """Rows that are new or other ones. A row that was only read again is equal, not the same."""
+    return [row for name, row in now.items() if (known := before.get(name)) is not row and known != row]
 
 
 def to_ledger_response(state: LedgerState) -> execution.GetLedgerResponse:

@@ -8,7 +8,7 @@ import structlog
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_gate.changes import Changes, with_idle_turns
 from holdfast_gate.domain.ledger import LedgerView
-from holdfast_runtime.errors import Refused, Retry
+from holdfast_runtime.errors import Malformed, Refused, Retry
 from holdfast_runtime.flows import SNAPSHOT
 from holdfast_runtime.ports.activity import Activity
 from holdfast_runtime.ports.calls import ExecutionCalls
@@ -51,17 +51,28 @@ class Snapshots:
     async def _follow(
         self, stream: AsyncIterator[execution.WatchSnapshotResponse], progress: Callable[[], None]
     ) -> None:
+        told: LedgerView | None = None
         async with aclosing(with_idle_turns(stream)) as responses:
             async for response in responses:
                 if response is not None:
                     with self._activity.busy():
-                        self._take(response.snapshot)
+                        told = _told_by(response, told)
+                        self._take(told)
                 progress()
 
-    def _take(self, snapshot: execution.LedgerSnapshot) -> None:
+    def _take(self, told: LedgerView) -> None:
         # An old holder may still be streaming while the new one is: the ledger never goes back.
-        if self.view is None or snapshot.version >= self.view.version:
-            self.view = LedgerView.of(snapshot)
+        if self.view is None or told.version >= self.view.version:
+            self.view = told
         self.connected = True
         self._activity.received(SNAPSHOT, self.view.version)
         self._changes.happened()
+
+
+def _told_by(response: execution.WatchSnapshotResponse, before: LedgerView | None) -> LedgerView:
+    """The ledger after an answer of one stream. Raises Malformed where the first one is not whole."""
+    if not response.changes_only:
+        return LedgerView.of(response.snapshot)
+    if before is None:
+        raise Malformed("WatchSnapshotResponse.changes_only: there was no whole snapshot before it")
+    return before.after(response)

@@ -1,10 +1,10 @@
 """One version of the ledger as the gates read it: converted once from the snapshot, then looked up by symbol."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Self
+from typing import Any, Self
 
 from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as execution
@@ -90,6 +90,8 @@ class LedgerView:
     reserved: Decimal
     """Dollars that open entries may still cost."""
     holdings: Mapping[str, Holding]
+    orders: Mapping[str, OpenOrder]
+    """By intent id."""
     open_orders: Mapping[str, tuple[OpenOrder, ...]]
     taken: Mapping[str, frozenset[str]]
     """By book: the symbols that are held or have an open entry."""
@@ -104,43 +106,110 @@ class LedgerView:
 
     @classmethod
     def of(cls, snapshot: execution.LedgerSnapshot) -> Self:
-        """Reads a snapshot. Raises Malformed naming the field that cannot be read."""
+        """Reads a whole snapshot. Raises Malformed naming the field that cannot be read."""
         holdings = {each.symbol: each for each in map(_holding, snapshot.positions) if each.quantity}
-        orders: dict[str, list[OpenOrder]] = {}
-        for intent in snapshot.open_intents:
-            orders.setdefault(intent.symbol, []).append(_order(intent))
-        halts = [_halt(each) for each in snapshot.halts]
-        account = snapshot.account
+        orders = {each.intent_id: each for each in map(_order, snapshot.open_intents)}
+        by_symbol = _by_symbol(orders.values())
         return cls(
-            version=snapshot.version,
-            cash=_amount(account.cash, "Account.cash"),
-            reserved=_amount(account.reserved, "Account.reserved"),
             holdings=holdings,
-            open_orders={symbol: tuple(found) for symbol, found in orders.items()},
-            taken=_taken(holdings, orders),
-            account_halts=tuple(each for each in halts if not each.symbol and not each.strategy),
-            symbol_halts={each.symbol: each for each in halts if each.symbol},
-            strategy_halts={each.strategy: each for each in halts if each.strategy and not each.symbol},
-            last_entries={
-                each.symbol: LastEntry(from_timestamp(each.market_time), each.entries_today)
-                for each in snapshot.last_entries
-            },
+            orders=orders,
+            open_orders=by_symbol,
+            taken=_taken(holdings, by_symbol),
+            last_entries=_last_entries(snapshot),
             assets={each.symbol: Asset(each.tradable, each.status) for each in snapshot.assets},
             progress={each.strategy: _progress(each) for each in snapshot.strategies},
-            reconciliation=_reconciliation(snapshot.reconciliation),
-            entries_locked_reason=snapshot.entries_locked_reason,
+            **_always_whole(snapshot),
+        )
+
+    def after(self, response: execution.WatchSnapshotResponse) -> Self:
+        """This view with the changes of an answer that holds only those. Raises Malformed."""
+        snapshot = response.snapshot
+        holdings, orders, open_orders = dict(self.holdings), dict(self.orders), dict(self.open_orders)
+        touched: dict[str, list[OpenOrder]] = {}
+        for symbol in response.closed_symbols:
+            holdings.pop(symbol, None)
+            touched.setdefault(symbol, [])
+        for holding in map(_holding, snapshot.positions):
+            holdings[holding.symbol] = holding
+            touched.setdefault(holding.symbol, [])
+        for intent_id in response.ended_intents:
+            if (ended := orders.pop(intent_id, None)) is not None:
+                touched.setdefault(ended.symbol, [])
+        for order in map(_order, snapshot.open_intents):
+            if order.intent_id not in orders:
+                touched.setdefault(order.symbol, []).append(order)
+            orders[order.intent_id] = order
+            touched.setdefault(order.symbol, [])
+        for symbol, new in touched.items():
+            known = (orders[each.intent_id] for each in open_orders.pop(symbol, ()) if each.intent_id in orders)
+            if found := (*known, *new):
+                open_orders[symbol] = found
+        return replace(
+            self,
+            holdings=holdings,
+            orders=orders,
+            open_orders=open_orders,
+            taken=_taken_after(self.taken, touched, holdings, open_orders),
+            last_entries={**self.last_entries, **_last_entries(snapshot)},
+            progress={**self.progress, **{each.strategy: _progress(each) for each in snapshot.strategies}},
+            **_always_whole(snapshot),
         )
 
 
-def _taken(holdings: Mapping[str, Holding], orders: Mapping[str, list[OpenOrder]]) -> dict[str, frozenset[str]]:
-    taken: dict[str, set[str]] = {}
-    for holding in holdings.values():
-        taken.setdefault(holding.book, set()).add(holding.symbol)
-    for found in orders.values():
-        for order in found:
-            if order.entry:
-                taken.setdefault(order.book, set()).add(order.symbol)
-    return {book: frozenset(symbols) for book, symbols in taken.items()}
+def _always_whole(snapshot: execution.LedgerSnapshot) -> dict[str, Any]:
+    """What every answer holds whole."""
+    halts = [_halt(each) for each in snapshot.halts]
+    return {
+        "version": snapshot.version,
+        "cash": _amount(snapshot.account.cash, "Account.cash"),
+        "reserved": _amount(snapshot.account.reserved, "Account.reserved"),
+        "account_halts": tuple(each for each in halts if not each.symbol and not each.strategy),
+        "symbol_halts": {each.symbol: each for each in halts if each.symbol},
+        "strategy_halts": {each.strategy: each for each in halts if each.strategy and not each.symbol},
+        "reconciliation": _reconciliation(snapshot.reconciliation),
+        "entries_locked_reason": snapshot.entries_locked_reason,
+    }
+
+
+def _by_symbol(orders: Iterable[OpenOrder]) -> dict[str, tuple[OpenOrder, ...]]:
+    found: dict[str, list[OpenOrder]] = {}
+    for order in orders:
+        found.setdefault(order.symbol, []).append(order)
+    return {symbol: tuple(each) for symbol, each in found.items()}
+
+
+def _last_entries(snapshot: execution.LedgerSnapshot) -> dict[str, LastEntry]:
+    return {
+        each.symbol: LastEntry(from_timestamp(each.market_time), each.entries_today) for each in snapshot.last_entries
+    }
+
+
+def _books_of(
+    symbol: str, holdings: Mapping[str, Holding], orders: Mapping[str, tuple[OpenOrder, ...]]
+) -> Iterator[str]:
+    """The books in which a symbol takes a place: it is held, or being entered."""
+    if symbol in holdings:
+        yield holdings[symbol].book
+    yield from (order.book for order in orders.get(symbol, ()) if order.entry)
+
+
+def _taken(holdings: Mapping[str, Holding], orders: Mapping[str, tuple[OpenOrder, ...]]) -> dict[str, frozenset[str]]:
+    return _taken_after({}, holdings.keys() | orders.keys(), holdings, orders)
+
+
+def _taken_after(
+    before: Mapping[str, frozenset[str]],
+    touched: Iterable[str],
+    holdings: Mapping[str, Holding],
+    orders: Mapping[str, tuple[OpenOrder, ...]],
+) -> dict[str, frozenset[str]]:
+    """Places taken by book, where only the `touched` symbols may have changed theirs."""
+    symbols = frozenset(touched)
+    taken = {book: set(known - symbols) for book, known in before.items()}
+    for symbol in symbols:
+        for book in _books_of(symbol, holdings, orders):
+            taken.setdefault(book, set()).add(symbol)
+    return {book: frozenset(found) for book, found in taken.items() if found}
 
 
 def _holding(position: execution.Position) -> Holding:

@@ -735,16 +735,34 @@ class WatchSnapshotResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SNAPSHOT_FIELD_NUMBER: _builtins.int
+    CHANGES_ONLY_FIELD_NUMBER: _builtins.int
+    ENDED_INTENTS_FIELD_NUMBER: _builtins.int
+    CLOSED_SYMBOLS_FIELD_NUMBER: _builtins.int
+    changes_only: _builtins.bool
+    """False in the first answer. Where true, `positions`, `open_intents`, `last_entries`, `assets` and `strategies` hold
+    only what has changed since the answer before it; everything else is whole.
+    """
     @_builtins.property
     def snapshot(self) -> Global___LedgerSnapshot: ...
+    @_builtins.property
+    def ended_intents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Intents that are not open any more."""
+
+    @_builtins.property
+    def closed_symbols(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Symbols that are not held any more."""
+
     def __init__(
         self,
         *,
         snapshot: Global___LedgerSnapshot | None = ...,
+        changes_only: _builtins.bool = ...,
+        ended_intents: _abc.Iterable[_builtins.str] | None = ...,
+        closed_symbols: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["snapshot", b"snapshot"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["snapshot", b"snapshot"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes_only", b"changes_only", "closed_symbols", b"closed_symbols", "ended_intents", b"ended_intents", "snapshot", b"snapshot"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

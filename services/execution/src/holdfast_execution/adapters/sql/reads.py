@@ -147,7 +147,7 @@ class SqlReads:
     # --- whole views
 
     def snapshot(self, now: datetime, *, entries_locked_reason: str = "") -> execution.LedgerSnapshot:
-        return messages.SnapshotMaker().make(self.parts(), now, entries_locked_reason=entries_locked_reason)
+        return messages.to_snapshot(self.parts(), now, entries_locked_reason=entries_locked_reason)
 
     def view(self, now: datetime, symbols: Sequence[str] | None = None) -> LedgerView:
         """The facts that limits are enforced on; `symbols` narrows the last entries."""

@@ -1,24 +1,16 @@
-"""What is kept in memory of a version equals what the database says of it, whatever was written (CQ-2)."""
+"""Random writes to a ledger, as the engine makes them."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
-
-import pytest
 
 from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
-from holdfast_execution.adapters.sql.parts_cache import PartsCache
-from holdfast_execution.adapters.sql.reads import SqlReads
-from holdfast_execution.adapters.sql.session import Session
-from holdfast_execution.adapters.sql.sql_ledger import SqlLedger, open_ledger
+from holdfast_execution.adapters.sql.sql_ledger import SqlLedger
 from holdfast_execution.domain.intents import OPEN, IllegalTransition, IntentState, Purpose
-from holdfast_execution.parts import Parts
 from holdfast_execution.rows import ClaimRefused, IntentRow, LedgerError, NewFill, NewIntent
 from holdfast_runtime.ports.venue import BrokerAsset, OrderType, Side, TimeInForce
 from holdfast_runtime.wire import to_decimal, to_timestamp
@@ -26,24 +18,6 @@ from holdfast_runtime.wire import to_decimal, to_timestamp
 START = datetime(2013, 10, 7, 13, 35, tzinfo=UTC)
 SYMBOLS = ("AIG", "BAC", "IBM", "SPY")
 REFUSALS = (LedgerError, ClaimRefused, IllegalTransition)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[SqlLedger]:
-    database, opened = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", "paper")
-    yield opened
-    database.close()
-
-
-def read_anew(ledger: SqlLedger) -> Parts:
-    """The parts as somebody reads them who has kept nothing."""
-    session = ledger.session
-    return SqlReads(Session(session.database, session.account, cache=PartsCache())).parts()
-
-
-def told(parts: Parts, now: datetime) -> tuple[object, ...]:
-    """Everything that is asked of parts. Which entries of long ago they still know is their own affair."""
-    return replace(parts, entries={}), parts.last_entries(now), parts.entries_last_minute(now)
 
 
 class Writers:
@@ -236,45 +210,3 @@ class Writers:
 
     def publish(self) -> None:
         self.ledger.mark_published(self.epoch, [row.event_id for row in self.ledger.unpublished(5)])
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_parts_that_follow_from_those_before_equal_parts_that_are_read(ledger: SqlLedger, seed: int) -> None:
-    writers = Writers(ledger, random.Random(seed))
-    kept = 0
-    for turn in range(120):
-        ledger.parts()
-        writers.several() if turn % 7 == 6 else writers.one()
-        newest = ledger.session.cache.newest
-        if newest is not None:
-            kept += 1
-            assert told(newest, writers.now) == told(read_anew(ledger), writers.now)
-        assert told(ledger.parts(), writers.now) == told(read_anew(ledger), writers.now)
-    assert kept > 60, "most writes are to be followed without reading"
-
-
-def test_parts_inside_a_transaction_see_what_it_has_written(ledger: SqlLedger) -> None:
-    writers = Writers(ledger, random.Random(1))
-    ledger.parts()
-    with ledger.session.transaction():
-        decision = gate.Decision()
-        decision.CopyFrom(writers.decision("IBM"))
-        decision.allowed = True
-        wishes = {decision.signal_id: writers.entry(decision)}
-        ledger.store_cycle(writers.epoch, writers.now, [decision], wishes)
-        assert list(ledger.parts().intents) == [f"{decision.signal_id}/entry"]
-    assert ledger.parts() == read_anew(ledger)
-
-
-def test_what_another_process_wrote_is_read(ledger: SqlLedger) -> None:
-    """A standby that takes over, or the one that lost the lease, keeps nothing of before."""
-    writers = Writers(ledger, random.Random(2))
-    other = SqlLedger(Session(ledger.session.database, "paper", cache=PartsCache()))
-    before = other.parts()
-    writers.note()
-    writers.verdict()
-    assert other.parts() != before
-    assert other.parts() == read_anew(ledger)
-    writers.verdict()
-    other.note(writers.epoch, writers.now, "test", "by the other")
-    assert other.parts() == ledger.parts() == read_anew(ledger)
