@@ -13,8 +13,8 @@ from holdfast_admin.domain.views import ServiceView
 
 from .conftest import NOW, TOKEN, Admin, Facts
 
-GETS = ("status", "positions", "orders", "fills", "decisions", "equity", "health", "failure-points", "halts", "reconciliation",
-        "kill-switch", "audit")  # fmt: skip
+GETS = ("status", "positions", "orders", "fills", "decisions", "equity", "health", "failure-points", "halts",
+        "reconciliation", "kill-switch", "audit")  # fmt: skip
 
 
 @pytest.mark.parametrize("page", GETS)

@@ -81,7 +81,12 @@ class World:
             )
         )
         self.books["orders"].append(
-            {"id": f"b-{name}", "client_order_id": f"{CLIENT_ORDER_ID_PREFIX}{name}", "replaced_by": None}
+            {
+                "id": f"b-{name}",
+                "client_order_id": f"{CLIENT_ORDER_ID_PREFIX}{name}",
+                "replaced_by": None,
+                "status": "filled" if filled else "new",
+            }
         )
 
     def _fill(self, number: int, trade: Trade) -> None:

@@ -57,7 +57,7 @@ def _set(message: object, name: str, value: int | Decimal) -> None:
     getattr(message, name).CopyFrom(amount(value))
 
 
-def live_twice(world: World) -> None:
+def order_of_two_intents(world: World) -> None:
     world.ledger.intents.append(world.intent("stop-SPY"))
 
 
@@ -111,7 +111,11 @@ def outcome_unknown(world: World) -> None:
 
 
 def order_of_nobody(world: World) -> None:
-    world.books["orders"].append({"id": "b-x", "client_order_id": "x", "replaced_by": None})
+    world.books["orders"].append({"id": "b-x", "client_order_id": "x", "replaced_by": None, "status": "filled"})
+
+
+def works_on_after_its_end(world: World) -> None:
+    world.order("i0")["status"] = "new"
 
 
 def order_sent_twice(world: World) -> None:
@@ -135,7 +139,8 @@ def venue_has_other_cash(world: World) -> None:
 
 
 BROKEN: dict[str, tuple[Break, ...]] = {
-    "one_live_order_per_intent": (live_twice,),
+    "one_intent_per_order": (order_of_two_intents,),
+    "every_live_order_has_a_live_intent": (works_on_after_its_end,),
     "one_live_entry_per_symbol": (two_entries,),
     "sends_within_limit": (sent_too_often,),
     "fills_equal_positions": (position_lost, position_without_a_fill),
@@ -173,7 +178,8 @@ def test_what_breaks_an_invariant_is_found_and_told(name: str, broken: Break) ->
 def test_a_chain_of_replacements_is_one_order() -> None:
     """A stop that was moved from DAY to GTC is still the one stop of its intent."""
     world = small()
-    world.books["orders"].append({"id": "b-before", "client_order_id": "x", "replaced_by": "b-stop-SPY"})
+    before = {"id": "b-before", "client_order_id": "x", "replaced_by": "b-stop-SPY", "status": "replaced"}
+    world.books["orders"].append(before)
     assert [each for each in check(world.ledger, world.books) if not each.held] == []
 
 

@@ -14,6 +14,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from holdfast_runtime.ports.clock import MonotonicClock
+from holdfast_runtime.telemetry import metrics
 
 STUCK_AFTER_SECS = 30.0
 WATCH_EVERY_SECS = 1.0
@@ -55,7 +56,10 @@ class Health:
 
     def progress(self, name: str, *, stuck_after_secs: float = STUCK_AFTER_SECS) -> Progress:
         """The heartbeat of a loop: call it once per turn."""
-        return self._loops.setdefault(name, Progress(name, self._clock, stuck_after_secs))
+        if name not in self._loops:
+            progress = self._loops[name] = Progress(name, self._clock, stuck_after_secs)
+            metrics.LOOP_AGE.labels(loop=name).set_function(lambda: progress.age_secs)
+        return self._loops[name]
 
     def touch(self, name: str) -> None:
         """A turn of that loop is over; nothing where it has no heartbeat."""

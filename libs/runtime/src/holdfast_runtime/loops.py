@@ -45,6 +45,7 @@ async def supervise(
         progress()
         failures = 1 if clock.now_secs() - began_secs > HEALTHY_AFTER_SECS else failures + 1
         if failures >= MAX_FAILURES_IN_A_ROW:
+            metrics.LOOP_GIVEN_UP.labels(loop=name).set(1)
             log.error("loop.gave_up", loop=name, failures=failures)
             raise GaveUp(f"loop {name} failed {failures} times in a row")
         await clock.sleep(min(FIRST_BACKOFF_SECS * 2 ** (failures - 1), MAX_BACKOFF_SECS))

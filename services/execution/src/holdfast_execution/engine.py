@@ -203,8 +203,12 @@ class Engine:
         assets: list[BrokerAsset] = []
         for symbol in symbols:
             asset = await self.guard.asset(symbol)
-            if asset is not None:
-                assets.append(asset)
+            if asset is None:
+                log.warning(
+                    "asset.unknown", symbol=symbol, step="the venue has no such symbol: no entry in it is allowed"
+                )
+                continue
+            assets.append(asset)
         await self.books.write(lambda ledger, epoch, now: ledger.record_assets(epoch, now, assets))
 
     async def _seed_rates(self) -> None:

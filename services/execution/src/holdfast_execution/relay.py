@@ -14,6 +14,7 @@ from holdfast_execution.ledger import EventRow, LedgerRunner, StaleFence
 from holdfast_runtime.errors import Retry
 from holdfast_runtime.ports.bus import Bus
 from holdfast_runtime.ports.clock import MonotonicClock
+from holdfast_runtime.telemetry import metrics
 
 log = structlog.get_logger()
 
@@ -53,6 +54,7 @@ class Relay:
     async def turn(self) -> bool:
         """Publishes one batch; False where nothing was left. Raises Retry or StaleFence."""
         rows = await self._runner.read(lambda ledger: ledger.unpublished(_BATCH))
+        metrics.OUTBOX_BACKLOG.set(len(rows))
         if not rows:
             return False
         done = await self._publish(rows)

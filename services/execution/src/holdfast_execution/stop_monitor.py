@@ -63,11 +63,15 @@ class StopMonitor:
 
     async def run(self, progress: Callable[[], None]) -> None:
         """Watches for ever; while signal is away no price is believed."""
+        away = False
         while True:
             try:
                 await self._watch(progress)
             except (Retry, Refused) as error:
-                log.info("prices.reconnecting", reason=str(error))
+                # Told once an outage: it is tried several times a second.
+                if self._prices or not away:
+                    log.info("prices.reconnecting", reason=str(error))
+                away = True
             self._prices.clear()
             progress()
             await self._clock.sleep(RECONNECT_SECS)

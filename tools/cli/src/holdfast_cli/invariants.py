@@ -24,6 +24,8 @@ LIVE = frozenset(
         pb.INTENT_STATE_CANCELLING,
     }
 )
+WORKING = frozenset({"new", "accepted", "pending_new", "partially_filled", "pending_cancel", "pending_replace"})
+"""The venue's words for orders that may fill; a held leg may not."""
 UNRESOLVED = frozenset({pb.INTENT_STATE_SENDING, pb.INTENT_STATE_UNKNOWN})
 
 
@@ -48,7 +50,7 @@ def signed(side: int, quantity: Decimal) -> Decimal:
 def check(ledger: pb.GetLedgerResponse, books: Mapping[str, Any] | None) -> list[Finding]:
     """Every invariant that can be seen from outside. `books`: papermarket's, None with another venue."""
     findings = [
-        _none("one_live_order_per_intent", _live_twice(ledger.intents)),
+        _none("one_intent_per_order", _shared_orders(ledger.intents)),
         _none("one_live_entry_per_symbol", _entries_twice(ledger.intents)),
         _none("sends_within_limit", [i.intent_id for i in ledger.intents if i.attempts > MAX_SENDS]),
         _none("fills_equal_positions", _positions_off(ledger)),
@@ -62,6 +64,7 @@ def check(ledger: pb.GetLedgerResponse, books: Mapping[str, Any] | None) -> list
     if books is not None:
         findings += [
             _none("every_order_has_an_intent", _without_intent(ledger, books)),
+            _none("every_live_order_has_a_live_intent", _live_without_live_intent(ledger, books)),
             _none("no_duplicate_order", _duplicate_orders(books)),
             _none("ledger_equals_venue_positions", _venue_positions_off(ledger, books)),
             _none("ledger_equals_venue_fills", _venue_fills_off(ledger, books)),
@@ -75,9 +78,9 @@ def _none(name: str, offenders: Iterable[str]) -> Finding:
     return Finding(name, not found, "; ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else ""))
 
 
-def _live_twice(intents: Iterable[pb.Intent]) -> list[str]:
-    live = Counter(i.intent_id for i in intents if i.state in LIVE)
-    return [intent for intent, count in live.items() if count > 1]
+def _shared_orders(intents: Iterable[pb.Intent]) -> list[str]:
+    named = Counter(i.broker_order_id for i in intents if i.broker_order_id)
+    return [order for order, count in named.items() if count > 1]
 
 
 def _entries_twice(intents: Iterable[pb.Intent]) -> list[str]:
@@ -143,6 +146,12 @@ def _without_intent(ledger: pb.GetLedgerResponse, books: Mapping[str, Any]) -> l
     known = {i.broker_order_id for i in ledger.intents}
     replaced = {order["id"] for order in books["orders"] if order["replaced_by"]}
     return [str(order["id"]) for order in books["orders"] if order["id"] not in known | replaced]
+
+
+def _live_without_live_intent(ledger: pb.GetLedgerResponse, books: Mapping[str, Any]) -> list[str]:
+    """An intent names one order: with this, no intent has two live ones."""
+    live = {i.broker_order_id for i in ledger.intents if i.state in LIVE}
+    return [str(order["id"]) for order in books["orders"] if order["status"] in WORKING and order["id"] not in live]
 
 
 def _duplicate_orders(books: Mapping[str, Any]) -> list[str]:

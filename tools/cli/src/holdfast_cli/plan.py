@@ -17,6 +17,7 @@ from holdfast_cli.nats_server import NatsServer
 from holdfast_runtime.config import ENVIRONMENT_PREFIX, InvalidConfiguration, dump_settings
 from holdfast_runtime.identity import Authority
 from holdfast_runtime.settings import Settings, VenueKind
+from holdfast_runtime.telemetry import logs
 
 SERVICES = ("execution", "signal", "gate", "scoring", "reconciliation", "admin")
 VENUE_SERVICE = "papermarket"
@@ -118,6 +119,7 @@ def lay_out(settings: Settings, environ: Mapping[str, str], *, live: bool) -> Pl
         "HOLDFAST_CERTIFICATES": str(folder / "certificates"),
         "HOLDFAST_RUN_ID": run_id,
         "HOLDFAST_LIVE": "1" if live else "0",
+        logs.STDERR_VARIABLE: "errors",
         "PYTHONUNBUFFERED": "1",
     }
     (folder / "logs").mkdir(exist_ok=True)

@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import ctypes
+import os
 import signal as signals
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import BinaryIO
 
 import grpc
 from grpc_health.v1 import health_pb2
@@ -18,6 +20,7 @@ from holdfast_runtime.service import EXIT_INVALID_CONFIGURATION, EXIT_NEEDS_PERS
 
 FIRST_BACKOFF_SECS = 0.2
 MAX_BACKOFF_SECS = 5.0
+MAX_ERROR_FILE_BYTES = 5_000_000
 STABLE_AFTER_SECS = 20.0
 PROBE_EVERY_SECS = 0.5
 PROBE_TIMEOUT_SECS = 2.0
@@ -97,7 +100,7 @@ class Child:
 
     async def _run_once(self) -> None:
         self.state = State.STARTING
-        with self.process.error_file.open("ab") as errors:
+        with self._open_error_file() as errors:
             try:
                 self._handle = await asyncio.create_subprocess_exec(
                     *self.process.command,
@@ -119,6 +122,13 @@ class Child:
         finally:
             probe.cancel()
             self.pid = None
+
+    def _open_error_file(self) -> BinaryIO:
+        """Appends, readable by its owner alone; begins anew where the last starts have filled it."""
+        file = self.process.error_file
+        full = file.exists() and file.stat().st_size > MAX_ERROR_FILE_BYTES
+        flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if full else os.O_APPEND)
+        return os.fdopen(os.open(file, flags, 0o600), "ab")
 
     def _write_pid(self, pid: int) -> None:
         """In one step: whoever reads it finds the old one or the new one, never half."""

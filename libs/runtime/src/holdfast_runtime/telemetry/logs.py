@@ -8,6 +8,7 @@ loses lines, counts them in `holdfast_logs_dropped`, and never holds or breaks w
 import atexit
 import json
 import logging
+import os
 import queue
 import sys
 import threading
@@ -39,6 +40,9 @@ QUIET = (
 )
 """Libraries that say too much below WARNING."""
 
+STDERR_VARIABLE = "HOLDFAST_STDERR"
+"""`errors`: stderr is shown errors alone. A supervisor that keeps stderr in a file sets it; the log file has all."""
+_ERROR_LEVELS = ('"level": "error"', '"level": "critical"')
 _ERRORS = (OSError, ValueError)
 """What a stream or a file that is full, closed or gone raises."""
 
@@ -54,8 +58,12 @@ class Stream(Protocol):
 class LogSink:
     """Writes finished lines to a stream and a file, in a thread. Where one of them fails the other still gets them."""
 
-    def __init__(self, stream: Stream | None, file: BoundedFile | None, *, max_queue: int = MAX_QUEUE) -> None:
+    def __init__(
+        self, stream: Stream | None, file: BoundedFile | None, *, max_queue: int = MAX_QUEUE, errors_only: bool = False
+    ) -> None:
+        """`errors_only`: the stream is shown errors alone, the file keeps everything."""
         self._stream = stream
+        self._errors_only = errors_only
         self._file = file
         self._queue: queue.Queue[str | threading.Event | None] = queue.Queue(max_queue)
         self._file_works = True
@@ -92,7 +100,8 @@ class LogSink:
             if isinstance(item, threading.Event):
                 item.set()
             else:
-                self._show(item)
+                if not self._errors_only or any(level in item for level in _ERROR_LEVELS):
+                    self._show(item)
                 self._keep(item)
         if self._file is not None:
             self._file.close()
@@ -172,7 +181,9 @@ def setup(service: str, settings: Settings, *, stream: Stream | None = None) -> 
     """Routes all logs of this process to JSON lines; `stream` stands in for stderr. Returns the sink."""
     path = settings.state_dir / "logs" / f"{service}.jsonl"
     file = BoundedFile(path, max_bytes=settings.telemetry.max_file_bytes)
-    return start(service, settings.telemetry.log_level, LogSink(sys.stderr if stream is None else stream, file))
+    errors_only = os.environ.get(STDERR_VARIABLE) == "errors"
+    sink = LogSink(sys.stderr if stream is None else stream, file, errors_only=errors_only)
+    return start(service, settings.telemetry.log_level, sink)
 
 
 def start(service: str, level: str, sink: LogSink) -> LogSink:

@@ -124,7 +124,6 @@ GATE_VERDICTS = Counter(
     "holdfast_gate_verdicts", "Verdicts (pass, block, shrink) of each gate.", ["gate", "verdict"], registry=REGISTRY
 )
 ORDERS = Counter("holdfast_orders", "Orders that reached a state, by purpose.", ["purpose", "state"], registry=REGISTRY)
-OPEN_ORDERS = Gauge("holdfast_open_orders", "Orders that are not terminal, by purpose.", ["purpose"], registry=REGISTRY)
 SENDS = Counter(
     "holdfast_sends", "Order requests sent to the venue, by what came back.", ["request", "outcome"], registry=REGISTRY
 )
@@ -135,12 +134,6 @@ SEND_SECONDS = Histogram(
     registry=REGISTRY,
     buckets=SLOW_SECS,
 )
-SEND_ATTEMPTS = Histogram(
-    "holdfast_send_attempts",
-    "Attempts an order needed until its outcome was known.",
-    registry=REGISTRY,
-    buckets=(1, 2, 3, 4),
-)
 UNKNOWN_OUTCOMES = Gauge("holdfast_unknown_outcomes", "Orders whose outcome is not known now.", registry=REGISTRY)
 UNKNOWN_OUTCOMES_SEEN = Counter("holdfast_unknown_outcomes_seen", "Sends that ended unknown.", registry=REGISTRY)
 FILLS = Counter("holdfast_fills", "Executions applied to the ledger.", ["purpose", "side"], registry=REGISTRY)
@@ -148,12 +141,16 @@ POSITIONS = Gauge("holdfast_positions", "Positions held.", registry=REGISTRY)
 UNPROTECTED_POSITIONS = Gauge(
     "holdfast_unprotected_positions", "Positions with held quantity that no active stop covers.", registry=REGISTRY
 )
-EQUITY = Gauge("holdfast_equity_dollars", "Equity of the account, for display only.", registry=REGISTRY)
 HALTS = Gauge("holdfast_halts", "Halts in force, by scope.", ["scope"], registry=REGISTRY)
 LEDGER_COMMIT_SECONDS = Histogram(
-    "holdfast_ledger_commit_seconds", "Time of one ledger transaction.", ["kind"], registry=REGISTRY, buckets=FAST_SECS
+    "holdfast_ledger_commit_seconds",
+    "Time of one ledger transaction with its commit.",
+    registry=REGISTRY,
+    buckets=FAST_SECS,
 )
-OUTBOX_BACKLOG = Gauge("holdfast_outbox_backlog", "Facts stored and not yet published.", registry=REGISTRY)
+OUTBOX_BACKLOG = Gauge(
+    "holdfast_outbox_backlog", "Facts stored and not yet published, as far as one batch reads.", registry=REGISTRY
+)
 LEASE_EPOCH = Gauge(
     "holdfast_lease_epoch", "Epoch of the account's lease as last seen.", ["account"], registry=REGISTRY
 )

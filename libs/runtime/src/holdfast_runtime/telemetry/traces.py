@@ -21,7 +21,7 @@ from typing import Any
 from opentelemetry import context as contexts
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags
@@ -29,6 +29,7 @@ from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags
 from holdfast_runtime.errors import Refused
 from holdfast_runtime.rotation import BoundedFile
 from holdfast_runtime.settings import Settings
+from holdfast_runtime.telemetry import metrics
 from holdfast_runtime.telemetry.span_export import BoundedSpanProcessor, FileSpanExporter, RedactingSpanExporter
 
 Kind = SpanKind
@@ -38,6 +39,19 @@ PREFIX = "holdfast."
 OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 OTLP_TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 OTLP_TIMEOUT_SECS = 2.0
+
+STAGES = frozenset(
+    {
+        "signal.cycle",
+        "scoring.cycle",
+        "gate.evaluate",
+        "execution.submit",
+        "execution.send",
+        "execution.fill",
+        "reconciliation.round",
+    }
+)
+"""Steps of a trade whose times are a metric too, with the trace as exemplar."""
 
 _NOWHERE: trace.Tracer = trace.NoOpTracer()
 _tracer: trace.Tracer = _NOWHERE
@@ -78,6 +92,9 @@ class Span:
         if error is not None and self._span.is_recording():
             self._record(error)
         self._span.end()
+        if self._name in STAGES and isinstance(self._span, ReadableSpan):
+            took_ns = (self._span.end_time or 0) - (self._span.start_time or 0)
+            metrics.observe_stage(self._name, took_ns / 1e9, traceparent=self.traceparent)
 
     @property
     def traceparent(self) -> str:

@@ -15,6 +15,7 @@ from holdfast_execution.adapters.sql.sql_ledger import SqlLedger
 from holdfast_execution.ledger import Ledger, LedgerError, LedgerReads
 from holdfast_execution.parts import Parts
 from holdfast_runtime.errors import HoldfastError, Retry
+from holdfast_runtime.telemetry import metrics
 
 T = TypeVar("T")
 
@@ -114,6 +115,7 @@ class _Writing(_Worker):
 
     def perform(self, calls: list[_Call]) -> None:
         version: int | None = None
+        began_secs = self._loop.time()
         try:
             with self._ledger.session.transaction() as transaction:
                 for call in calls:
@@ -129,6 +131,7 @@ class _Writing(_Worker):
             version = None
             for call in calls:
                 call.error = call.error or error
+        metrics.LEDGER_COMMIT_SECONDS.observe(self._loop.time() - began_secs)
         if version is not None and version != self._version:
             self._version = version
             self._loop.call_soon_threadsafe(self._committed, version)
