@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from holdfast_core.instruments import on_tick, round_price
 from holdfast_execution.domain.exits import ExitStep, must_rearm, next_move
-from holdfast_execution.domain.prices import entry_limit, sendable, stop_below
+from holdfast_execution.domain.prices import sendable, stop_below
 from holdfast_execution.domain.protection import Need, PriceView, Rules, Watch, due, watch_stop
 from holdfast_execution.domain.rates import EntryRates
 from holdfast_execution.domain.views import HoldingView, OrderView, Owner, Phase, Role
@@ -196,8 +196,7 @@ def test_every_price_is_on_its_tick(price: Decimal, up: bool | None) -> None:
 
 
 @given(price=st.decimals("1.01", "10000", places=2), fraction=st.decimals("0.001", "0.5", places=3))
-def test_limits_stay_in_the_collar_and_stops_risk_no_more_than_asked(price: Decimal, fraction: Decimal) -> None:
-    assert entry_limit(price, fraction) <= price * (1 + fraction)
+def test_stops_risk_no_more_than_asked(price: Decimal, fraction: Decimal) -> None:
     assert stop_below(price, fraction) >= price * (1 - fraction)
 
 

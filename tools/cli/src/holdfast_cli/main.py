@@ -64,7 +64,7 @@ def up(
     if venue is not None:
         overrides["venue"]["kind"] = venue.value
     if speed is not None:
-        overrides["replay"]["speed"] = 0 if speed == "max" else speed
+        overrides["replay"]["speed"] = _pace(speed)
     if symbols is not None:
         overrides["replay"]["symbols"] = [each.strip().upper() for each in symbols.split(",") if each.strip()]
     for key, value in (("start", start), ("end", end), ("recording", recording)):
@@ -130,6 +130,15 @@ def trace(
 def config_check(config: ConfigOption = None) -> None:
     """Check a configuration and print it whole, with its defaults."""
     console.print(Text(dump_settings(_settings(config, {}))), soft_wrap=True)
+
+
+def _pace(speed: str) -> float:
+    if speed == "max":
+        return 0.0
+    try:
+        return float(speed)
+    except ValueError:
+        _fail(f"--speed: {speed!r} is neither a number of market seconds per second nor max")
 
 
 def _settings(config: Path | None, overrides: dict[str, Any]) -> Settings:

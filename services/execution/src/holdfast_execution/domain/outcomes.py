@@ -22,7 +22,6 @@ from holdfast_runtime.ports.venue import (
 MAX_BACKOFF_SECS = 5.0
 """Longest wait between two look-ups: an intent is never left unasked for longer."""
 LOOKUP_FAILURES_TO_ABORT = 3
-ABSENCES_FOR_TOMBSTONE = 2
 
 
 class Step(StrEnum):

@@ -5,13 +5,6 @@ from decimal import Decimal
 from holdfast_core.instruments import round_price
 
 
-def entry_limit(reference: Decimal, collar: Decimal, *, book: str = "equity") -> Decimal:
-    """Limit of a marketable buy: `reference` (a fresh ask, else a bar's close) and at most the collar above it.
-
-    Rounded down, so that the limit never leaves the collar."""
-    return round_price(reference * (1 + collar), up=False, book=book)
-
-
 def stop_below(price: Decimal, fraction: Decimal, *, book: str = "equity") -> Decimal:
     """Stop price of a long position: `fraction` (0.05 is 5 %) below `price`, rounded up: never more is risked."""
     return round_price(price * (1 - fraction), up=True, book=book)

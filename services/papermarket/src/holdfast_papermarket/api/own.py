@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Response
 
 from holdfast_exchange.recording import Recording
+from holdfast_exchange.replay import LEAD
 from holdfast_papermarket import trading_json
 from holdfast_papermarket.api.answers import answer
 from holdfast_papermarket.lockstep import MarketClock
@@ -39,7 +40,7 @@ def own_routes(venue: PaperVenue, clock: MarketClock, recording: Recording, run_
                 "instants_total": total,
                 "recording": {
                     "symbols": list(recording.symbols),
-                    "from": trading_json.instant(replay.begin),
+                    "from": trading_json.instant(replay.begin + LEAD),
                     "to": trading_json.instant(replay.end),
                     "bars": replayed,
                 },
