@@ -75,8 +75,8 @@ def test_a_configuration_is_refused_by_key_value_and_range(tmp_path: Path, tree:
     [
         (("--config", "missing.yaml"), "missing.yaml: there is no such configuration file"),
         (("--config", "."), "Is a directory"),
-        (("--speed", "warp"), "replay.speed: 'warp' is not allowed; allowed: a number from 0 to 100000 (command line)"),
-        (("--speed", "-3"), "replay.speed: '-3' is not allowed"),
+        (("--speed", "warp"), "--speed: 'warp' is not allowed; allowed: a number from 0 to 100000, or max"),
+        (("--speed", "-3"), "replay.speed: -3.0 is not allowed; allowed: a number from 0 to 100000"),
         (("--from", "nonsense"), "replay.start: 'nonsense' is refused"),
         (("--from", "2013-10-08T13:30:00"), "an instant with its time zone"),
         (("--from", "2013-10-09", "--to", "2013-10-08"), "would end, 2013-10-08, before it starts, 2013-10-09"),
@@ -87,7 +87,7 @@ def test_a_configuration_is_refused_by_key_value_and_range(tmp_path: Path, tree:
         (("--venue", "alpaca"), "--venue alpaca needs ALPACA_API_KEY and ALPACA_SECRET_KEY in the environment"),
         (("--venue", "alpaca", "--until-end"), "--until-end needs the papermarket venue"),
         (("--venue", "nyse"), "'nyse' is not one of"),
-        (("--speed", "[/red]"), "replay.speed: '[/red]' is not allowed"),
+        (("--speed", "[/red]"), "--speed: '[/red]' is not allowed"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

@@ -138,7 +138,7 @@ def _pace(speed: str) -> float:
     try:
         return float(speed)
     except ValueError:
-        _fail(f"--speed: {speed!r} is neither a number of market seconds per second nor max")
+        _fail(f"--speed: {speed!r} is not allowed; allowed: a number from 0 to 100000, or max")
 
 
 def _settings(config: Path | None, overrides: dict[str, Any]) -> Settings:
