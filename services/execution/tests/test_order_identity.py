@@ -1,10 +1,14 @@
 """Whose order is it? Legs and replacements are known through what they came from, however late, in whatever order."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
+from holdfast_exchange.recording import MINUTE, Bar
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_simulation.memory_venue import Fault
+
+OPEN = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 
 
 async def held(desk: Any) -> None:
@@ -91,3 +95,27 @@ async def test_a_crash_between_a_replacement_and_its_answer_leaves_one_known_sto
     assert (await desk.position()).protection == "active"
     assert len(desk.resting()) == 1
     assert await desk.halts() == []
+
+
+async def test_a_leg_that_woke_and_ended_at_the_close_halts_nothing(make_desk: Any) -> None:
+    """The entry filled in the last minute; when its leg is heard of, the close has ended it: a new stop takes over."""
+    close = OPEN + timedelta(hours=6, minutes=30)
+    price = [Decimal(each) for each in ("100", "100.5", "99.5", "100")]
+    desk = make_desk(
+        bars=[
+            Bar(symbol, start, start + MINUTE, *price, Decimal(100_000))
+            for start in (OPEN, close - MINUTE)
+            for symbol in ("BAC", "IBM", "SPY")
+        ]
+    )
+    desk.broker.tick(OPEN + MINUTE)
+    desk.clock.set(close - MINUTE)
+    await desk.start()
+    desk.broker.script("submit_order", Fault.LOST_AFTER)
+    await desk.enter(valid_secs=300)
+    desk.broker.tick(close)
+    await desk.settled()
+    position = await desk.position()
+    assert await desk.halts() == []
+    assert (position.quantity, position.protection) == (10, "active")
+    assert [order.time_in_force.value for order in desk.resting()] == ["gtc"]

@@ -155,3 +155,41 @@ async def test_a_sale_of_what_the_broker_does_not_hold_waits_for_the_truth(desk:
     desk.broker.exchange.books.positions["SPY"] = position
     await desk.pass_secs(6.0)
     assert (await desk.one(Purpose.EXIT)).state is IntentState.ACKED
+
+
+async def test_a_zombie_that_filled_while_nobody_listened_is_counted_and_protected(desk: Any) -> None:
+    """Point 8 and invariant 13: buried, accepted late, filled during an outage."""
+    desk.broker.script("submit_order", Fault.LATE)
+    await desk.submit(desk.decision(valid_secs=1))
+    await desk.until(lambda: len(desk.broker.posts) == 1)
+    desk.clock.set(desk.clock.now() + timedelta(seconds=2))
+    await desk.pass_secs(75.0)
+    assert (await desk.one(Purpose.ENTRY)).state is IntentState.TOMBSTONED
+    await desk.kill()
+    desk.broker.arrive()
+    desk.broker.tick(desk.clock.now() + timedelta(seconds=58))
+    await desk.start()
+    position = await desk.position()
+    assert (position.quantity, position.protection) == (10, "active")
+    assert len(desk.resting()) == 1
+    assert await desk.halts() == []
+
+
+async def test_a_lease_that_is_late_for_a_moment_decides_for_no_entry(desk: Any) -> None:
+    """Beats that do not commit are no verdict on a decision: the caller asks again."""
+    desk.lease._beat_at -= 3.5
+    assert desk.engine.books.locked_reason == "NOT_HOLDER"
+    with pytest.raises(Retry):
+        await desk.submit(desk.decision())
+    await desk.settled()
+    await desk.enter()
+
+
+async def test_the_kill_switch_does_not_wait_for_a_pause_after_failures(desk: Any) -> None:
+    """At most 2 s: the symbol's last cancel failed, and the next is not due for a while."""
+    await desk.enter(limit_price="98")
+    desk.engine._protective._turn.__self__._backoffs._due_secs["SPY"] = desk.monotonic.now_secs() + 5.0
+    epoch, now = desk.lease.epoch, desk.clock.now()
+    await desk.runner.run(lambda ledger: ledger.add_halt(epoch, now, "kill_switch", "by hand"))
+    await desk.pass_secs(2.0)
+    assert desk.resting() == []

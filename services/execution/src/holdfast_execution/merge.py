@@ -39,6 +39,8 @@ class Merger:
         self._broker = broker
         self._adopter = adopter
         self._one_at_a_time = asyncio.Lock()
+        self._not_ours: set[str] = set()
+        """Orders of the newest fills that belong to nothing here: asked about once."""
 
     async def merge(self, reason: str) -> int:
         """One merge; returns the ledger's version after it. Raises what the broker's reads raise."""
@@ -89,9 +91,20 @@ class Merger:
 
     async def _take_late(self, late: dict[str, list[NewFill]]) -> None:
         """Fills of orders whose intents are over, or that nobody here knows: counted once, as far as they are ours."""
+        self._not_ours &= late.keys()
         for order_id, fills in sorted(late.items()):
-            if await self._books.read(partial(_is_short, order_id=order_id, fills=fills)):
+            if order_id in self._not_ours:
+                continue
+            if not await self._books.read(partial(_is_known, order_id=order_id)):
+                await self._take_unknown(order_id)
+            elif await self._books.read(partial(_is_short, order_id=order_id, fills=fills)):
                 await self._books.write(partial(_count, fills=fills))
+
+    async def _take_unknown(self, order_id: str) -> None:
+        """It may be a leg, or an order that arrived after its end was declared, and filled while nobody listened."""
+        order = await self._broker.order(order_id)
+        if order is None or (await self.take(order, [])).intent is None:
+            self._not_ours.add(order_id)
 
     async def _find(self, intent: IntentRow) -> BrokerOrder | None:
         if intent.broker_order_id:
@@ -108,7 +121,7 @@ class Merger:
             return adopted
         if await self._find_origin(order):
             adopted = await self._adopter.apply(order, details)
-        if adopted.intent is not None or is_over(order):
+        if adopted.intent is not None or is_over(order) or await self._has_ended(order):
             return adopted
         log.error("order.foreign", order=order.order_id, symbol=order.symbol)
         await self._books.write(
@@ -162,6 +175,11 @@ class Merger:
             await self._read_leg(entry)
         return bool(entries)
 
+    async def _has_ended(self, order: BrokerOrder) -> bool:
+        """News of the stream may be old: a leg that woke and ended in one moment was never worth an intent."""
+        read = await self._broker.order(order.order_id)
+        return read is not None and is_over(read) and not read.filled_quantity
+
     async def _read_leg(self, entry: IntentRow) -> None:
         """Reads an entry again, with its leg, and takes both over."""
         read = await self._broker.order(entry.broker_order_id)
@@ -190,6 +208,10 @@ def _flat(orders: list[BrokerOrder]) -> list[BrokerOrder]:
 
 def _may_be_at_broker(intent: IntentRow) -> bool:
     return intent.state in AT_BROKER or intent.state in (IntentState.UNKNOWN, IntentState.SENDING)
+
+
+def _is_known(ledger: LedgerReads, *, order_id: str) -> bool:
+    return ledger.intent_of_order(broker_order_id=order_id) is not None
 
 
 def _is_short(ledger: LedgerReads, *, order_id: str, fills: list[NewFill]) -> bool:

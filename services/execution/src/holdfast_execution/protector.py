@@ -3,6 +3,7 @@
 One serial loop for everything that reduces risk at the broker: cancels, stops, sales.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_FLOOR
@@ -98,7 +99,7 @@ class Protector:
                 continue
             known_ahead = len(self._ahead)
             wait_secs = self._backoffs.wait_secs(symbol)
-            if wait_secs > 0:
+            if wait_secs > 0 and not _killed(mirror.of_symbol(symbol), mirror):
                 self._wait_for(symbol, wait_secs)
                 continue
             try:
@@ -178,14 +179,11 @@ class Protector:
     # --- entries that must not work any longer
 
     async def _withdraw_entries(self, intents: dict[str, IntentRow], mirror: Mirror) -> bool:
-        killed = [halt for halt in mirror.halts if halt.kind == KILL_SWITCH]
+        for intent in _killed(intents.values(), mirror):
+            await self._hands.cancel(intent, "KILL_SWITCH_ENGAGED")
+            return True
         for intent in intents.values():
-            if intent.purpose is not Purpose.ENTRY or not is_working(intent):
-                continue
-            if any(halt.covers(intent.symbol, intent.strategy) for halt in killed):
-                await self._hands.cancel(intent, "KILL_SWITCH_ENGAGED")
-                return True
-            if intent.valid_until is None:
+            if intent.purpose is not Purpose.ENTRY or not is_working(intent) or intent.valid_until is None:
                 continue
             ends_at = intent.valid_until + ENTRY_LINGER
             if self._books.now >= ends_at:
@@ -217,6 +215,8 @@ class Protector:
                 case ExitStep.YIELD | ExitStep.NOTHING_HELD:
                     await self._hands.drop(intent.intent_id, move.reason)
                 case ExitStep.READ_POSITION:
+                    # The stop is down from here on: the ledger says so before the broker is asked.
+                    await self._note_protection(holding, self._books.last_seen.positions.get(holding.symbol))
                     await self._read_and_sell(holding.symbol, intent)
                 case _:
                     return False
@@ -355,6 +355,18 @@ class Protector:
             log.info("protection.not_noted", symbol=holding.symbol, reason=refusal.reason)
             return False
         return True
+
+
+def _killed(intents: Iterable[IntentRow], mirror: Mirror) -> list[IntentRow]:
+    """Working entries that a kill switch covers: no pause after a failure holds their cancel up."""
+    halts = [halt for halt in mirror.halts if halt.kind == KILL_SWITCH]
+    return [
+        intent
+        for intent in (intents if halts else ())
+        if intent.purpose is Purpose.ENTRY
+        and is_working(intent)
+        and any(halt.covers(intent.symbol, intent.strategy) for halt in halts)
+    ]
 
 
 def _symbols(mirror: Mirror) -> list[str]:

@@ -27,7 +27,7 @@ from holdfast_execution.domain.views import Owner
 from holdfast_execution.guard import NO_GOOD_ANSWER
 from holdfast_execution.rows import IntentRow
 from holdfast_execution.sender import Sender, mark_unknown, request_of
-from holdfast_runtime.errors import AskBroker, Retry
+from holdfast_runtime.errors import AskBroker
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.ports.venue import (
     Broker,

@@ -8,7 +8,7 @@ import structlog
 from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
-from holdfast_execution.books import Books
+from holdfast_execution.books import LOCKED_WITHOUT_LEASE, Books
 from holdfast_execution.domain.limits import Limits, enforcer
 from holdfast_execution.engine import CREDENTIALS, Engine
 from holdfast_execution.ledger import Ledger, LedgerError, StaleFence, UnknownRow
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 MAX_SIGNALS = 256
 ENTRIES_LOCKED = "ENTRIES_LOCKED"
 """The gate's reason for entries while a lock stands."""
-PASSING_LOCKS = frozenset({STARTING, RECONNECTING})
+PASSING_LOCKS = frozenset({STARTING, RECONNECTING, LOCKED_WITHOUT_LEASE})
 """Locks that end by themselves: entries met by them are asked for again while they are valid."""
 EXITS_WAIT_SECS = 5.0
 """A batch with an exit waits no longer for such a lock."""
