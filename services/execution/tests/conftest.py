@@ -90,8 +90,9 @@ class Desk:
 
     # --- processes
 
-    async def start(self, *, clean: bool = True) -> None:
-        """A process that takes the lease and the broker's word over. `clean`: reconciliation says so, too."""
+    async def start(self, *, clean: bool = True, settles: bool = True) -> None:
+        """A process that takes the lease and the broker's word over. `clean`: reconciliation says so, too; `settles`:
+        nothing is left unresolved that needs longer."""
         self._processes += 1
         self._database, ledger = open_ledger(self.url, "paper")
         self.runner = Inline(ledger)
@@ -136,6 +137,9 @@ class Desk:
         ]
         self._tasks = [asyncio.ensure_future(loop(lambda: None)) for loop in loops]
         await self.until(lambda: self.lease.is_holder, advancing=True)
+        if not settles:
+            await self.until(lambda: self.engine.stream_up, advancing=True)
+            return
         await self.until(lambda: self.engine.settled or self.engine.guard.shut, advancing=True)
         if clean and not self.engine.guard.shut:
             await self.verdict()
@@ -297,9 +301,11 @@ async def make_desk(tmp_path: Path) -> AsyncIterator[Callable[..., Desk]]:
     """`make_desk(SPY=[(open, high, low, close), …], volume=…)`: not started yet."""
     made: list[Desk] = []
 
-    def make(*, volume: int = 100_000, config: dict[str, Any] | None = None, **rows: Any) -> Desk:
+    def make(
+        *, volume: int = 100_000, config: dict[str, Any] | None = None, bars: list[Bar] | None = None, **rows: Any
+    ) -> Desk:
         flat = [("100", "100.5", "99.5", "100")] * 30
-        bars = [bar for symbol in SYMBOLS for bar in bars_of(symbol, rows.get(symbol, flat), volume)]
+        bars = bars or [bar for symbol in SYMBOLS for bar in bars_of(symbol, rows.get(symbol, flat), volume)]
         folder = tmp_path / f"desk-{len(made)}"
         folder.mkdir()
         desk = Desk(folder, sorted(bars, key=lambda bar: (bar.end, bar.symbol)), config or {})
