@@ -197,6 +197,7 @@ async def test_the_relay_wakes_on_a_commit_and_rests_without_the_lease(
             await runner.run(lambda ledger: ledger.note(lease.epoch, NOW, "x", "news"))
             while len(await published(bus)) < 2:
                 turned.clear()
+                clock.advance(0.05)
                 await turned.wait()
             await lease.stop()
             turned.clear()

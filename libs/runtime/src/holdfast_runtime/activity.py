@@ -39,6 +39,11 @@ class ActivityTracker:
         self.on_change()
 
     @property
+    def busy_now(self) -> bool:
+        """True where something is in flight."""
+        return self._in_flight > 0
+
+    @property
     def settled(self) -> bool:
         """True where nothing is in flight and every condition holds."""
         return not self._in_flight and all(condition() for condition in self._conditions)

@@ -44,6 +44,8 @@ class TickFollower:
         self._activity = activity
         self._progress = progress
         self._number: int | None = None
+        self._heard = True
+        """False once market time runs with the wall: the venue waits for nobody then."""
         self._dirty = asyncio.Event()
         self.ended = asyncio.Event()
         """Set when the recording has ended."""
@@ -71,6 +73,7 @@ class TickFollower:
         scaled = tick.pace == pb.PACE_SCALED and tick.running and not tick.ended
         self._market_clock.set(from_timestamp(tick.market_time), speed=tick.speed if scaled else 0.0)
         self._number = tick.number
+        self._heard = not scaled
         self._progress()
         self._dirty.set()
         if tick.ended:
@@ -88,6 +91,12 @@ class TickFollower:
                 last = None
             self._dirty.clear()
             self._progress()
+            if not self._heard:
+                await self._monotonic_clock.sleep(REPORT_EVERY_SECS)
+                continue
+            if self._activity.busy_now:
+                # Whatever ends it sets this off again.
+                continue
             # Woken sleepers and finished handlers run, through their layers of tasks, before this looks.
             for _ in range(LOOP_TURNS):
                 await asyncio.sleep(0)

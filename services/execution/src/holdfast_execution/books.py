@@ -4,7 +4,8 @@ One object knows whether this process holds the lease, why entries are locked, a
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -102,6 +103,7 @@ class Books:
         self._activity = activity
         self._mirror = Mirror()
         self._changed = asyncio.Event()
+        self._wakes: list[Callable[[], None]] = []
         self._locks: dict[str, bool] = {}
         self.mark = 0
         """Raised by every change: a loop that was idle at an older mark has to look again."""
@@ -179,11 +181,22 @@ class Books:
         self.mark += 1
         self._changed.set()
         self._changed = asyncio.Event()
+        for wake in self._wakes:
+            wake()
         self._activity.changed()
 
     def listen(self) -> asyncio.Event:
         """Set at the next change. Take it before looking."""
         return self._changed
+
+    @contextmanager
+    def waking(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Inside, `wake` is called at every change, in the order of those who asked."""
+        self._wakes.append(wake)
+        try:
+            yield
+        finally:
+            self._wakes.remove(wake)
 
     # --- locks of entries
 

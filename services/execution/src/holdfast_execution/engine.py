@@ -95,7 +95,7 @@ class Engine:
             monotonic_clock=monotonic_clock,
             settings=settings.execution,
         )
-        self.snapshots = Snapshots(books, monotonic_clock=monotonic_clock)
+        self.snapshots = Snapshots(books, market_clock=market_clock, monotonic_clock=monotonic_clock)
         self._updates = Updates(books, self.guard, self.merger, self._resolver, monotonic_clock=monotonic_clock)
         self._protective = self._lane("protect", protector.turn)
         self._entries = self._lane(
@@ -244,16 +244,14 @@ class Engine:
 
     async def _yield_to_protection(self, at_most_secs: float) -> None:
         """What reduces risk goes first: the protective lane at rest, no sale waiting for its handover."""
+        if self._protective.idle and not _sale_waits(await self.books.look()):
+            return
         bound = asyncio.ensure_future(self._clock.sleep(at_most_secs))
         try:
             while not bound.done():
                 changed = self.books.listen()
                 await self._protective.quiet(at_most_secs=at_most_secs)
-                mirror = await self.books.look()
-                if not any(
-                    intent.state is IntentState.PENDING and intent.purpose is not Purpose.ENTRY
-                    for intent in mirror.intents
-                ):
+                if not _sale_waits(await self.books.look()):
                     return
                 waiting = asyncio.ensure_future(changed.wait())
                 await asyncio.wait({bound, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -285,3 +283,7 @@ class Engine:
                 )
             except (Retry, Refused, StaleFence) as error:
                 log.error("credentials.halt_not_stored", error=str(error))
+
+
+def _sale_waits(mirror: Mirror) -> bool:
+    return any(intent.state is IntentState.PENDING and intent.purpose is not Purpose.ENTRY for intent in mirror.intents)

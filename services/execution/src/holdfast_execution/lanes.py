@@ -59,15 +59,23 @@ class Lane:
     async def run(self, progress: Callable[[], None]) -> None:
         """Turns until cancelled. Without the lease it only waits."""
         alarm = Alarm(self._market_clock, self._monotonic_clock)
+        with self._books.waking(alarm.wake):
+            try:
+                await self._run(alarm, progress)
+            finally:
+                alarm.close()
+
+    async def _run(self, alarm: Alarm, progress: Callable[[], None]) -> None:
         while True:
-            changed, mark = self._books.listen(), self._books.mark
+            alarm.clear()
+            mark = self._books.mark
             rest = await self._one_turn()
             progress()
             self._tell_turned()
             if rest.did:
                 await asyncio.sleep(0)
                 continue
-            await alarm.set(changed, after_secs=rest.after_secs, at=rest.at)
+            await alarm.set(after_secs=rest.after_secs, at=rest.at)
             self._next_at = rest.at
             self._idle_mark = -1 if rest.pending else mark
             self._tell_turned()
@@ -97,6 +105,8 @@ class Lane:
 
     async def quiet(self, *, at_most_secs: float) -> None:
         """Returns when the lane is idle, or after the bound."""
+        if self.idle:
+            return
         bound = asyncio.ensure_future(self._monotonic_clock.sleep(at_most_secs))
         try:
             while not self.idle and not bound.done():

@@ -21,6 +21,8 @@ log = structlog.get_logger()
 FACTS = "facts.v1"
 _BATCH = 256
 _IDLE_SECS = 1.0
+_GATHER_SECS = 0.01
+"""After news it waits so long for more: one batch for several commits, and none in the way of an order."""
 
 
 class Relay:
@@ -31,6 +33,8 @@ class Relay:
         self._bus = bus
         self._lease = lease
         self._clock = clock
+        self._drained = False
+        """The last batch was not full: only news can bring more."""
         self._news = asyncio.Event()
         runner.on_commit(lambda _version: self._news.set())
 
@@ -42,6 +46,8 @@ class Relay:
             try:
                 while self._lease.is_holder and await self.turn():
                     progress()
+                    if self._drained:
+                        break
             except Retry as error:
                 wait = min(error.after_secs, _IDLE_SECS * 5)
                 log.warning("relay.waits", error=str(error))
@@ -50,11 +56,14 @@ class Relay:
                 await self._lease.lost()
             progress()
             await self._idle(wait)
+            if self._news.is_set():
+                await self._clock.sleep(_GATHER_SECS)
 
     async def turn(self) -> bool:
         """Publishes one batch; False where nothing was left. Raises Retry or StaleFence."""
         rows = await self._runner.read(lambda ledger: ledger.unpublished(_BATCH))
         metrics.OUTBOX_BACKLOG.set(len(rows))
+        self._drained = len(rows) < _BATCH
         if not rows:
             return False
         done = await self._publish(rows)

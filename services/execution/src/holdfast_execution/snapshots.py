@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,9 +9,9 @@ from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_execution.books import Books
 from holdfast_execution.messages import to_changes, to_snapshot
 from holdfast_execution.parts import Parts
-from holdfast_execution.waiting import IDLE_TURN_SECS
+from holdfast_execution.waiting import IDLE_TURN_SECS, Alarm
 from holdfast_runtime import flows
-from holdfast_runtime.ports.clock import MonotonicClock
+from holdfast_runtime.ports.clock import MarketClock, MonotonicClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +26,9 @@ class _Told:
 class Snapshots:
     """Wakes its watchers where the ledger or the lock of entries has changed. Each gets the newest, none all."""
 
-    def __init__(self, books: Books, *, monotonic_clock: MonotonicClock) -> None:
+    def __init__(self, books: Books, *, market_clock: MarketClock, monotonic_clock: MonotonicClock) -> None:
         self._books = books
+        self._market_clock = market_clock
         self._clock = monotonic_clock
         self._pushed_key = (-1, "")
         self._pushed = asyncio.Event()
@@ -40,28 +40,24 @@ class Snapshots:
 
     async def run(self, progress: Callable[[], None]) -> None:
         """Publishes until cancelled."""
-        while True:
-            changed = self._books.listen()
-            if not self.settled:
-                self._push()
-            progress()
-            await self._wait(changed)
+        alarm = Alarm(self._market_clock, self._clock)
+        with self._books.waking(alarm.wake):
+            try:
+                while True:
+                    alarm.clear()
+                    if not self.settled:
+                        self._push()
+                    progress()
+                    await alarm.set(after_secs=IDLE_TURN_SECS, at=None)
+                    await alarm.ring()
+            finally:
+                alarm.close()
 
     def _push(self) -> None:
         self._pushed_key = (self._books.version, self._books.locked_reason)
         self._pushed.set()
         self._pushed = asyncio.Event()
         self._books.activity.sent(flows.SNAPSHOT, self._books.version)
-
-    async def _wait(self, changed: asyncio.Event) -> None:
-        waits = [asyncio.ensure_future(changed.wait()), asyncio.ensure_future(self._clock.sleep(IDLE_TURN_SECS))]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.gather(*waits, return_exceptions=True)
 
     async def watch(self) -> AsyncIterator[execution.WatchSnapshotResponse]:
         """A snapshot at once, then what changes. Raises Refused(NOT_HOLDER) when the lease is lost."""

@@ -1,8 +1,9 @@
 """Small helpers of the loops: waiting for the first of several things, and backoff by name."""
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Callable, Coroutine, Hashable
 from datetime import datetime
+from typing import Any
 
 from holdfast_execution.domain.outcomes import MAX_BACKOFF_SECS, backoff_secs
 from holdfast_runtime.ports.clock import MarketClock, MonotonicClock
@@ -12,30 +13,61 @@ IDLE_TURN_SECS = 2.0
 
 
 class Alarm:
-    """Wakes a loop: at a change, at an instant of market time, or after seconds of monotonic time."""
+    """Wakes a loop: at a change, at an instant of market time, or after seconds of monotonic time.
+
+    A timer that still serves is kept: most rounds of a loop are begun by a change, long before any timer is due.
+    """
 
     def __init__(self, market_clock: MarketClock, monotonic_clock: MonotonicClock) -> None:
         self._market_clock = market_clock
         self._monotonic_clock = monotonic_clock
-        self._tasks: list[asyncio.Task[object]] = []
+        self._rung = asyncio.Event()
+        self._idle: asyncio.Task[None] | None = None
+        self._idle_due_secs = 0.0
+        self._market: asyncio.Task[None] | None = None
+        self._market_at: datetime | None = None
+        self.wake: Callable[[], None] = self._rung.set
+        """Something has changed."""
 
-    async def set(self, changed: asyncio.Event, *, after_secs: float, at: datetime | None) -> None:
+    def clear(self) -> None:
+        """Before the loop looks: what changes from here on wakes it."""
+        self._rung.clear()
+
+    async def set(self, *, after_secs: float, at: datetime | None) -> None:
         """Starts to wait. The timers are registered with their clocks when this returns."""
-        waits = [changed.wait(), self._monotonic_clock.sleep(min(after_secs, IDLE_TURN_SECS))]
-        if at is not None:
-            waits.append(self._market_clock.sleep_until(at))
-        self._tasks = [asyncio.ensure_future(wait) for wait in waits]
-        await asyncio.sleep(0)
+        due_secs = self._monotonic_clock.now_secs() + min(after_secs, IDLE_TURN_SECS)
+        began = False
+        if self._idle is None or self._idle.done() or due_secs < self._idle_due_secs:
+            _cancel(self._idle)
+            self._idle_due_secs = due_secs
+            self._idle = self._begin(self._monotonic_clock.sleep(min(after_secs, IDLE_TURN_SECS)))
+            began = True
+        if at != self._market_at or self._market is None or self._market.done():
+            _cancel(self._market)
+            self._market_at = at
+            self._market = None if at is None else self._begin(self._market_clock.sleep_until(at))
+            began = began or at is not None
+        if began:
+            await asyncio.sleep(0)
 
     async def ring(self) -> None:
-        """Returns at the first of what was set."""
-        try:
-            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            self._tasks = []
+        """Returns at the first of what was set, or at once where something has changed since `clear`."""
+        await self._rung.wait()
+
+    def close(self) -> None:
+        """Forgets the timers."""
+        _cancel(self._idle)
+        _cancel(self._market)
+
+    def _begin(self, wait: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(wait)
+        task.add_done_callback(lambda ended: None if ended.cancelled() else self._rung.set())
+        return task
+
+
+def _cancel(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
 
 
 class Backoffs:
