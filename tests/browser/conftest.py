@@ -16,9 +16,12 @@ CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE_MS = 60_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Skips where the machine has no Chromium, unless HOLDFAST_REQUIRE_BROWSER says that it must."""
+    """Skips where the machine has no Chromium, unless HOLDFAST_REQUIRE_BROWSER says that it must.
+
+    Closed with its module: while it is open its event loop is in the way of asynchronous tests.
+    """
     found = next((path for name in CHROMIUMS if (path := shutil.which(name))), None)
     if found is None:
         reason = f"none of {', '.join(CHROMIUMS)} is installed"
