@@ -1,14 +1,18 @@
 """Outcomes that nobody knows yet: what may be sent meanwhile, what may not, and what keeps going on."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from holdfast_exchange.recording import MINUTE, Bar
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_runtime.errors import Retry
 from holdfast_runtime.ports.venue import StreamDown
 from holdfast_simulation.memory_venue import Fault
+
+OPEN = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 
 
 async def held(desk: Any, symbol: str = "SPY") -> None:
@@ -193,3 +197,19 @@ async def test_the_kill_switch_does_not_wait_for_a_pause_after_failures(desk: An
     await desk.runner.run(lambda ledger: ledger.add_halt(epoch, now, "kill_switch", "by hand"))
     await desk.pass_secs(2.0)
     assert desk.resting() == []
+
+
+async def test_a_stop_that_cannot_be_extended_yet_is_told_as_active(make_desk: Any) -> None:
+    """Filled within the sweep before the close, and the PATCH fails: the position is protected, and said to be."""
+    close = OPEN + timedelta(hours=6, minutes=30)
+    price = [Decimal(each) for each in ("100", "100.5", "99.5", "100")]
+    starts = (OPEN, close - 4 * MINUTE, close - 3 * MINUTE)
+    desk = make_desk(bars=[Bar("SPY", start, start + MINUTE, *price, Decimal(100_000)) for start in starts])
+    desk.broker.tick(close - 3 * MINUTE)
+    await desk.start()
+    desk.broker.script("replace_order", *[Fault.LOST_BEFORE] * 99)
+    await desk.enter()
+    desk.broker.tick(close - 2 * MINUTE)
+    await desk.pass_secs(20.0)
+    assert len(desk.resting()) == 1
+    assert (await desk.position()).protection == "active"

@@ -101,6 +101,10 @@ class Protector:
             wait_secs = self._backoffs.wait_secs(symbol)
             if wait_secs > 0 and not _killed(mirror.of_symbol(symbol), mirror):
                 self._wait_for(symbol, wait_secs)
+                # What cannot be done now hides nothing: the ledger says how the position stands.
+                did = (
+                    await self._note_protection(self._holdings.of(symbol, mirror), mirror.positions.get(symbol)) or did
+                )
                 continue
             try:
                 holding = self._holdings.of(symbol, mirror)
