@@ -5,13 +5,11 @@ under the lease, after the broker's word was taken over.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 
-from holdfast.gate.v1.gate_pb2 import Decision
 from holdfast_execution.adoption import Adopter
 from holdfast_execution.books import Books, Mirror, Tenure
 from holdfast_execution.domain.intents import IntentState, Purpose
@@ -24,7 +22,7 @@ from holdfast_execution.ledger import LedgerRunner, StaleFence
 from holdfast_execution.merge import Merger
 from holdfast_execution.protector import Protector
 from holdfast_execution.resolver import Resolver
-from holdfast_execution.rows import HaltRow, IntentRow, LimitsCheck, NewIntent, StoredCycle
+from holdfast_execution.rows import HaltRow
 from holdfast_execution.sales import Hands
 from holdfast_execution.sender import Sender
 from holdfast_execution.snapshots import Snapshots
@@ -72,7 +70,7 @@ class Engine:
         self._market_clock = market_clock
         self._clock = monotonic_clock
         self._tenure = tenure
-        self._chores: set[asyncio.Task[Any]] = set()
+        self._chores: set[asyncio.Task[None]] = set()
         self.guard = GuardedBroker(broker)
         self.guard.on_refused = self._credentials_refused
         self.books = books = Books(runner, tenure=tenure, market_clock=market_clock, activity=activity)
@@ -100,8 +98,9 @@ class Engine:
         self.snapshots = Snapshots(books, market_clock=market_clock, monotonic_clock=monotonic_clock)
         self._updates = Updates(books, self.guard, self.merger, self._resolver, monotonic_clock=monotonic_clock)
         self._protective = self._lane("protect", protector.turn)
-        self._entry_lane = EntryLane(books, self._sender, hands, self._rates, self._yield_to_protection)
-        self._entries = self._lane("entries", self._entry_lane.turn)
+        self._entries = self._lane(
+            "entries", EntryLane(books, self._sender, hands, self._rates, self._yield_to_protection).turn
+        )
         self._lookups = self._lane("look-ups", self._look_up)
         activity.settled_when(lambda: self.settled)
 
@@ -242,55 +241,6 @@ class Engine:
         asked = await self._resolver.turn(mirror)
         waits = self._resolver.waits_for_detail
         return Rest(did=asked, pending=waits, after_secs=self._resolver.next_wait_secs())
-
-    # --- decisions
-
-    async def store(
-        self, strategy: str, decisions: Sequence[Decision], intents: Mapping[str, NewIntent], check: LimitsCheck
-    ) -> StoredCycle:
-        """Stores a batch. An entry of it that may leave at once is claimed by the same commit and sent beside the
-        answer: nobody waits for a POST. A caller that goes away stops nothing. Raises as `Ledger.store_cycle`."""
-        storing = asyncio.ensure_future(self._store(strategy, decisions, intents, check))
-        self._chores.add(storing)
-        storing.add_done_callback(self._ended)
-        return await asyncio.shield(storing)
-
-    async def _store(
-        self, strategy: str, decisions: Sequence[Decision], intents: Mapping[str, NewIntent], check: LimitsCheck
-    ) -> StoredCycle:
-        reserved = bool(intents) and await self._reserve(strategy)
-        claimed: IntentRow | None = None
-        try:
-            stored = await self.books.write(
-                lambda ledger, epoch, now: ledger.store_cycle(epoch, now, decisions, intents, check, claim=reserved)
-            )
-            claimed = stored.claimed
-            return stored
-        finally:
-            if reserved:
-                chore = asyncio.ensure_future(self._send_reserved(claimed))
-                self._chores.add(chore)
-                chore.add_done_callback(self._ended)
-
-    async def _reserve(self, strategy: str) -> bool:
-        if self.guard.shut or not self.books.working or not self._protective.idle:
-            return False
-        mirror = await self.books.look()
-        return not _sale_waits(mirror) and await self._entry_lane.reserve(strategy, mirror)
-
-    async def _send_reserved(self, claimed: IntentRow | None) -> None:
-        with self.books.activity.busy():
-            try:
-                await self._entry_lane.send_claimed(claimed)
-            except (StaleFence, Refused, Retry) as error:
-                # The intent stays as it was written last: the look-ups find out what became of it.
-                log.warning("entry.send_not_recorded", error=str(error))
-
-    def _ended(self, chore: asyncio.Task[Any]) -> None:
-        self._chores.discard(chore)
-        if not chore.cancelled():
-            # Whoever waits for it gets it; nobody may be waiting any more.
-            chore.exception()
 
     async def _yield_to_protection(self, at_most_secs: float) -> None:
         """What reduces risk goes first: the protective lane at rest, no sale waiting for its handover."""

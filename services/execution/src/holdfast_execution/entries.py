@@ -1,6 +1,5 @@
 """The entry lane: sends allowed entries in their order, as fast as the rates allow, never before what protects."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import NamedTuple
@@ -13,7 +12,7 @@ from holdfast_execution.domain.rates import EntryRates
 from holdfast_execution.lanes import Rest
 from holdfast_execution.rows import IntentRow
 from holdfast_execution.sales import Hands
-from holdfast_execution.sender import Sender, Sent
+from holdfast_execution.sender import Sender
 from holdfast_execution.waiting import IDLE_TURN_SECS
 from holdfast_runtime.ports.venue import Unauthorised
 
@@ -49,29 +48,6 @@ class EntryLane:
         self._yield_first = yield_first
         self._delayed: set[str] = set()
         self._scores: dict[str, float] = {}
-        self._sending = asyncio.Lock()
-        """Entries leave one after the other, whoever sends them: the venue takes them in that order."""
-
-    async def reserve(self, strategy: str, mirror: Mirror) -> bool:
-        """True where an entry of `strategy` could leave at once, before any other: its place is then the caller's, who
-        gives it back with `send_claimed`."""
-        waits = any(each.purpose is Purpose.ENTRY and each.state is IntentState.PENDING for each in mirror.intents)
-        now = self._books.now
-        if waits or self._sending.locked() or self._books.locked_reason or self._rates.free_at(strategy, now) > now:
-            return False
-        await self._sending.acquire()
-        return True
-
-    async def send_claimed(self, intent: IntentRow | None) -> None:
-        """Sends what was claimed with a reserved place; None: nothing was."""
-        now = self._books.now
-        try:
-            if intent is not None:
-                await self._finish(intent, await self._sender.send(intent, claimed=True), now)
-        except Unauthorised:
-            log.error("entry.credentials_refused")
-        finally:
-            self._sending.release()
 
     async def turn(self, mirror: Mirror) -> Rest:
         """Sends the first entry that may go now, or ends one whose time has passed."""
@@ -84,10 +60,6 @@ class EntryLane:
         if not waiting:
             self._scores.clear()
             return Rest()
-        if self._sending.locked():
-            # What a claimed one leaves of the rates is known when it has left.
-            async with self._sending:
-                return Rest(did=True)
         waiting = await self._ranked(waiting)
         now = self._books.now
         for intent in waiting:
@@ -117,15 +89,11 @@ class EntryLane:
         )
 
     async def _send(self, intent: IntentRow, now: datetime) -> Rest:
-        async with self._sending:
-            await self._yield_first(YIELD_SECS)
-            try:
-                sent = await self._sender.send(intent)
-            except Unauthorised:
-                return Rest()
-            return await self._finish(intent, sent, now)
-
-    async def _finish(self, intent: IntentRow, sent: Sent, now: datetime) -> Rest:
+        await self._yield_first(YIELD_SECS)
+        try:
+            sent = await self._sender.send(intent)
+        except Unauthorised:
+            return Rest()
         if sent.outcome is not None:
             self._rates.sent(intent.strategy, now)
         if sent.refused in _AGAIN:
