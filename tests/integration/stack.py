@@ -23,7 +23,7 @@ STALLED_SECS = 90.0
 
 COMPARED_ORDER_FIELDS = (
     "intent_id", "strategy", "symbol", "side", "purpose", "state", "type", "quantity",
-    "limit_price", "stop_price", "filled_quantity", "filled_average_price", "created_at",
+    "limit_price", "stop_price", "filled_quantity", "filled_average_price",
 )  # fmt: skip
 COMPARED_FILL_FIELDS = ("symbol", "strategy", "side", "quantity", "price", "realised_pnl", "filled_at", "intent_id")
 
