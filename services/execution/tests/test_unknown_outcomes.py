@@ -142,6 +142,7 @@ async def test_a_handover_goes_on_while_the_stream_is_down(desk: Any) -> None:
     await held(desk)
     desk.broker._push(StreamDown(reason="broken by the test"))
     await desk.until(lambda: not desk.engine.stream_up)
+    desk.broker.drop_updates = 99
     await desk.submit(desk.decision(exit_=True))
     await desk.pass_secs(5.0)
     assert (await desk.one(Purpose.STOP)).state is IntentState.CANCELLED
