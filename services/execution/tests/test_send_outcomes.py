@@ -150,3 +150,22 @@ async def test_nothing_is_written_after_the_leases_margin(desk: Any) -> None:
     await desk.settled()
     entry = await desk.one(Purpose.ENTRY)
     assert (entry.state, entry.attempts) == (IntentState.ACKED, 1)
+
+
+async def test_refused_credentials_outlive_a_restart(desk: Any) -> None:
+    """Invariant 5: a process that begins with the halt standing asks the broker nothing; cleared, the stop is made."""
+    await desk.enter()
+    await desk.minute(1)
+    desk.broker.script("submit_order", Fault.UNAUTHORISED)
+    await desk.broker.cancel_order(desk.resting()[0].id)
+    await desk.until(lambda: desk.engine.guard.shut)
+    await desk.kill()
+    asked = len(desk.broker.calls)
+    await desk.start()
+    await desk.pass_secs(10.0)
+    assert len(desk.broker.calls) == asked
+    for halt in await desk.halts():
+        await desk.service.clear_halt(execution.ClearHaltRequest(halt_id=halt.halt_id, cleared_by="person"))
+    await desk.settled()
+    assert (await desk.position()).protection == "active"
+    assert len(desk.resting()) == 1
