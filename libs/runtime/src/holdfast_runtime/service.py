@@ -44,6 +44,9 @@ EXIT_NEEDS_PERSON = 77
 EXIT_GAVE_UP = 70
 SECRETS_EVERY_SECS = 30.0
 STOP_GRACE_SECS = 5.0
+SWITCH_SECS = 0.0005
+"""A thread that waits for its turn gets it after so long. The default of 5 ms is more than a whole order takes: the
+ledger's writer and the broker's sender would wait behind an event loop that is busy with what is not urgent."""
 TELEMETRY_FLUSH_SECS = 3.0
 
 log = structlog.get_logger()
@@ -217,6 +220,7 @@ def run(name: str, build: Callable[[Shell], Awaitable[None]]) -> None:
         sys.exit(EXIT_INVALID_CONFIGURATION)
     # Told so before it is killed for want of progress, a process writes where each of its threads stands.
     faulthandler.register(signals.SIGUSR1, all_threads=True)
+    sys.setswitchinterval(SWITCH_SECS)
     logs.setup(name, settings)
     traces.setup(name, settings)
     certificates = Path(os.environ.get("HOLDFAST_CERTIFICATES", settings.state_dir / "certificates"))
