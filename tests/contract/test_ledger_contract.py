@@ -202,6 +202,21 @@ def test_a_kill_switch_that_admin_inserts_stops_the_next_send_of_an_entry_only(
     assert ledger.claim_send(epoch, NOW, row.intent_id).state is IntentState.SENDING
 
 
+def test_a_halt_that_was_cleared_can_be_set_again_at_the_same_instant(
+    ledger: SqlLedger, epoch: int, ledger_url: str
+) -> None:
+    """KS: market time stands still when a replay waits or has ended; the switch must work all the same."""
+    seen = set()
+    for _ in range(3):
+        pulled = engage_kill_switch(ledger_url, ACCOUNT, "drill", "alice", NOW)
+        refused = ledger.add_halt(epoch, NOW, "credentials", "401")
+        assert {row.halt_id for row in ledger.halts()} == {pulled, refused.halt_id}
+        seen |= {pulled, refused.halt_id}
+        for halt_id in (pulled, refused.halt_id):
+            ledger.clear_halt(epoch, NOW, halt_id, "alice")
+    assert len(seen) == 6
+
+
 def test_an_entry_is_not_sent_after_its_validity(ledger: SqlLedger, epoch: int) -> None:
     made = decision()
     (row,) = ledger.store_cycle(epoch, NOW, [made], {made.signal_id: entry(made)}).intents

@@ -8,8 +8,10 @@ Needs SQLAlchemy, imported only when called: most services never touch the ledge
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,10 +77,15 @@ def halts_table(metadata: MetaData) -> Table:
     )  # fmt: skip
 
 
-def halt_id(kind: str, symbol: str, strategy: str, since: datetime) -> str:
-    """Id of a halt: a function of what it names and since when."""
+def halt_id(kind: str, symbol: str, strategy: str, since: datetime, taken: Callable[[str], bool]) -> str:
+    """Id of a new halt: what it names, since when, and a number where it was set and cleared at that very instant.
+
+    Market time may stand still (a replay that waits or has ended), and a halt must be settable all the same.
+    """
     scope = ".".join(part for part in (kind, symbol, strategy) if part)
-    return f"{scope}.{since.astimezone(UTC).strftime('%Y%m%dT%H%M%S%fZ')}"
+    first = f"{scope}.{since.astimezone(UTC).strftime('%Y%m%dT%H%M%S%fZ')}"
+    names = chain([first], (f"{first}.{number}" for number in count(2)))
+    return next(name for name in names if not taken(name))
 
 
 def engage_kill_switch(url: str, account: str, reason: str, set_by: str, at: datetime) -> str:
@@ -106,7 +113,14 @@ def engage_kill_switch(url: str, account: str, reason: str, set_by: str, at: dat
             ).scalar()
             if found is not None:
                 return str(found)
-            identity = halt_id(KILL_SWITCH, "", "", at)
+            by_id = sa.select(table.c.halt_id).where(table.c.account == account)
+            identity = halt_id(
+                KILL_SWITCH,
+                "",
+                "",
+                at,
+                lambda name: connection.execute(by_id.where(table.c.halt_id == name)).first() is not None,
+            )
             connection.execute(
                 sa.insert(table).values(
                     account=account,

@@ -43,7 +43,7 @@ class StateWrites(SqlWrites):
                 if (row.kind, row.symbol, row.strategy) == (kind, symbol, strategy):
                     return row
             halt = HaltRow(
-                halt_id=halt_id(kind, symbol, strategy, now),
+                halt_id=halt_id(kind, symbol, strategy, now, lambda name: bool(self._rows(queries.HALT, halt_id=name))),
                 kind=kind,
                 symbol=symbol,
                 strategy=strategy,
@@ -51,8 +51,6 @@ class StateWrites(SqlWrites):
                 set_by=set_by,
                 since=now,
             )
-            if self._rows(queries.HALT, halt_id=halt.halt_id):
-                raise LedgerError(f"{halt.halt_id} was set and cleared at this very instant")
             values = {**asdict(halt), "since": to_micros(now), "account": self._account, "noticed": True}
             transaction.connection.execute(sa.insert(tables.halts).values(values))
             self._tell_halt(transaction, now, halt)
