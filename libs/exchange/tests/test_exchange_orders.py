@@ -197,7 +197,7 @@ def test_a_held_leg_and_a_queued_order_cannot_be_replaced(floor: Floors) -> None
 def test_a_refused_order_leaves_no_trace(
     floor: Floors, fields: dict[str, object], status: int, code: int, message: str
 ) -> None:
-    f = floor([*CALM, bar(0, "10", "10", "10", "10", symbol="BAD")], untradable=frozenset({"BAD"}))
+    f = floor([*CALM, bar(0, "10", "10", "10", "10", symbol="BAD")], assets={"BAD": {"tradable": False}})
     f.minute(0)
     taken = f.order("buy", 1, "limit", limit_price="50", client_order_id="taken")
     f.apply(Cancel(f.exchange.now, taken.id))

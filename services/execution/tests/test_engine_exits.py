@@ -66,7 +66,7 @@ async def test_a_lost_cancel_is_asked_for_until_its_end_is_proven(desk: Any) -> 
 async def test_a_refused_sale_arms_the_stop_again(desk: Any) -> None:
     """A crash or a refusal arms the stop again."""
     await held(desk)
-    desk.broker.exchange.config = type(desk.broker.exchange.config)(untradable=frozenset({"SPY"}))
+    desk.broker.exchange.config = type(desk.broker.exchange.config)(assets={"SPY": {"tradable": False}})
     await desk.submit(desk.decision(exit_=True))
     await desk.pass_secs(3.0)
     exit_ = await desk.one(Purpose.EXIT)

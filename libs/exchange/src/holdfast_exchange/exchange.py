@@ -4,6 +4,7 @@ Pure and deterministic: no clock, no chance, no I/O. The same commands give the 
 of commands restores an exchange that was killed (TS-3, BR-1 … BR-8 as far as this version goes).
 """
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -13,6 +14,7 @@ from uuid import UUID, uuid5
 
 from holdfast_core.sessions import is_open, next_close
 from holdfast_exchange import admission, matching
+from holdfast_exchange.assets import Asset, asset_of
 from holdfast_exchange.books import Books
 from holdfast_exchange.commands import Advance, Cancel, Command, Replace, Submit
 from holdfast_exchange.market import Market
@@ -44,8 +46,8 @@ class ExchangeConfig:
     slippage_bps: Decimal = Decimal(1)
     volume_share: Decimal = Decimal(1)
     """Part of a bar's volume that the account's orders may take."""
-    untradable: frozenset[str] = frozenset()
-    """Symbols that exist but may not be traded."""
+    assets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Fields of `assets.Asset` that differ from the defaults, by symbol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,10 @@ class Exchange:
         """Orders that are not terminal, in order of acceptance."""
         return [self.orders[order_id] for order_id in self._open]
 
+    def asset(self, symbol: str) -> Asset:
+        """What is known about a symbol, recorded or not."""
+        return asset_of(symbol, self.config.assets)
+
     def asset_id(self, symbol: str) -> str:
         return str(uuid5(_NAMESPACE, f"asset/{symbol}"))
 
@@ -147,7 +153,7 @@ class Exchange:
     def _submit(self, new: NewOrder) -> Outcome:
         if new.symbol not in self.market.symbols:
             raise admission.unprocessable(f'asset "{new.symbol}" not found')
-        if new.symbol in self.config.untradable:
+        if not self.asset(new.symbol).tradable:
             raise admission.unprocessable(f"asset {new.symbol} is not tradable")
         admission.check_shape(new)
         self._check_client_id(new.client_order_id)

@@ -218,7 +218,7 @@ def asset(exchange: Exchange, symbol: str) -> Json:
         "symbol": symbol,
         "name": symbol,
         "status": "active",
-        "tradable": symbol not in exchange.config.untradable,
+        "tradable": exchange.asset(symbol).tradable,
         "marginable": False,
         "shortable": False,
         "easy_to_borrow": False,

@@ -251,7 +251,7 @@ class MemoryBroker:
             return None
         return venue.BrokerAsset(
             symbol=symbol,
-            tradable=symbol not in self.exchange.config.untradable,
+            tradable=self.exchange.asset(symbol).tradable,
             fractionable=False,
             shortable=False,
             marginable=False,
