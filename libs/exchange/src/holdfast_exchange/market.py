@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Generic, TypeVar
 
-from holdfast_core.sessions import previous_session, session_at
-from holdfast_exchange.recording import Bar, QuoteBar, Recording
+from holdfast_core.sessions import Calendar
+from holdfast_exchange.assets import AssetClass
+from holdfast_exchange.recording import Bar, QuoteBar, Recording, calendar_for
 
 Row = TypeVar("Row", Bar, QuoteBar)
 
@@ -45,6 +46,7 @@ class Market:
     def __init__(self, recording: Recording, released: datetime) -> None:
         self.symbols = recording.symbols
         self.released = released
+        self.asset_classes = {symbol: recording.asset_class(symbol) for symbol in recording.symbols}
         self._minutes = _by_symbol(recording.symbols, recording.minute_bars)
         self._quotes = _by_symbol(recording.symbols, recording.minute_quotes)
         self._days = _by_symbol(recording.symbols, recording.daily_bars)
@@ -54,6 +56,14 @@ class Market:
         self._quotes_ending: dict[datetime, dict[str, QuoteBar]] = {}
         for quote in recording.minute_quotes:
             self._quotes_ending.setdefault(quote.end, {})[quote.symbol] = quote
+
+    def asset_class(self, symbol: str) -> AssetClass:
+        """Raises KeyError for a symbol that is not recorded."""
+        return self.asset_classes[symbol]
+
+    def calendar(self, symbol: str) -> Calendar:
+        """When the symbol trades: New York's sessions, or round the clock in days of UTC."""
+        return calendar_for(symbol)
 
     def release(self, instant: datetime) -> None:
         """Makes everything that ends up to `instant` visible. Market time never goes back."""
@@ -88,12 +98,13 @@ class Market:
 
     def previous_close(self, symbol: str) -> Decimal | None:
         """Close of the last session that ended before the present day's."""
-        under_way = session_at(self.released)
+        calendar = self.calendar(symbol)
+        under_way = calendar.session_at(self.released)
         bars = self._days[symbol]
         if under_way is not None:
             bar = bars.last(self.released)
         else:
-            ended = previous_session(self.released)
+            ended = calendar.previous_session(self.released)
             at = bisect_left(bars.ends, ended.close)
             bar = bars.rows[at - 1] if at else None
         return None if bar is None else bar.close
@@ -126,7 +137,7 @@ class Market:
         last = self.last_bar(symbol)
         if last is None:
             return None
-        session = session_at(last.start)
+        session = self.calendar(symbol).session_at(last.start)
         if session is None:
             return None
         return merged(self.minute_bars(symbol, session.open, session.close), session.open, session.close)

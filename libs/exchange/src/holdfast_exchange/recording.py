@@ -1,14 +1,14 @@
 """Recordings: a folder of Parquet files, read, narrowed and checked (TS-3, BS-8).
 
-Files are found by prefix: `bars_1m*`, `quotes_1m*`, `bars_1d*`. `ts` is the start of the row's interval in UTC.
-A row that breaks a rule is quarantined with its file, its row number and its reason; it is never traded on and never
-silently dropped.
+Files are found by prefix: `bars_1m*`, `quotes_1m*`, `bars_1d*`, and the same after `crypto_`. `ts` is the start of the
+row's interval in UTC. A row that breaks a rule is quarantined with its file, its row number and its reason; it is never
+traded on and never silently dropped.
 """
 
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from holdfast_core.sessions import OutsideCalendar, session_of
+from holdfast_core.sessions import Calendar, OutsideCalendar, calendar_of
+from holdfast_exchange.assets import AssetClass, asset_of
 
 MINUTE = timedelta(minutes=1)
 NEW_YORK = ZoneInfo("America/New_York")
@@ -24,6 +25,8 @@ DEFAULT = "us_equities_2013w41"
 _BAR_PRICES = ("open", "high", "low", "close")
 _QUOTE_PRICES = tuple(f"{side}_{price}" for side in ("bid", "ask") for price in _BAR_PRICES)
 _PRICE_TYPE = pl.Decimal(18, 4)
+_FINE_PRICE_TYPE = pl.Decimal(28, 8)
+"""Of pairs, whose prices and sizes have eight decimals."""
 
 
 class RecordingInvalid(ValueError):
@@ -85,6 +88,25 @@ class Recording:
     """First day or instant to replay, as the recording itself says; empty: its first session."""
     end: str = ""
 
+    def asset_class(self, symbol: str) -> AssetClass:
+        """US equity, or crypto: which calendar, sizes and rules the symbol has."""
+        return asset_of(symbol).asset_class
+
+    @property
+    def asset_classes(self) -> frozenset[AssetClass]:
+        """Those of all recorded symbols."""
+        return frozenset(self.asset_class(symbol) for symbol in self.symbols)
+
+
+def calendar_for(symbol: str) -> Calendar:
+    """When a symbol trades: equities in New York's sessions, pairs round the clock in days of UTC."""
+    return calendar_of("crypto" if asset_of(symbol).is_crypto else "equity")
+
+
+def day_of(symbol: str, instant: datetime) -> date:
+    """The date of an instant where the symbol trades: New York's for equities, UTC's for pairs."""
+    return instant.astimezone(UTC if asset_of(symbol).is_crypto else NEW_YORK).date()
+
 
 def default_folder() -> Path:
     """The recording that is part of this package."""
@@ -128,7 +150,10 @@ def _ordered(bars: Iterable[Bar]) -> tuple[Bar, ...]:
 
 
 def _in_session(row: Bar | QuoteBar) -> bool:
-    session = session_of(row.start.astimezone(NEW_YORK).date())
+    try:
+        session = calendar_for(row.symbol).session_of(day_of(row.symbol, row.start))
+    except OutsideCalendar:
+        return False
     return session is not None and session.open <= row.start and row.end <= session.close
 
 
@@ -159,7 +184,7 @@ def _daily_bars(folder: Path, wanted: tuple[str, ...], quarantined: list[Quarant
         start = _start(row)
         reason = "DAY_NOT_A_SESSION"
         try:
-            session = session_of(start.astimezone(NEW_YORK).date())
+            session = calendar_for(str(row["symbol"])).session_of(day_of(str(row["symbol"]), start))
         except OutsideCalendar:
             session, reason = None, "DAY_OUTSIDE_CALENDAR"
         if session is None:
@@ -179,9 +204,9 @@ def _rows(
     optional: bool = False,
 ) -> list[dict[str, object]]:
     """The good rows of every file with `prefix`, as dicts; the bad ones go to `quarantined`."""
-    files = sorted(folder.glob(f"{prefix}*.parquet"))
+    files = sorted((*folder.glob(f"{prefix}*.parquet"), *folder.glob(f"crypto_{prefix}*.parquet")))
     if not files and not optional:
-        raise RecordingInvalid(f"{folder}: no file {prefix}*.parquet")
+        raise RecordingInvalid(f"{folder}: no file {prefix}*.parquet or crypto_{prefix}*.parquet")
     good: list[dict[str, object]] = []
     for file in files:
         frame = _checked(file, prices)
@@ -226,8 +251,11 @@ def _checked(file: Path, prices: tuple[str, ...]) -> pl.DataFrame:
         .then(pl.lit("ROW_UNORDERED"))
     )
     checked = frame.with_row_index("row").with_columns(reason=reason)
+    pairs = file.name.startswith("crypto_") or bool(frame["symbol"].drop_nulls().str.contains("/", literal=True).any())
+    # Shares and cents are kept as they are; coins are not whole, and their prices are finer.
+    price_type, columns = (_FINE_PRICE_TYPE, (*prices, *counts)) if pairs else (_PRICE_TYPE, prices)
     exact = [
-        pl.when(pl.col("reason").is_null()).then(pl.col(column)).cast(_PRICE_TYPE).alias(column) for column in prices
+        pl.when(pl.col("reason").is_null()).then(pl.col(column)).cast(price_type).alias(column) for column in columns
     ]
     return checked.with_columns(exact)
 

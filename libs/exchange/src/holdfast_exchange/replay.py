@@ -1,18 +1,23 @@
-"""The instants of a replay: each minute of each regular session, and jumps over what is closed.
+"""The instants of a replay: each minute of each session, and jumps over what is closed.
 
-A session gives a `lead` instant one minute before its first one, at which only the clock moves, then every minute from
-its open to its close, both included. Timers of services may ask for further instants in between.
+Equities have New York's regular sessions, pairs are open round the clock; a recording of both has the instants of both.
+What was closed before gives a `lead` instant one minute before its first one, at which only the clock moves; then comes
+every minute from the open to the close, both included. Timers of services may ask for further instants in between.
 """
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
-from holdfast_core.sessions import OutsideCalendar, session_of, sessions_between
+from holdfast_core.sessions import Calendar, OutsideCalendar, calendar_of
+from holdfast_exchange.assets import AssetClass
 from holdfast_exchange.recording import MINUTE, NEW_YORK, Recording, RecordingInvalid
 
+DAY = timedelta(days=1)
 LEAD = timedelta(minutes=1)
 """How long before the first instant of a session the clock is already shown."""
+_BOOKS = {AssetClass.US_EQUITY: "equity", AssetClass.CRYPTO: "crypto"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +31,23 @@ class Instant:
 class Replay:
     """Every instant from `start` to `end`, both included: aware instants of market time."""
 
-    def __init__(self, start: datetime, end: datetime) -> None:
+    def __init__(self, start: datetime, end: datetime, calendars: Sequence[Calendar] = ()) -> None:
+        """`calendars`: when what is replayed trades; none given: the equity calendar."""
         if end < start:
             raise RecordingInvalid(f"the replay would end at {end.isoformat()}, before it starts, {start.isoformat()}")
+        minutes: set[datetime] = set()
+        for calendar in calendars or (calendar_of("equity"),):
+            # A session belongs to a date of its own calendar: one day more on both sides covers every time zone.
+            days = start.astimezone(UTC).date() - DAY, end.astimezone(UTC).date() + DAY
+            for session in calendar.sessions_between(*days):
+                first, last = max(session.open, start), min(session.close, end)
+                if first <= last:
+                    minutes.update(first + MINUTE * number for number in range((last - first) // MINUTE + 1))
         self._instants: list[Instant] = []
-        for session in sessions_between(start.astimezone(NEW_YORK).date(), end.astimezone(NEW_YORK).date()):
-            first, last = max(session.open, start), min(session.close, end)
-            if first > last:
-                continue
-            self._instants.append(Instant(first - LEAD, data=False))
-            self._instants.extend(
-                Instant(first + MINUTE * number, data=True) for number in range((last - first) // MINUTE + 1)
-            )
+        for at in sorted(minutes):
+            if not self._instants or at - LEAD > self._instants[-1].at:
+                self._instants.append(Instant(at - LEAD, data=False))
+            self._instants.append(Instant(at, data=True))
         if not self._instants:
             raise RecordingInvalid(f"no session between {start.isoformat()} and {end.isoformat()}")
         self._at = [instant.at for instant in self._instants]
@@ -73,29 +83,32 @@ def plan(recording: Recording, *, start: str = "", end: str = "") -> Replay:
     Empty: what the recording itself says, else all of it. A day means its whole session.
     Raises RecordingInvalid naming the value that cannot be read or lies outside the recording.
     """
+    calendars = [calendar_of(_BOOKS[found]) for found in sorted(recording.asset_classes)]
     first_bar, last_bar = recording.minute_bars[0], recording.minute_bars[-1]
-    recorded = first_bar.start.astimezone(NEW_YORK).date(), last_bar.end.astimezone(NEW_YORK).date()
-    begins = _instant(start or recording.start or recorded[0].isoformat(), "start", closing=False)
-    ends = _instant(end or recording.end or recorded[1].isoformat(), "end", closing=True)
+    zone = NEW_YORK if AssetClass.US_EQUITY in recording.asset_classes else UTC
+    recorded = first_bar.start.astimezone(zone).date(), (last_bar.end - MINUTE).astimezone(zone).date()
+    begins = _instant(start or recording.start or recorded[0].isoformat(), "start", calendars, closing=False)
+    ends = _instant(end or recording.end or recorded[1].isoformat(), "end", calendars, closing=True)
     if begins > last_bar.end or ends < first_bar.start:
         raise RecordingInvalid(
             f"nothing is recorded between {begins.isoformat()} and {ends.isoformat()}: "
             f"the recording holds {recorded[0]} to {recorded[1]}"
         )
-    return Replay(begins, ends)
+    return Replay(begins, ends, calendars)
 
 
-def _instant(text: str, what: str, *, closing: bool) -> datetime:
+def _instant(text: str, what: str, calendars: Sequence[Calendar], *, closing: bool) -> datetime:
+    """A day means the whole of it in every calendar: from the earliest open to the latest close."""
     try:
         day = date.fromisoformat(text)
     except ValueError:
         return _aware(text, what)
     try:
-        session = session_of(day)
+        sessions = [session for calendar in calendars if (session := calendar.session_of(day)) is not None]
     except OutsideCalendar as error:
         raise RecordingInvalid(f"replay {what} {text!r}: {error}") from error
-    if session is not None:
-        return session.close if closing else session.open
+    if sessions:
+        return max(each.close for each in sessions) if closing else min(each.open for each in sessions)
     return datetime.combine(day, time.max if closing else time.min, NEW_YORK)
 
 
