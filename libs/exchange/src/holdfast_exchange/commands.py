@@ -1,17 +1,22 @@
 """Everything that can change an exchange, as values that can be written down and read back.
 
 An exchange is a function of its recording, its configuration and the commands it has taken: a journal of commands is
-its whole state. One command is one line of JSON.
+its whole state. One command is one line of JSON: `op`, `at`, and the other fields by name. A new command is a frozen
+dataclass with an `at`, and a line in `_KINDS`; its fields are texts, numbers, Decimals, instants, days, enums, tuples
+and dataclasses of these. A field that is None is left out; one that was added later needs a default, so that older
+lines still read.
 """
 
 import json
-from dataclasses import dataclass, fields
-from datetime import datetime
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from holdfast_exchange.orders import NewOrder, OrderType, Replacement, Side, TimeInForce
+from holdfast_exchange.orders import NewOrder, Replacement
 
 
 class JournalUnreadable(ValueError):
@@ -47,55 +52,66 @@ class Replace:
 
 
 Command = Advance | Submit | Cancel | Replace
-_READERS: dict[str, Any] = {
-    "side": Side,
-    "type": OrderType,
-    "time_in_force": TimeInForce,
-    "quantity": Decimal,
-    "limit_price": Decimal,
-    "stop_price": Decimal,
-    "protect_stop_price": Decimal,
+_KINDS: dict[str, type[Any]] = {
+    "advance": Advance,
+    "submit": Submit,
+    "cancel": Cancel,
+    "replace": Replace,
 }
+_NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
 def encode(command: Command) -> str:
     """One line of JSON without the newline."""
-    record: dict[str, Any] = {"at": command.at.isoformat()}
-    match command:
-        case Advance(number=number, data=data):
-            record |= {"op": "advance", "number": number, "data": data}
-        case Submit(order=order):
-            record |= {"op": "submit", "order": _plain(order)}
-        case Cancel(order_id=order_id):
-            record |= {"op": "cancel", "order_id": order_id}
-        case Replace(order_id=order_id, change=change):
-            record |= {"op": "replace", "order_id": order_id, "change": _plain(change)}
-    return json.dumps(record, separators=(",", ":"))
+    return json.dumps({"op": _NAMES[type(command)]} | _record(command), separators=(",", ":"))
 
 
 def decode(line: str) -> Command:
     """The command in a line. Raises JournalUnreadable."""
     try:
         record = json.loads(line)
-        at = datetime.fromisoformat(record["at"])
-        match record["op"]:
-            case "advance":
-                return Advance(int(record["number"]), at, bool(record["data"]))
-            case "submit":
-                return Submit(at, NewOrder(**_typed(record["order"])))
-            case "cancel":
-                return Cancel(at, str(record["order_id"]))
-            case "replace":
-                return Replace(at, str(record["order_id"]), Replacement(**_typed(record["change"])))
-    except (ValueError, KeyError, TypeError, ArithmeticError) as error:
+        kind = _KINDS[record.pop("op")]
+        command: Command = _value(kind, record)
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
         raise JournalUnreadable(f"{line[:200]!r}: {error}") from error
-    raise JournalUnreadable(f"{line[:200]!r}: no such command")
+    return command
 
 
-def _plain(value: NewOrder | Replacement) -> dict[str, str]:
+def _record(value: Any) -> dict[str, Any]:
     pairs = ((field.name, getattr(value, field.name)) for field in fields(value))
-    return {name: item.value if isinstance(item, Enum) else str(item) for name, item in pairs if item is not None}
+    return {name: _plain(item) for name, item in pairs if item is not None}
 
 
-def _typed(record: dict[str, str]) -> dict[str, Any]:
-    return {name: _READERS.get(name, str)(text) for name, text in record.items()}
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return _record(value) if is_dataclass(value) else value
+
+
+def _value(kind: Any, plain: Any) -> Any:
+    """`plain`, read from JSON, as a value of the type `kind`."""
+    if get_origin(kind) in (Union, UnionType):
+        (kind,) = (each for each in get_args(kind) if each is not NoneType)
+    if get_origin(kind) is tuple:
+        return tuple(_value(get_args(kind)[0], item) for item in plain)
+    if is_dataclass(kind) and isinstance(kind, type):
+        known = _types(kind)
+        return kind(**{name: _value(known[name], item) for name, item in plain.items()})
+    if issubclass(kind, date):
+        return kind.fromisoformat(plain)
+    if issubclass(kind, Enum | Decimal):
+        return kind(plain)
+    if type(plain) is not kind:
+        raise ValueError(f"{plain!r} is no {kind.__name__}")
+    return plain
+
+
+@cache
+def _types(kind: type[Any]) -> dict[str, Any]:
+    return get_type_hints(kind)

@@ -1,0 +1,95 @@
+"""What an exchange consists of, and everything that can be asked of it. Nothing here changes anything.
+
+The parts that change it take a State: `submitting`, `changing` (cancel, replace), `advancing`, `filling`.
+"""
+
+from copy import deepcopy
+from decimal import Decimal
+from typing import Any
+from uuid import uuid5
+
+from holdfast_exchange import admission
+from holdfast_exchange.assets import Asset, asset_of
+from holdfast_exchange.blotter import NAMESPACE, Blotter
+from holdfast_exchange.books import Books
+from holdfast_exchange.config import ExchangeConfig
+from holdfast_exchange.market import Market
+from holdfast_exchange.orders import ZERO, Order, Side
+
+
+class State:
+    """One account on one market."""
+
+    def __init__(self, run_id: str, market: Market, config: ExchangeConfig) -> None:
+        self.market = market
+        self.config = config
+        self.now = market.released
+        self.tick = 0
+        self.books = Books.opened(config.starting_cash)
+        self.blotter = Blotter(run_id)
+        self.account_id = str(uuid5(self.blotter.namespace, "account"))
+
+    @property
+    def orders(self) -> dict[str, Order]:
+        """Every order ever, in order of acceptance."""
+        return self.blotter.orders
+
+    def order(self, order_id: str) -> Order:
+        """Raises Refusal 404."""
+        if order_id not in self.orders:
+            raise admission.not_found(order_id)
+        return self.orders[order_id]
+
+    def order_by_client_id(self, client_order_id: str) -> Order | None:
+        return self.blotter.by_client_id(client_order_id)
+
+    def open_orders(self) -> list[Order]:
+        """Orders that are not terminal, in order of acceptance."""
+        return self.blotter.open()
+
+    def asset(self, symbol: str) -> Asset:
+        """What is known about a symbol, recorded or not."""
+        return asset_of(symbol, self.config.assets)
+
+    def asset_id(self, symbol: str) -> str:
+        return str(uuid5(NAMESPACE, f"asset/{symbol}"))
+
+    def market_value(self) -> Decimal:
+        """What the positions are worth at the newest visible prices, in dollars."""
+        return sum((p.quantity * self.price_of(p.symbol) for p in self.books.positions.values()), ZERO)
+
+    def price_of(self, symbol: str) -> Decimal:
+        """Newest visible price of a symbol that is held: its average price before the first."""
+        price = self.market.price(symbol)
+        return self.books.positions[symbol].average_price if price is None else price
+
+    def equity(self) -> Decimal:
+        return self.books.cash + self.market_value()
+
+    def buying_power(self, *, leaving: str | None = None) -> Decimal:
+        """Cash that no open purchase has reserved (`leaving` is being replaced)."""
+        reserved = ZERO
+        for order in self.open_orders():
+            if order.side is Side.BUY and order.status in admission.HOLDING and order.id != leaving:
+                reserved += order.remaining * self.cost_price(order.symbol, order.limit_price, order.stop_price)
+        return self.books.cash - reserved
+
+    def cost_price(self, symbol: str, limit_price: Decimal | None, stop_price: Decimal | None) -> Decimal:
+        """Dollars a share that a purchase reserves."""
+        if limit_price is not None:
+            return limit_price
+        quote = self.market.last_quote(symbol)
+        seen = quote.ask_close if quote is not None else self.market.price(symbol)
+        return max(price for price in (stop_price, seen, ZERO) if price is not None)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a restored exchange must have alike."""
+        return {
+            "tick": self.tick,
+            "now": self.now,
+            "released": self.market.released,
+            "orders": dict(self.orders),
+            "open": [order.id for order in self.open_orders()],
+            "books": deepcopy(self.books),
+            "executions": self.blotter.executions,
+        }
