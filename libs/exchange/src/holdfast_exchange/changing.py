@@ -62,5 +62,5 @@ def replace_order(state: State, command: Replace) -> Outcome:
     replaced = state.blotter.end(old, Status.REPLACED, state.now, replaced_by=new.id)
     state.blotter.put(new)
     if old.parent is not None:
-        state.blotter.put(replace(state.orders[old.parent], leg=new.id))
+        state.blotter.put(replace(state.orders[old.parent], legs=(new.id,)))
     return Outcome(new, [replaced, Update(event="new", order=new, at=state.now)])

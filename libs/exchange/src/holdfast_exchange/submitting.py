@@ -7,7 +7,18 @@ from holdfast_core.sessions import is_open, next_close
 from holdfast_exchange import admission
 from holdfast_exchange.commands import Submit
 from holdfast_exchange.config import Outcome
-from holdfast_exchange.orders import NewOrder, Order, OrderClass, OrderType, Refusal, Side, Status, TimeInForce, Update
+from holdfast_exchange.orders import (
+    Intent,
+    NewOrder,
+    Order,
+    OrderClass,
+    OrderType,
+    Refusal,
+    Side,
+    Status,
+    TimeInForce,
+    Update,
+)
 from holdfast_exchange.state import State
 
 GOOD_TILL = timedelta(days=90)
@@ -39,7 +50,7 @@ def submit(state: State, command: Submit) -> Outcome:
     if protected:
         leg = _leg_of(state, order, new)
         state.blotter.put(leg)
-        order = state.blotter.put(replace(order, leg=leg.id))
+        order = state.blotter.put(replace(order, legs=(leg.id,)))
     updates = [Update(event="new", order=order, at=state.now)] if status is Status.NEW else []
     return Outcome(order, updates)
 
@@ -52,6 +63,7 @@ def made(state: State, new: NewOrder, status: Status, order_class: OrderClass) -
         client_order_id=new.client_order_id or state.blotter.next_client_order_id(),
         symbol=new.symbol,
         side=new.side,
+        intent=intent_of(state, new.symbol, new.side),
         quantity=new.quantity,
         type=new.type,
         time_in_force=new.time_in_force,
@@ -64,6 +76,14 @@ def made(state: State, new: NewOrder, status: Status, order_class: OrderClass) -
         limit_price=new.limit_price,
         stop_price=new.stop_price,
     )
+
+
+def intent_of(state: State, symbol: str, side: Side) -> Intent:
+    """What an order of that side does to the position as it is now."""
+    held = state.books.held(symbol)
+    if side is Side.BUY:
+        return Intent.BUY_TO_CLOSE if held < 0 else Intent.BUY_TO_OPEN
+    return Intent.SELL_TO_CLOSE if held > 0 else Intent.SELL_TO_OPEN
 
 
 def check_client_id(state: State, client_order_id: str) -> None:
