@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from holdfast_exchange.account import AccountConfig
 from holdfast_exchange.orders import Order, Update
 
 
@@ -18,6 +19,7 @@ class ExchangeConfig:
     """Part of a bar's volume that the account's orders may take."""
     assets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Fields of `assets.Asset` that differ from the defaults, by symbol."""
+    account: AccountConfig = field(default_factory=AccountConfig)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from decimal import Decimal
 
+from holdfast_exchange.bookings import book_fill
 from holdfast_exchange.orders import Fill, Order, Status, Update
 from holdfast_exchange.state import State
 
@@ -22,7 +23,7 @@ def fill(state: State, order: Order, price: Decimal, quantity: Decimal, updates:
         leaves=order.quantity - cumulative,
         at=state.now,
     )
-    state.books.apply(done)
+    held = book_fill(state, done)
     order = replace(
         order,
         updated_at=state.now,
@@ -32,7 +33,6 @@ def fill(state: State, order: Order, price: Decimal, quantity: Decimal, updates:
         filled_at=state.now,
     )
     state.blotter.put(order)
-    held = state.books.held(order.symbol)
     event = "fill" if complete else "partial_fill"
     updates.append(Update(event=event, order=order, at=state.now, fill=done, position_quantity=held))
     if complete and order.leg is not None and state.orders[order.leg].status is Status.HELD:

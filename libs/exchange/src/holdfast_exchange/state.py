@@ -8,13 +8,13 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid5
 
-from holdfast_exchange import admission
+from holdfast_exchange import account, admission
 from holdfast_exchange.assets import Asset, asset_of
 from holdfast_exchange.blotter import NAMESPACE, Blotter
 from holdfast_exchange.books import Books
 from holdfast_exchange.config import ExchangeConfig
 from holdfast_exchange.market import Market
-from holdfast_exchange.orders import ZERO, Order, Side
+from holdfast_exchange.orders import ZERO, Order
 
 
 class State:
@@ -26,6 +26,7 @@ class State:
         self.now = market.released
         self.tick = 0
         self.books = Books.opened(config.starting_cash)
+        self.account = account.Account.opened(config.account, market.released, config.starting_cash)
         self.blotter = Blotter(run_id)
         self.account_id = str(uuid5(self.blotter.namespace, "account"))
 
@@ -67,12 +68,8 @@ class State:
         return self.books.cash + self.market_value()
 
     def buying_power(self, *, leaving: str | None = None) -> Decimal:
-        """Cash that no open purchase has reserved (`leaving` is being replaced)."""
-        reserved = ZERO
-        for order in self.open_orders():
-            if order.side is Side.BUY and order.status in admission.HOLDING and order.id != leaving:
-                reserved += order.remaining * self.cost_price(order.symbol, order.limit_price, order.stop_price)
-        return self.books.cash - reserved
+        """What orders that open positions may cost, net of open orders (`leaving` is being replaced), in dollars."""
+        return account.balances(self, leaving=leaving).buying_power
 
     def cost_price(self, symbol: str, limit_price: Decimal | None, stop_price: Decimal | None) -> Decimal:
         """Dollars a share that a purchase reserves."""
@@ -91,5 +88,6 @@ class State:
             "orders": dict(self.orders),
             "open": [order.id for order in self.open_orders()],
             "books": deepcopy(self.books),
+            "account": deepcopy(self.account),
             "executions": self.blotter.executions,
         }
