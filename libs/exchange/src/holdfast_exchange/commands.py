@@ -16,6 +16,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from holdfast_exchange.faults.commands import ArmFaults, CountFault
 from holdfast_exchange.orders import NewOrder, Replacement
 
 
@@ -51,12 +52,14 @@ class Replace:
     change: Replacement
 
 
-Command = Advance | Submit | Cancel | Replace
+Command = Advance | Submit | Cancel | Replace | ArmFaults | CountFault
 _KINDS: dict[str, type[Any]] = {
     "advance": Advance,
     "submit": Submit,
     "cancel": Cancel,
     "replace": Replace,
+    "arm_faults": ArmFaults,
+    "count_fault": CountFault,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 

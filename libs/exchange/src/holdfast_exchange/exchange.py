@@ -11,6 +11,8 @@ from holdfast_exchange.advancing import advance
 from holdfast_exchange.changing import cancel, replace_order
 from holdfast_exchange.commands import Advance, Cancel, Command, Replace, Submit
 from holdfast_exchange.config import ExchangeConfig, Outcome
+from holdfast_exchange.faults.commands import ArmFaults, CountFault
+from holdfast_exchange.faults.handlers import arm_faults, count_fault
 from holdfast_exchange.orders import Refusal
 from holdfast_exchange.state import State
 from holdfast_exchange.submitting import submit
@@ -22,6 +24,8 @@ _HANDLERS: dict[type[Any], Callable[[State, Any], Outcome]] = {
     Submit: submit,
     Cancel: cancel,
     Replace: replace_order,
+    ArmFaults: arm_faults,
+    CountFault: count_fault,
 }
 """Who does what: a new kind of command is one line here, its class in `commands`, its doing in a file of its own."""
 

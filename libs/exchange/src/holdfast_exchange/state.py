@@ -13,6 +13,7 @@ from holdfast_exchange.assets import Asset, asset_of
 from holdfast_exchange.blotter import NAMESPACE, Blotter
 from holdfast_exchange.books import Books
 from holdfast_exchange.config import ExchangeConfig
+from holdfast_exchange.faults.board import FaultBoard
 from holdfast_exchange.market import Market
 from holdfast_exchange.orders import ZERO, Order
 
@@ -28,6 +29,7 @@ class State:
         self.books = Books.opened(config.starting_cash)
         self.account = account.Account.opened(config.account, market.released, config.starting_cash)
         self.blotter = Blotter(run_id)
+        self.faults = FaultBoard()
         self.account_id = str(uuid5(self.blotter.namespace, "account"))
 
     @property
