@@ -7,7 +7,7 @@ traded on and never silently dropped.
 
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from importlib import resources
@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from holdfast_core.sessions import Calendar, OutsideCalendar, calendar_of
+from holdfast_exchange import adjustments
+from holdfast_exchange.adjustments import AdjustmentsInvalid, AdjustmentTable
 from holdfast_exchange.assets import AssetClass, asset_of
 
 MINUTE = timedelta(minutes=1)
@@ -87,6 +89,8 @@ class Recording:
     start: str = ""
     """First day or instant to replay, as the recording itself says; empty: its first session."""
     end: str = ""
+    adjustments: AdjustmentTable = field(default_factory=AdjustmentTable)
+    """Splits and dividends, for adjusted history; empty where the folder has no adjustment_factors.csv."""
 
     def asset_class(self, symbol: str) -> AssetClass:
         """US equity, or crypto: which calendar, sizes and rules the symbol has."""
@@ -132,6 +136,10 @@ def load(folder: Path, *, symbols: Iterable[str] = ()) -> Recording:
         )
     if not minute_bars:
         raise RecordingInvalid(f"{folder}: no minute bar in it is usable")
+    try:
+        factors = adjustments.load(folder)
+    except AdjustmentsInvalid as error:
+        raise RecordingInvalid(f"{folder}: {error}") from error
     manifest = folder / "recording.toml"
     told = tomllib.loads(manifest.read_text("utf-8")) if manifest.is_file() else {}
     return Recording(
@@ -142,6 +150,7 @@ def load(folder: Path, *, symbols: Iterable[str] = ()) -> Recording:
         quarantined=tuple(quarantined),
         start=str(told.get("start", "")),
         end=str(told.get("end", "")),
+        adjustments=factors,
     )
 
 

@@ -3,11 +3,14 @@
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 
+from holdfast_exchange.history import BarHistory
 from holdfast_exchange.orders import Refusal
 from holdfast_exchange.recording import Recording
 from holdfast_papermarket.api.access import App, Keys, RateLimit, guarded
 from holdfast_papermarket.api.answers import refused, unknown_or_malformed
+from holdfast_papermarket.api.crypto import crypto_routes
 from holdfast_papermarket.api.market import market_routes
+from holdfast_papermarket.api.market_rows import MarketRows
 from holdfast_papermarket.api.own import own_routes
 from holdfast_papermarket.api.streams import stream_routes
 from holdfast_papermarket.api.trading import trading_routes
@@ -25,7 +28,9 @@ def build_app(
         app.add_exception_handler(status, unknown_or_malformed)
     app.add_exception_handler(RequestValidationError, unknown_or_malformed)
     app.include_router(trading_routes(venue, venue.replay.begin))
-    app.include_router(market_routes(venue))
+    rows = MarketRows(venue.exchange.market, BarHistory(venue.exchange.market, recording.adjustments))
+    app.include_router(market_routes(venue, rows))
+    app.include_router(crypto_routes(venue, rows))
     app.include_router(own_routes(venue, clock, recording, run_id))
     app.include_router(stream_routes(venue, keys))
     return guarded(app, keys, limit)

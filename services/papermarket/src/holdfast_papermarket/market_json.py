@@ -1,7 +1,9 @@
 """Market data in Alpaca's JSON and msgpack: prices are numbers, `t` the start of a bar or the instant of a quote.
 
-The recording has no single trades: the last trade of a minute is its close, at its end, with the minute's volume; the
-number of trades is not known (0), and the volume-weighted price is the mean of high, low and close.
+The recording has no single trades: the last trade of a row is its close, at its end, with the row's volume; the number
+of trades is not known (0), and the volume-weighted price is the mean of high, low and close. An order book has the one
+level that a recorded quote tells. Who took a trade of a pair is not recorded: a row that closed at or above its open
+counts as bought.
 """
 
 from collections.abc import Callable
@@ -15,51 +17,67 @@ from msgpack.ext import Timestamp
 from holdfast_exchange.recording import Bar, QuoteBar
 
 Json = dict[str, Any]
-PRICE_STEP = Decimal("0.0001")
 Stamp = Callable[[datetime], Any]
+PRICE_STEP, FINE_PRICE_STEP = Decimal("0.0001"), Decimal("0.00000001")
+EXCHANGE = "V"
+"""IEX: the code in every quote and trade of a stock."""
+TAPE = "B"
 
 
 def iso(value: datetime) -> str:
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def is_pair(symbol: str) -> bool:
+    """True for crypto pairs, whose JSON has fewer fields and fractional sizes."""
+    return "/" in symbol
+
+
 def bar(value: Bar, stamp: Stamp = iso) -> Json:
-    typical = ((value.high + value.low + value.close) / 3).quantize(PRICE_STEP)
+    pair = is_pair(value.symbol)
+    typical = ((value.high + value.low + value.close) / 3).quantize(FINE_PRICE_STEP if pair else PRICE_STEP)
     return {
         "t": stamp(value.start),
         "o": float(value.open),
         "h": float(value.high),
         "l": float(value.low),
         "c": float(value.close),
-        "v": int(value.volume),
+        "v": _size(value.symbol, value.volume),
         "n": 0,
         "vw": float(typical),
     }
 
 
 def quote(value: QuoteBar, stamp: Stamp = iso) -> Json:
+    shown = {
+        "t": stamp(value.end),
+        "bp": float(value.bid_close),
+        "bs": _size(value.symbol, value.bid_size),
+        "ap": float(value.ask_close),
+        "as": _size(value.symbol, value.ask_size),
+    }
+    if is_pair(value.symbol):
+        return shown
+    return shown | {"bx": EXCHANGE, "ax": EXCHANGE, "c": ["R"], "z": TAPE}
+
+
+def trade(value: Bar, stamp: Stamp = iso) -> Json:
+    shown = {
+        "t": stamp(value.end),
+        "p": float(value.close),
+        "s": _size(value.symbol, value.volume),
+        "i": int(value.end.timestamp()),
+    }
+    if is_pair(value.symbol):
+        return shown | {"tks": "B" if value.close >= value.open else "S"}
+    return shown | {"x": EXCHANGE, "c": ["@"], "z": TAPE}
+
+
+def orderbook(value: QuoteBar, stamp: Stamp = iso) -> Json:
     return {
         "t": stamp(value.end),
-        "bx": "V",
-        "bp": float(value.bid_close),
-        "bs": int(value.bid_size),
-        "ax": "V",
-        "ap": float(value.ask_close),
-        "as": int(value.ask_size),
-        "c": ["R"],
-        "z": "B",
-    }
-
-
-def trade(value: Bar) -> Json:
-    return {
-        "t": iso(value.end),
-        "x": "V",
-        "p": float(value.close),
-        "s": int(value.volume),
-        "c": ["@"],
-        "i": int(value.end.timestamp()),
-        "z": "B",
+        "b": [{"p": float(value.bid_close), "s": float(value.bid_size)}],
+        "a": [{"p": float(value.ask_close), "s": float(value.ask_size)}],
     }
 
 
@@ -87,3 +105,7 @@ def unpack(frame: bytes) -> Any:
         return msgpack.unpackb(frame)  # type: ignore[no-untyped-call,attr-defined]  # untyped package
     except (ValueError, msgpack.UnpackException) as error:
         raise Unpackable(str(error)) from error
+
+
+def _size(symbol: str, value: Decimal) -> int | float:
+    return float(value) if is_pair(symbol) else int(value)

@@ -1,7 +1,7 @@
 """Answers and errors as Alpaca writes them, and the reading of query values."""
 
 import json
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, tzinfo
 from decimal import Decimal
 from typing import Any
 
@@ -39,11 +39,11 @@ def bad_request(message: str) -> Refusal:
     return Refusal(400, BAD_REQUEST, message)
 
 
-def read_instant(text: str, name: str, *, end_of_day: bool = False) -> datetime:
-    """RFC 3339 or a day of New York. Raises Refusal 400."""
+def read_instant(text: str, name: str, *, end_of_day: bool = False, zone: tzinfo = NEW_YORK) -> datetime:
+    """RFC 3339 or a day of `zone`. Raises Refusal 400."""
     try:
         if len(text) == len("2013-10-07"):
-            return datetime.combine(date.fromisoformat(text), time.max if end_of_day else time.min, NEW_YORK)
+            return datetime.combine(date.fromisoformat(text), time.max if end_of_day else time.min, zone)
         found = datetime.fromisoformat(text.replace(" ", "+"))
     except ValueError:
         raise bad_request(f"invalid format for {name}: {text!r}") from None

@@ -1,165 +1,172 @@
-"""Alpaca's market-data REST for stocks: only what is visible at the present market time."""
+"""Alpaca's market-data REST for stocks: only what is visible at the present market time (TS-3, TL-1)."""
 
-import base64
-import binascii
-import json
-import re
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
 
-from holdfast_exchange.market import Market
-from holdfast_exchange.recording import NEW_YORK, Bar
+from holdfast_exchange.orders import Refusal
 from holdfast_papermarket import market_json
-from holdfast_papermarket.api.answers import answer, bad_request, read_instant, read_whole
+from holdfast_papermarket.api.answers import answer, bad_request
+from holdfast_papermarket.api.data_queries import (
+    HISTORY_FEEDS,
+    LATEST_FEEDS,
+    STOCK_RANGE,
+    Class,
+    Range,
+    Rows,
+    check_source,
+    check_symbol,
+    expect_only,
+    page,
+    read_adjustment,
+    read_range,
+    read_symbols,
+    read_timeframe,
+)
+from holdfast_papermarket.api.market_codes import CONDITIONS, EXCHANGES
+from holdfast_papermarket.api.market_rows import MarketRows
 from holdfast_papermarket.venue import PaperVenue
 
-DEFAULT_LIMIT, MAX_LIMIT = 1_000, 10_000
 Json = dict[str, Any]
-Rows = Callable[[Market, str, datetime, datetime], list[Json]]
-_TIMEFRAME = re.compile(r"^([1-9][0-9]?)(Min|T|Hour|H|Day|D)$")
-_UNITS = {"Min": timedelta(minutes=1), "T": timedelta(minutes=1), "Hour": timedelta(hours=1), "H": timedelta(hours=1)}
-_LONGEST = {"Min": 59, "T": 59, "Hour": 23, "H": 23, "Day": 1, "D": 1}
+Row = TypeVar("Row")
+STOCKS = Class.STOCKS
+_NEWEST = ("feed", "currency")
+_BARS = STOCK_RANGE | {"timeframe", "adjustment"}
 
 
-def market_routes(venue: PaperVenue) -> APIRouter:
-    """Routes over one market."""
+def market_routes(venue: PaperVenue, rows: MarketRows) -> APIRouter:
+    """Routes of many symbols at once, of one symbol, and of codes."""
     routes = APIRouter(prefix="/v2/stocks", tags=["market data"])
-    market = venue.exchange.market
+    _many_routes(routes, venue, rows)
+    _single_routes(routes, venue, rows)
 
-    @routes.get("/bars")
-    async def bars(request: Request) -> Response:
-        timeframe = request.query_params.get("timeframe", "1Min")
-        return _history(venue, request, "bars", _bars_of(timeframe))
+    @routes.get("/meta/exchanges")
+    async def exchanges() -> Response:
+        return answer(EXCHANGES)
 
-    @routes.get("/quotes")
-    async def quotes(request: Request) -> Response:
-        return _history(venue, request, "quotes", _quotes)
-
-    @routes.get("/trades")
-    async def trades(request: Request) -> Response:
-        return _history(venue, request, "trades", _trades)
-
-    @routes.get("/bars/latest")
-    async def latest_bars(symbols: str = "") -> Response:
-        return answer({"bars": _latest(market, symbols, market.last_bar, market_json.bar)})
-
-    @routes.get("/quotes/latest")
-    async def latest_quotes(symbols: str = "") -> Response:
-        return answer({"quotes": _latest(market, symbols, market.last_quote, market_json.quote)})
-
-    @routes.get("/trades/latest")
-    async def latest_trades(symbols: str = "") -> Response:
-        return answer({"trades": _latest(market, symbols, market.last_bar, market_json.trade)})
-
-    @routes.get("/snapshots")
-    async def snapshots(symbols: str = "") -> Response:
-        return answer({symbol: _snapshot(market, symbol) for symbol in _wanted(market, symbols)})
+    @routes.get("/meta/conditions/{ticktype}")
+    async def conditions(ticktype: str, tape: str = "") -> Response:
+        if ticktype not in CONDITIONS:
+            raise bad_request(f"invalid ticktype: {ticktype[:32]}")
+        if tape not in ("A", "B", "C"):
+            raise bad_request("invalid tape: A, B or C is required")
+        return answer(CONDITIONS[ticktype])
 
     return routes
 
 
-def _wanted(market: Market, text: str) -> list[str]:
-    """The known ones of the symbols asked for; unknown ones are left out, as Alpaca does."""
-    asked = {symbol for symbol in text.split(",") if symbol}
-    if not asked:
-        raise bad_request("symbols is required")
-    return sorted(asked & set(market.symbols))
+def _many_routes(routes: APIRouter, venue: PaperVenue, rows: MarketRows) -> None:
+    @routes.get("/bars")
+    async def bars(request: Request) -> Response:
+        expect_only(request, _BARS | {"symbols"})
+        return _history(venue, request, "bars", rows.bars(read_timeframe(request), read_adjustment(request)))
+
+    @routes.get("/quotes")
+    async def quotes(request: Request) -> Response:
+        expect_only(request, STOCK_RANGE | {"symbols"})
+        return _history(venue, request, "quotes", rows.quotes())
+
+    @routes.get("/trades")
+    async def trades(request: Request) -> Response:
+        expect_only(request, STOCK_RANGE | {"symbols"})
+        return _history(venue, request, "trades", rows.trades())
+
+    @routes.get("/bars/latest")
+    async def latest_bars(request: Request) -> Response:
+        return answer({"bars": _newest(venue, request, rows.latest_bar, market_json.bar)})
+
+    @routes.get("/quotes/latest")
+    async def latest_quotes(request: Request) -> Response:
+        return answer({"quotes": _newest(venue, request, rows.latest_quote, market_json.quote)})
+
+    @routes.get("/trades/latest")
+    async def latest_trades(request: Request) -> Response:
+        return answer({"trades": _newest(venue, request, rows.latest_trade, market_json.trade)})
+
+    @routes.get("/snapshots")
+    async def snapshots(request: Request) -> Response:
+        return answer(_newest(venue, request, lambda symbol: symbol, rows.snapshot))
 
 
-def _latest(market: Market, symbols: str, newest: Callable[[str], Any], shown: Callable[[Any], Json]) -> Json:
-    rows = {symbol: newest(symbol) for symbol in _wanted(market, symbols)}
-    return {symbol: shown(row) for symbol, row in rows.items() if row is not None}
+def _single_routes(routes: APIRouter, venue: PaperVenue, rows: MarketRows) -> None:
+    @routes.get("/{symbol}/bars")
+    async def bars(symbol: str, request: Request) -> Response:
+        expect_only(request, _BARS)
+        shown = rows.bars(read_timeframe(request), read_adjustment(request))
+        return _history_of(venue, request, symbol, "bars", shown)
+
+    @routes.get("/{symbol}/quotes")
+    async def quotes(symbol: str, request: Request) -> Response:
+        expect_only(request, STOCK_RANGE)
+        return _history_of(venue, request, symbol, "quotes", rows.quotes())
+
+    @routes.get("/{symbol}/trades")
+    async def trades(symbol: str, request: Request) -> Response:
+        expect_only(request, STOCK_RANGE)
+        return _history_of(venue, request, symbol, "trades", rows.trades())
+
+    @routes.get("/{symbol}/bars/latest")
+    async def latest_bar(symbol: str, request: Request) -> Response:
+        return answer({"symbol": symbol, "bar": _newest_of(venue, request, symbol, rows.latest_bar, market_json.bar)})
+
+    @routes.get("/{symbol}/quotes/latest")
+    async def latest_quote(symbol: str, request: Request) -> Response:
+        found = _newest_of(venue, request, symbol, rows.latest_quote, market_json.quote)
+        return answer({"symbol": symbol, "quote": found})
+
+    @routes.get("/{symbol}/trades/latest")
+    async def latest_trade(symbol: str, request: Request) -> Response:
+        found = _newest_of(venue, request, symbol, rows.latest_trade, market_json.trade)
+        return answer({"symbol": symbol, "trade": found})
+
+    @routes.get("/{symbol}/snapshot")
+    async def snapshot(symbol: str, request: Request) -> Response:
+        return answer({"symbol": symbol} | _newest_of(venue, request, symbol, lambda found: found, rows.snapshot))
 
 
-def _snapshot(market: Market, symbol: str) -> Json:
-    bar, quote, day = market.last_bar(symbol), market.last_quote(symbol), market.day_so_far(symbol)
-    midnight = None if day is None else day.start.astimezone(NEW_YORK).replace(hour=0, minute=0)
-    daily = market.daily_bars(symbol, datetime.min.replace(tzinfo=UTC), midnight or market.released)
-    return {
-        "latestTrade": None if bar is None else market_json.trade(bar),
-        "latestQuote": None if quote is None else market_json.quote(quote),
-        "minuteBar": None if bar is None else market_json.bar(bar),
-        "dailyBar": None if day is None else market_json.bar(day) | {"t": market_json.iso(midnight or day.start)},
-        "prevDailyBar": market_json.bar(daily[-1]) if daily else None,
-    }
+def _recorded(venue: PaperVenue) -> Iterable[str]:
+    return (symbol for symbol in venue.exchange.market.symbols if not market_json.is_pair(symbol))
 
 
-def _bars_of(timeframe: str) -> Rows:
-    found = _TIMEFRAME.match(timeframe)
-    if found is None or int(found[1]) > _LONGEST[found[2]]:
-        raise bad_request(f"invalid timeframe: {timeframe!r}")
-    count, unit = int(found[1]), found[2]
-
-    def rows(market: Market, symbol: str, start: datetime, end: datetime) -> list[Json]:
-        bars: list[Bar]
-        if unit in ("Day", "D"):
-            bars = market.daily_bars(symbol, start, end)
-        elif count == 1 and unit in ("Min", "T"):
-            bars = market.minute_bars(symbol, start, end)
-        else:
-            bars = market.grouped_bars(symbol, _UNITS[unit] * count, start, end)
-        return [market_json.bar(bar) for bar in bars]
-
-    return rows
+def _asked(venue: PaperVenue, request: Request) -> Range:
+    check_source(request, HISTORY_FEEDS)
+    return read_range(request, STOCKS, venue.market_now())
 
 
-def _quotes(market: Market, symbol: str, start: datetime, end: datetime) -> list[Json]:
-    return [market_json.quote(quote) for quote in market.minute_quotes(symbol, start, end)]
+def _history(venue: PaperVenue, request: Request, name: str, rows: Rows[Row]) -> Response:
+    symbols = read_symbols(request, STOCKS, _recorded(venue))
+    found, token = page(rows, symbols, _asked(venue, request))
+    return answer({name: found, "next_page_token": token})
 
 
-def _trades(market: Market, symbol: str, start: datetime, end: datetime) -> list[Json]:
-    return [market_json.trade(bar) for bar in market.minute_bars(symbol, start, end)]
+def _history_of(venue: PaperVenue, request: Request, symbol: str, name: str, rows: Rows[Row]) -> Response:
+    check_symbol(symbol, STOCKS)
+    known = [symbol] if symbol in _recorded(venue) else []
+    found, token = page(rows, known, _asked(venue, request))
+    return answer({name: found.get(symbol, []), "symbol": symbol, "next_page_token": token})
 
 
-def _history(venue: PaperVenue, request: Request, name: str, rows: Rows) -> Response:
-    """One page: symbol after symbol, each in time, as Alpaca pages; `next_page_token` says where the next begins."""
-    query, market = request.query_params, venue.exchange.market
-    now = venue.market_now()
-    today = now.astimezone(NEW_YORK).replace(hour=0, minute=0, second=0, microsecond=0)
-    start = read_instant(query["start"], "start") if query.get("start") else today
-    # Alpaca's end is inclusive.
-    end = read_instant(query["end"], "end", end_of_day=True) if query.get("end") else now
-    limit = read_whole(query.get("limit") or str(DEFAULT_LIMIT), "limit", least=1, most=MAX_LIMIT)
-    newest_first = query.get("sort", "asc") == "desc"
-    first_symbol, skipped = _read_token(query.get("page_token") or "")
-    page: dict[str, list[Json]] = {}
-    token: str | None = None
-    room = limit
-    for symbol, row, place in _rows_in_order(market, _wanted(market, query.get("symbols", "")), rows, start, end,
-                                             newest_first=newest_first):  # fmt: skip
-        if symbol < first_symbol or (symbol == first_symbol and place < skipped):
-            continue
-        if not room:
-            token = _write_token(symbol, place)
-            break
-        page.setdefault(symbol, []).append(row)
-        room -= 1
-    return answer({name: page, "next_page_token": token})
+def _newest(
+    venue: PaperVenue, request: Request, newest: Callable[[str], Row | None], shown: Callable[[Row], Json]
+) -> Json:
+    expect_only(request, (*_NEWEST, "symbols"))
+    check_source(request, LATEST_FEEDS)
+    found = {symbol: newest(symbol) for symbol in read_symbols(request, STOCKS, _recorded(venue))}
+    return {symbol: shown(row) for symbol, row in found.items() if row is not None}
 
 
-def _rows_in_order(
-    market: Market, symbols: list[str], rows: Rows, start: datetime, end: datetime, *, newest_first: bool
-) -> Iterator[tuple[str, Json, int]]:
-    for symbol in symbols:
-        found = rows(market, symbol, start, end + timedelta(microseconds=1))
-        if newest_first:
-            found.reverse()
-        for place, row in enumerate(found):
-            yield symbol, row, place
-
-
-def _write_token(symbol: str, place: int) -> str:
-    return base64.urlsafe_b64encode(json.dumps([symbol, place]).encode()).decode()
-
-
-def _read_token(text: str) -> tuple[str, int]:
-    if not text:
-        return "", 0
-    try:
-        symbol, place = json.loads(base64.urlsafe_b64decode(text))
-        return str(symbol), int(place)
-    except (binascii.Error, ValueError, TypeError):
-        raise bad_request("invalid page_token") from None
+def _newest_of(
+    venue: PaperVenue,
+    request: Request,
+    symbol: str,
+    newest: Callable[[str], Row | None],
+    shown: Callable[[Row], Json],
+) -> Json:
+    expect_only(request, _NEWEST)
+    check_source(request, LATEST_FEEDS)
+    check_symbol(symbol, STOCKS)
+    found = newest(symbol) if symbol in _recorded(venue) else None
+    if found is None:
+        raise Refusal(404, 40410000, f"no data found for {symbol}")
+    return shown(found)

@@ -1,0 +1,105 @@
+"""Bars of any timeframe as they could be known at market time (TL-1, TS-3): nothing of it looks ahead.
+
+A bar is there once nothing can come into it any more: a minute bar at its end, the last bar of a day at the session's
+close, a week's or month's at the close of its last session. It is made of the finest rows that are recorded.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta, tzinfo
+
+from holdfast_core.sessions import OutsideCalendar
+from holdfast_exchange.adjustments import Adjustment, AdjustmentTable
+from holdfast_exchange.market import Market
+from holdfast_exchange.recording import NEW_YORK, Bar, calendar_for, day_of
+from holdfast_exchange.timeframes import Timeframe, Unit, grouped, merged
+
+RAW: frozenset[Adjustment] = frozenset()
+_DAY = timedelta(days=1)
+
+
+class BarHistory:
+    """Bars of one market, adjusted with `table`."""
+
+    def __init__(self, market: Market, table: AdjustmentTable) -> None:
+        self._market = market
+        self._table = table
+
+    def bars(
+        self,
+        symbol: str,
+        timeframe: Timeframe,
+        start: datetime,
+        end: datetime,
+        adjustment: frozenset[Adjustment] = RAW,
+    ) -> list[Bar]:
+        """Bars that start in [start, end], both included, oldest first. `symbol` must be a recorded one."""
+        zone = zone_of(symbol)
+        begins = timeframe.interval(start, zone)[0]
+        ends = timeframe.interval(end, zone)[1]
+        if timeframe.intraday:
+            rows = self._intraday(symbol, timeframe, begins, ends)
+        else:
+            rows = self._daily(symbol, begins, ends)
+        if adjustment:
+            rows = self._adjusted(symbol, rows, adjustment)
+        if timeframe != Timeframe(1, Unit.DAY) and not _is_minute(timeframe):
+            rows = [bar for bar in grouped(rows, timeframe, zone) if self._complete(symbol, timeframe, bar)]
+        return [bar for bar in rows if start <= bar.start <= end]
+
+    def _intraday(self, symbol: str, timeframe: Timeframe, start: datetime, end: datetime) -> list[Bar]:
+        minutes = self._market.minute_bars(symbol, start, end)
+        hourly: Callable[[str, datetime, datetime], list[Bar]] | None = getattr(self._market, "hourly_bars", None)
+        if timeframe.unit is not Unit.HOUR or hourly is None:
+            return minutes
+        # Days of which there are minutes are made of them, the others of recorded hours.
+        covered = {day_of(symbol, bar.start) for bar in minutes}
+        hours = [bar for bar in hourly(symbol, start, end) if day_of(symbol, bar.start) not in covered]
+        return sorted([*minutes, *hours], key=lambda bar: bar.start)
+
+    def _daily(self, symbol: str, start: datetime, end: datetime) -> list[Bar]:
+        daily = self._market.daily_bars(symbol, start, end)
+        covered = {day_of(symbol, bar.start) for bar in daily}
+        made = []
+        for bars in _by_day(symbol, self._market.minute_bars(symbol, start, end)):
+            session = calendar_for(symbol).session_of(day_of(symbol, bars[0].start))
+            if session is not None and session.day not in covered and session.close <= self._market.released:
+                begins = datetime.combine(session.day, datetime.min.time(), zone_of(symbol)).astimezone(UTC)
+                made.append(merged(bars, begins, session.close))
+        return sorted([*daily, *made], key=lambda bar: bar.start)
+
+    def _adjusted(self, symbol: str, rows: list[Bar], kinds: frozenset[Adjustment]) -> list[Bar]:
+        today = day_of(symbol, self._market.released)
+        return [self._table.adjusted(bar, day_of(symbol, bar.start), today, kinds) for bar in rows]
+
+    def _complete(self, symbol: str, timeframe: Timeframe, bar: Bar) -> bool:
+        """True where no further row can belong to `bar`."""
+        if bar.end <= self._market.released:
+            return True
+        first = bar.start.astimezone(zone_of(symbol)).date()
+        last = first if timeframe.intraday else timeframe.days(first)[1] - _DAY
+        closed = _last_close(symbol, first, last)
+        return closed is not None and closed <= self._market.released
+
+
+def zone_of(symbol: str) -> tzinfo:
+    """Whose midnight begins the symbol's day: New York's for equities, UTC's for pairs."""
+    return UTC if "/" in symbol else NEW_YORK
+
+
+def _is_minute(timeframe: Timeframe) -> bool:
+    return timeframe == Timeframe(1, Unit.MINUTE)
+
+
+def _last_close(symbol: str, first: date, last: date) -> datetime | None:
+    try:
+        sessions = calendar_for(symbol).sessions_between(first, last)
+    except OutsideCalendar:
+        return None
+    return sessions[-1].close if sessions else None
+
+
+def _by_day(symbol: str, bars: list[Bar]) -> list[list[Bar]]:
+    days: dict[date, list[Bar]] = {}
+    for bar in bars:
+        days.setdefault(day_of(symbol, bar.start), []).append(bar)
+    return list(days.values())
