@@ -10,13 +10,13 @@ from typing import Protocol
 
 import structlog
 from nats.errors import BadHeaderError, BadSubjectError, MaxPayloadError
-from nats.js.api import PubAck
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError, ServerError, ServiceUnavailableError
 
+from holdfast_runtime.bus.confirming import Confirmations
 from holdfast_runtime.bus.consuming import Consuming
 from holdfast_runtime.bus.dead_letters import DeadLetter, unreadable
 from holdfast_runtime.bus.envelope import incoming, outgoing
-from holdfast_runtime.bus.link import BUS_ERRORS, REQUEST_TIMEOUT_SECS, BusAway, NatsLink, heed_cancellation
+from holdfast_runtime.bus.link import BUS_ERRORS, BusAway, NatsLink, heed_cancellation
 from holdfast_runtime.bus.provision import BusMismatch, Provision
 from holdfast_runtime.bus.reading import Reading
 from holdfast_runtime.bus.streams import Stream, stream_named, stream_of
@@ -68,6 +68,7 @@ class NatsBus:
     ) -> None:
         self.link = NatsLink(url, name=name, token=token)
         self.provision = Provision(self.link, replicas=replicas)
+        self._confirmations = Confirmations(self.link)
         self._ack_wait_secs = ack_wait_secs
         self._progress = progress
 
@@ -168,7 +169,7 @@ class NatsBus:
 
     async def _try(self, stream: Stream, subject: str, payload: bytes, headers: dict[str, str]) -> int:
         try:
-            ack: PubAck = await self.link.js.publish(subject, payload, timeout=REQUEST_TIMEOUT_SECS, headers=headers)
+            return await self._confirmations.publish(subject, payload, headers)
         except (BadSubjectError, BadHeaderError, MaxPayloadError) as error:
             raise GiveUp(f"{subject}: {error}") from error
         except NoStreamResponseError as error:
@@ -181,7 +182,6 @@ class NatsBus:
             raise GiveUp(f"{subject}: stream {stream.name} refuses the message: {error.description}") from error
         except BUS_ERRORS as error:
             raise BusAway(f"{subject}: not confirmed: {error}") from error
-        return ack.seq
 
     async def _make_again(self) -> None:
         try:

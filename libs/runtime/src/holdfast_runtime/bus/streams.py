@@ -5,6 +5,7 @@ without bound. Nothing lives here alone: each row says where it can be had again
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from holdfast_runtime.errors import GiveUp
 
@@ -152,6 +153,7 @@ def stream_named(name: str) -> Stream:
     raise UnknownSubject(f"no stream {name} is declared; there are {', '.join(each.name for each in STREAMS)}")
 
 
+@lru_cache(maxsize=4096)
 def stream_of(subject: str) -> Stream:
     """The row of the stream that stores `subject`. Raises UnknownSubject."""
     for stream in STREAMS:
