@@ -62,6 +62,7 @@ def open_broker(
         timeout_secs=venue.timeout_secs,
         system="broker",
         use_proxies=_outside(settings),
+        heartbeat_path="/clock",
     )
     stream = Stream(
         name="trade_updates",

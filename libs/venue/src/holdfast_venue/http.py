@@ -27,12 +27,15 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
 from holdfast_runtime.ports.clock import MonotonicClock
-from holdfast_runtime.ports.venue import NotSent
+from holdfast_runtime.ports.venue import NotSent, Throttled, Unauthorised
 from holdfast_runtime.telemetry import traces
 from holdfast_venue.access import Access, Credentials, unauthorised
+from holdfast_venue.breaker import Breaker
 from holdfast_venue.limiter import Priority, RateLimiter
 
 WORKERS = {Priority.PROTECTION: 4, Priority.ENTRY: 4, Priority.POLL: 2}
+HEARTBEAT_SECS = 0.25
+"""Shortest pause between two heartbeats."""
 MAX_BODY_BYTES = 32 * 2**20
 HTTP_UNAUTHORISED = 401
 HTTP_FORBIDDEN = 403
@@ -216,7 +219,9 @@ class VenueHttp:
         timeout_secs: float,
         system: str,
         use_proxies: bool,
+        heartbeat_path: str = "",
     ) -> None:
+        """`heartbeat_path`: what is asked while the circuit breaker is open; empty: it waits for the next poll."""
         self._base_url = base_url.rstrip("/")
         self._access = access
         self._limiter = limiter
@@ -225,6 +230,9 @@ class VenueHttp:
         self._system = system
         self._use_proxies = use_proxies
         self._lanes: dict[Priority, _Lane] = {}
+        self._breaker = Breaker(system, clock)
+        self._heartbeat_path = heartbeat_path
+        self._heart: asyncio.Task[None] | None = None
 
     async def call(
         self,
@@ -240,7 +248,8 @@ class VenueHttp:
         """One request and its answer, whatever its status, within twice the timeout. `about` goes into its span; the
         trace context itself stays inside the house.
 
-        Raises Unauthorised (401, now or before), Throttled (our own limit), NotSent, NoAnswer."""
+        Raises Unauthorised (401, now or before), Throttled (our own limit), NotSent (also where the circuit breaker is
+        open), NoAnswer."""
         attributes = {"http.request.method": method, "priority": priority.name.lower(), **(about or {})}
         with traces.span(f"{self._system}.{operation}", kind=traces.Kind.CLIENT, **attributes) as span:
             write_until = last_write_at_secs
@@ -254,13 +263,36 @@ class VenueHttp:
                 self._timeout_secs,
                 on_write=functools.partial(span.event, "sent"),
             )
-            answer = await self._run(attempt, method, path, data, priority)
+            answer = await self._answer(attempt, method, path, data, priority)
             span.set(**{"http.response.status_code": answer.status})
             if _is_unauthorised(answer):
                 self._access.refuse(attempt.credentials)
                 raise unauthorised(answer.message or f"HTTP {answer.status}")
             reset_secs = self._limiter.observe(answer.status, attempt.headers)
             return Answer(answer.status, answer.body, answer.text, reset_secs)
+
+    async def _answer(self, attempt: Attempt, method: str, path: str, data: Any, priority: Priority) -> Answer:
+        with self._breaker.admitted(priority):
+            try:
+                answer = await self._run(attempt, method, path, data, priority)
+                self._breaker.answered(answer.status)
+            except NoAnswer as error:
+                self._breaker.failed(str(error))
+                raise
+            finally:
+                if self._breaker.is_open and self._heartbeat_path and self._heart is None:
+                    self._heart = asyncio.create_task(self._ask_while_open())
+        return answer
+
+    async def _ask_while_open(self) -> None:
+        """The heartbeat: nobody else may have anything to ask, and the circuit must close by itself (BR-8)."""
+        try:
+            while self._breaker.is_open:
+                await self._clock.sleep(max(self._breaker.asks_after_secs, HEARTBEAT_SECS))
+                with suppress(NoAnswer, NotSent, Throttled, Unauthorised):
+                    await self.call("heartbeat", "GET", self._heartbeat_path, priority=Priority.POLL)
+        finally:
+            self._heart = None
 
     async def _run(self, attempt: Attempt, method: str, path: str, data: Any, priority: Priority) -> Answer:
         lane = self._lane(priority)
@@ -299,6 +331,8 @@ class VenueHttp:
 
     async def close(self) -> None:
         """Ends threads and sessions; requests under way are not waited for."""
+        if self._heart is not None:
+            self._heart.cancel()
         for lane in self._lanes.values():
             lane.executor.shutdown(wait=False)
             lane.session.close()

@@ -127,6 +127,15 @@ ORDERS = Counter("holdfast_orders", "Orders that reached a state, by purpose.", 
 SENDS = Counter(
     "holdfast_sends", "Order requests sent to the venue, by what came back.", ["request", "outcome"], registry=REGISTRY
 )
+VENUE_CIRCUIT_OPEN = Gauge(
+    "holdfast_venue_circuit_open",
+    "1 while the circuit breaker is open: only reducing orders are tried.",
+    ["system"],
+    registry=REGISTRY,
+)
+VENUE_CIRCUIT_OPENINGS = Counter(
+    "holdfast_venue_circuit_openings", "Times a circuit breaker opened.", ["system"], registry=REGISTRY
+)
 SEND_SECONDS = Histogram(
     "holdfast_send_seconds",
     "Time of one order request to the venue.",
