@@ -102,7 +102,7 @@ account: 5
     environ = {"HOLDFAST__ADMIN__PORT": "70000", "HOLDFAST__FOO__BAR": "1", "HOLDFAST__VENUE__KIND": "nyse"}
     found = problems(path, environ, {"telemetry": {"log_level": "LOUD"}})
     levels = "^(DEBUG|INFO|WARNING|ERROR)$"
-    sections = "state_dir, account, venue, replay, strategies, feed, gate, execution"
+    sections = "state_dir, account, venue, replay, books, strategies, feed, gate, execution"
     assert found[:2] == (
         f"account: 5 is not allowed; allowed: a section (file:{path}:12)",
         "admin.port: '70000' is not allowed; allowed: an integer from 0 to 65535 (environment HOLDFAST__ADMIN__PORT)",

@@ -1,8 +1,9 @@
-"""Price ticks of what is traded: an order whose price is off its tick is refused by the venue."""
+"""Price ticks and lots of what is traded: an order that is off either is refused by the venue."""
 
-from decimal import Decimal
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, Decimal
 
-from holdfast_core.money import round_to
+from holdfast_core.money import ZERO, round_to
 
 PENNY = Decimal("0.01")
 SUB_PENNY = Decimal("0.0001")
@@ -29,3 +30,36 @@ def round_price(price: Decimal, *, up: bool | None = None, book: str = "equity")
 def on_tick(price: Decimal, *, book: str = "equity") -> bool:
     """True where `price` may be sent as it is."""
     return price > 0 and price % tick_of(price, book=book) == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """How much of an asset an order may be about, in shares or coins."""
+
+    increment: Decimal
+    """Quantities are multiples of it."""
+    minimum: Decimal
+    """Smallest quantity of an order: less than it is dust, which nobody can sell."""
+
+    def tradable(self, quantity: Decimal) -> Decimal:
+        """The most of `quantity` that one order may be about; zero where that is only dust."""
+        whole = (quantity / self.increment).quantize(Decimal(1), rounding=ROUND_DOWN) * self.increment
+        return whole if whole >= self.minimum else ZERO
+
+    def bought_for(self, dollars: Decimal, price: Decimal) -> Decimal:
+        """The most that `dollars` buy at `price`; zero where that is not enough for an order."""
+        return self.tradable(dollars / price) if dollars > 0 and price > 0 else ZERO
+
+
+SHARES = Lot(Decimal(1), Decimal(1))
+COINS = Lot(Decimal("0.000000001"), Decimal("0.0001"))
+
+
+def lot_of(book: str) -> Lot:
+    """The lot of a book where the venue has said nothing else of an asset."""
+    return COINS if book == "crypto" else SHARES
+
+
+def book_of(symbol: str) -> str:
+    """The book that a symbol belongs to: pairs as BTC/USD are crypto, everything else is an equity."""
+    return "crypto" if "/" in symbol else "equity"

@@ -30,6 +30,13 @@ class VenueKind(StrEnum):
     ALPACA = "alpaca"
 
 
+class Book(StrEnum):
+    """What a strategy trades: it selects session, calendar, order types and fees."""
+
+    EQUITY = "equity"
+    CRYPTO = "crypto"
+
+
 class AccountSettings(Section):
     """The one broker account of this stack."""
 
@@ -105,14 +112,24 @@ class StrategySettings(Section):
 
     id: str = Field(pattern=r"^[a-z0-9-]{1,32}$", description="Name; part of every id it gives.")
     kind: str = Field(description="Entry-point name of the strategy class (group holdfast.strategies).")
-    book: str = Field(default="equity", pattern=r"^(equity|crypto)$")
-    symbols: tuple[str, ...] = Field(min_length=1, description="Symbols it may trade.")
+    book: str = Field(
+        default="equity", pattern=r"^(equity|crypto)$", description="US equities, or crypto pairs round the clock."
+    )
+    symbols: tuple[str, ...] = Field(min_length=1, description="Symbols it may trade: IBM, or a pair as BTC/USD.")
     allocation: Money = Field(default=Decimal(10_000), description="Dollars a target weight of 1 stands for.")
     stop_fraction: Annotated[Decimal, Field(gt=0, lt=1)] = Field(
         default=Decimal("0.05"), description="Distance of the protective stop below the entry."
     )
     enabled: bool = True
     parameters: dict[str, Any] = Field(default_factory=dict, description="Checked by the strategy class itself.")
+
+    @model_validator(mode="after")
+    def _trades_what_its_book_holds(self) -> Self:
+        pairs = self.book == Book.CRYPTO
+        if wrong := [symbol for symbol in self.symbols if ("/" in symbol) != pairs]:
+            allowed = "pairs with a slash (BTC/USD)" if pairs else "symbols without a slash (IBM)"
+            raise ValueError(f"strategy {self.id}: {', '.join(wrong)} is not of the {self.book} book: it has {allowed}")
+        return self
 
 
 class FeedSettings(Section):
@@ -196,6 +213,9 @@ class Settings(Section):
     account: AccountSettings = AccountSettings()
     venue: VenueSettings = VenueSettings()
     replay: ReplaySettings = ReplaySettings()
+    books: tuple[Book, ...] = Field(
+        default=(), description="Books that are traded; empty: those of the enabled strategies."
+    )
     strategies: tuple[StrategySettings, ...] = ()
     feed: FeedSettings = FeedSettings()
     gate: GateSettings = GateSettings()
@@ -213,3 +233,20 @@ class Settings(Section):
         if twice := sorted({each for each in ids if ids.count(each) > 1}):
             raise ValueError(f"every strategy has an id of its own; given twice: {', '.join(twice)}")
         return given
+
+    @field_validator("books")
+    @classmethod
+    def _each_book_once(cls, given: tuple[Book, ...]) -> tuple[Book, ...]:
+        # In one order, so that `crypto,equity` is the same run as `equity,crypto`.
+        return tuple(book for book in Book if book in given)
+
+    @property
+    def active_books(self) -> tuple[Book, ...]:
+        """The books of this run, in their order; equity where neither `books` nor a strategy names one."""
+        named = self.books or tuple(Book(each.book) for each in self.strategies if each.enabled)
+        return tuple(book for book in Book if book in named) or (Book.EQUITY,)
+
+    @property
+    def traded(self) -> tuple[StrategySettings, ...]:
+        """The strategies of the active books, disabled ones too."""
+        return tuple(each for each in self.strategies if each.book in self.active_books)

@@ -32,7 +32,7 @@ async def build(shell: Shell) -> None:
     # Refuses to start without a token.
     shell.secrets.get(TOKEN)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
-    books = {strategy.book for strategy in settings.strategies}
+    books = set(settings.active_books)
     calendar = calendar_of("crypto" if books == {"crypto"} else "equity")
     wall = WallMarketClock()
     execution = shell.remote(ExecutionCalls, "execution")

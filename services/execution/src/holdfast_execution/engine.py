@@ -199,7 +199,7 @@ class Engine:
             self.books.pulse()
 
     async def _record_assets(self) -> None:
-        symbols = sorted({symbol for strategy in self._settings.strategies for symbol in strategy.symbols})
+        symbols = sorted({symbol for strategy in self._settings.traded for symbol in strategy.symbols})
         assets: list[BrokerAsset] = []
         for symbol in symbols:
             asset = await self.guard.asset(symbol)
@@ -286,4 +286,4 @@ class Engine:
 
 
 def _sale_waits(mirror: Mirror) -> bool:
-    return any(intent.state is IntentState.PENDING and intent.purpose is not Purpose.ENTRY for intent in mirror.intents)
+    return any(intent.state is IntentState.PENDING and intent.purpose is not Purpose.ENTRY for intent in mirror.loose)

@@ -280,5 +280,5 @@ class Reconciler:
 
 def _calendars(settings: Settings) -> list[Calendar]:
     """Of every book that a strategy trades; the equity book's where there is none."""
-    books = {each.book for each in settings.strategies if each.enabled} or {"equity"}
+    books = settings.active_books
     return [calendar_of(book) for book in sorted(books)]

@@ -20,7 +20,7 @@ SEQUENCES_PER_TICK = 1_000
 
 async def build(shell: Shell) -> None:
     settings, clock, monotonic, activity = shell.settings, shell.market_clock, shell.monotonic_clock, shell.activity
-    makers = makers_of(settings.strategies)
+    makers = makers_of(settings.traded)
     calendars = {symbol: calendar_of(maker.book) for maker in makers for symbol in maker.make().data_symbols}
     feed = open_feed(settings, shell.secrets, market_clock=clock, monotonic_clock=monotonic)
     timers = Timers(clock=clock, activity=activity, progress=shell.progress("timers"))

@@ -75,6 +75,6 @@ class Rules:
                     stop_fraction=each.stop_fraction,
                     enabled=each.enabled,
                 )
-                for each in settings.strategies
+                for each in settings.traded
             },
         )
