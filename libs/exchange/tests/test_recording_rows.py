@@ -34,7 +34,7 @@ def write(folder: Path, rows: list[dict[str, Any]], name: str = "bars_1m.parquet
         ({"low": 0.0}, "PRICE_NOT_POSITIVE"),
         ({"close": -1.0}, "PRICE_NOT_POSITIVE"),
         ({"high": 8.0}, "HIGH_BELOW_LOW"),
-        ({"close": 13.0}, "HIGH_BELOW_LOW"),
+        ({"close": 13.0}, "PRICE_OUTSIDE_RANGE"),
         ({"volume": -1}, "COUNT_NEGATIVE"),
         ({"ts": OPEN}, "ROW_DUPLICATE"),
         ({"ts": OPEN + timedelta(minutes=1)}, "ROW_UNORDERED"),
@@ -80,7 +80,7 @@ def test_a_file_of_the_wrong_shape_is_refused_by_name(tmp_path: Path, rows: list
 
 
 def test_a_symbol_that_is_not_recorded_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(RecordingInvalid, match="no minute bars of TSLA"):
+    with pytest.raises(RecordingInvalid, match="no bars of TSLA"):
         recording.load(write(tmp_path, [row(0)]), symbols=("SPY", "TSLA"))
 
 

@@ -66,6 +66,11 @@ class ExchangeCalendar:
         self._opens = [session.open for session in sessions]
         self._closes = [session.close for session in sessions]
 
+    @property
+    def covers(self) -> tuple[date, date]:
+        """First and last day about which the table says something: whole years."""
+        return date(self._days[0].year, 1, 1), date(self._days[-1].year, 12, 31)
+
     def session_of(self, day: date) -> Session | None:
         self._check(day)
         at = bisect_left(self._days, day)

@@ -1,43 +1,22 @@
 """What the market shows at an instant: everything that has become visible, and nothing later.
 
-A bar is visible at its end, a daily bar at its session's close (no look-ahead).
+A bar is visible at its end, a daily bar at its session's close (no look-ahead). Orders meet the finest bars that are
+recorded (`trading_bars_ending`); history and the stream speak of minutes and days. An hour or a day without quotes of
+its own shows its first price when it begins and its last when it ends, as a quote without a spread: nothing else of it
+is known until it is over.
 """
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Generic, TypeVar
 
 from holdfast_core.sessions import Calendar
 from holdfast_exchange.assets import AssetClass
-from holdfast_exchange.recording import Bar, QuoteBar, Recording, calendar_for
+from holdfast_exchange.corporate_actions import CorporateAction
+from holdfast_exchange.recording import MINUTE, Bar, OptionBar, QuoteBar, Recording, calendar_for
+from holdfast_exchange.restatements import Restatements
+from holdfast_exchange.rows import EPOCH, Row, Rows, Table, tabled
 
-Row = TypeVar("Row", Bar, QuoteBar)
-
-
-@dataclass(slots=True)
-class _Series(Generic[Row]):
-    """Rows of one symbol, oldest first, with their starts and ends beside them for searching."""
-
-    rows: list[Row] = field(default_factory=list)
-    starts: list[datetime] = field(default_factory=list)
-    ends: list[datetime] = field(default_factory=list)
-
-    def add(self, row: Row) -> None:
-        self.rows.append(row)
-        self.starts.append(row.start)
-        self.ends.append(row.end)
-
-    def last(self, visible: datetime) -> Row | None:
-        at = bisect_right(self.ends, visible)
-        return self.rows[at - 1] if at else None
-
-    def between(self, start: datetime, end: datetime, visible: datetime) -> list[Row]:
-        first = bisect_left(self.starts, start)
-        last = min(bisect_left(self.starts, end), bisect_right(self.ends, visible))
-        return self.rows[first:last]
+ZERO = Decimal(0)
 
 
 class Market:
@@ -47,15 +26,23 @@ class Market:
         self.symbols = recording.symbols
         self.released = released
         self.asset_classes = {symbol: recording.asset_class(symbol) for symbol in recording.symbols}
-        self._minutes = _by_symbol(recording.symbols, recording.minute_bars)
-        self._quotes = _by_symbol(recording.symbols, recording.minute_quotes)
-        self._days = _by_symbol(recording.symbols, recording.daily_bars)
-        self._bars_ending: dict[datetime, dict[str, Bar]] = {}
-        for bar in recording.minute_bars:
-            self._bars_ending.setdefault(bar.end, {})[bar.symbol] = bar
-        self._quotes_ending: dict[datetime, dict[str, QuoteBar]] = {}
-        for quote in recording.minute_quotes:
-            self._quotes_ending.setdefault(quote.end, {})[quote.symbol] = quote
+        self.corporate_actions: tuple[CorporateAction, ...] = recording.corporate_actions
+        self.restatements = Restatements()
+        """Of prices that were seen before a split."""
+        minutes = tabled(recording.minute_bars, _symbol)
+        self._minutes = self._of_symbols(minutes)
+        self._driving = self._of_symbols(tabled(recording.driving or minutes, _symbol))
+        self._quotes = self._of_symbols(tabled(recording.minute_quotes, _symbol))
+        self._hours = self._of_symbols(tabled(recording.hourly_bars, _symbol))
+        self._days = self._of_symbols(tabled(recording.daily_bars, _symbol))
+        # Underlyings need no bars of their own.
+        self._options = tabled(recording.option_bars, _underlying).by_symbol
+        self._option_days = tabled(recording.option_days, _underlying).by_symbol
+        self._coarse = [symbol for symbol in self.symbols if _has_coarse(self._driving[symbol])]
+
+    def _of_symbols(self, table: Table[Row]) -> dict[str, Rows[Row]]:
+        empty: Rows[Row] = Rows.of(())
+        return {symbol: table.by_symbol.get(symbol, empty) for symbol in sorted(self.symbols)}
 
     def asset_class(self, symbol: str) -> AssetClass:
         """Raises KeyError for a symbol that is not recorded."""
@@ -71,43 +58,94 @@ class Market:
             raise ValueError(f"market time would go back from {self.released} to {instant}")
         self.released = instant
 
+    # What becomes visible
+
     def bars_ending(self, instant: datetime) -> dict[str, Bar]:
         """Minute bars that become visible exactly at `instant`, by symbol in order."""
-        return self._bars_ending.get(instant, {})
+        return _ending(self._minutes, instant)
+
+    def trading_bars_ending(self, instant: datetime) -> dict[str, Bar]:
+        """The bars that orders meet at `instant`, by symbol in order: the finest recorded, from a second to a day."""
+        return _ending(self._driving, instant)
+
+    def trading_quote(self, bar: Bar) -> QuoteBar | None:
+        """The recorded quotes of exactly the bar's interval; None where there are none."""
+        quote = self._quotes[bar.symbol].ending(bar.end)
+        return quote if quote is not None and quote.start == bar.start else None
 
     def quotes_ending(self, instant: datetime) -> dict[str, QuoteBar]:
-        """Quotes that become visible exactly at `instant`, by symbol in order."""
-        return self._quotes_ending.get(instant, {})
+        """Quotes that become visible exactly at `instant`, by symbol in order; recorded, or of an hour or a day."""
+        found = _ending(self._quotes, instant)
+        made = {symbol: quote for symbol in self._coarse if (quote := self._edge(symbol, instant)) is not None}
+        return dict(sorted((made | found).items())) if made else found
+
+    def _edge(self, symbol: str, instant: datetime) -> QuoteBar | None:
+        """The first price of a coarse bar that begins at `instant`, else the last of one that ends."""
+        rows = self._driving[symbol]
+        begun, ended = rows.starting(instant), rows.ending(instant)
+        if begun is not None and _is_coarse(begun):
+            return _flat(symbol, instant, begun.open)
+        if ended is not None and _is_coarse(ended):
+            return _flat(symbol, instant, ended.close)
+        return None
+
+    # The newest
 
     def last_bar(self, symbol: str) -> Bar | None:
         """Newest visible minute bar."""
         return self._minutes[symbol].last(self.released)
 
+    def last_trading_bar(self, symbol: str) -> Bar | None:
+        """Newest visible one of the bars that orders meet."""
+        return self._driving[symbol].last(self.released)
+
     def last_quote(self, symbol: str) -> QuoteBar | None:
         """Newest visible quote: bid_close and ask_close at its end."""
-        return self._quotes[symbol].last(self.released)
+        recorded = self._quotes[symbol].last(self.released)
+        made = self._last_edge(symbol) if symbol in self._coarse else None
+        if recorded is None or made is None:
+            return recorded or made
+        return recorded if recorded.end >= made.end else made
+
+    def _last_edge(self, symbol: str) -> QuoteBar | None:
+        rows = self._driving[symbol]
+        place = rows.place_after(self.released)
+        if place < len(rows) and _is_coarse(bar := rows[place]) and bar.start <= self.released:
+            return _flat(symbol, bar.start, bar.open)
+        return _flat(symbol, bar.end, bar.close) if place and _is_coarse(bar := rows[place - 1]) else None
 
     def price(self, symbol: str) -> Decimal | None:
-        """Newest visible trade price; None before the first."""
+        """Newest visible trade price, in present shares; None before the first."""
+        seen = self._newest_price(symbol)
+        return None if seen is None else self.restatements.price(symbol, *seen)
+
+    def value(self, symbol: str, quantity: Decimal) -> Decimal | None:
+        """What `quantity` present shares are worth at the newest visible price, in dollars."""
+        seen = self._newest_price(symbol)
+        return None if seen is None else self.restatements.value(symbol, quantity, *seen)
+
+    def _newest_price(self, symbol: str) -> tuple[Decimal, datetime] | None:
+        edge = self._last_edge(symbol) if symbol in self._coarse else None
         newest = max(
-            (bar for bar in (self.last_bar(symbol), self._days[symbol].last(self.released)) if bar is not None),
+            (bar for bar in (self.last_trading_bar(symbol), self._days[symbol].last(self.released)) if bar is not None),
             key=lambda bar: bar.end,
             default=None,
         )
-        return None if newest is None else newest.close
+        if edge is not None and (newest is None or edge.end > newest.end):
+            return edge.bid_close, edge.end
+        return None if newest is None else (newest.close, newest.end)
 
     def previous_close(self, symbol: str) -> Decimal | None:
-        """Close of the last session that ended before the present day's."""
+        """Close of the last session that ended before the present day's, in present shares."""
         calendar = self.calendar(symbol)
-        under_way = calendar.session_at(self.released)
-        bars = self._days[symbol]
-        if under_way is not None:
-            bar = bars.last(self.released)
+        days = self._days[symbol]
+        if calendar.session_at(self.released) is not None:
+            bar = days.last(self.released)
         else:
-            ended = calendar.previous_session(self.released)
-            at = bisect_left(bars.ends, ended.close)
-            bar = bars.rows[at - 1] if at else None
-        return None if bar is None else bar.close
+            bar = days.last(calendar.previous_session(self.released).close - timedelta(microseconds=1))
+        return None if bar is None else self.restatements.price(symbol, bar.close, bar.end)
+
+    # History
 
     def minute_bars(self, symbol: str, start: datetime, end: datetime) -> list[Bar]:
         """Visible minute bars that start in [start, end), oldest first."""
@@ -117,9 +155,32 @@ class Market:
         """Visible minute quotes whose interval starts in [start, end), oldest first."""
         return self._quotes[symbol].between(start, end, self.released)
 
+    def hourly_bars(self, symbol: str, start: datetime, end: datetime) -> list[Bar]:
+        """Visible recorded hours that start in [start, end), oldest first; none is made of minutes."""
+        return self._hours[symbol].between(start, end, self.released)
+
     def daily_bars(self, symbol: str, start: datetime, end: datetime) -> list[Bar]:
         """Visible daily bars that start in [start, end), oldest first."""
         return self._days[symbol].between(start, end, self.released)
+
+    def trading_bars(self, symbol: str, start: datetime, end: datetime) -> list[Bar]:
+        """Visible ones of the bars that orders meet that start in [start, end), oldest first."""
+        return self._driving[symbol].between(start, end, self.released)
+
+    def option_bars(self, underlying: str, start: datetime, end: datetime) -> list[OptionBar]:
+        """Visible minutes of all contracts that start in [start, end), oldest first; no underlying: nothing."""
+        rows = self._options.get(underlying)
+        return [] if rows is None else rows.between(start, end, self.released)
+
+    def option_days(self, underlying: str, start: datetime, end: datetime) -> list[OptionBar]:
+        """Visible days of all contracts that start in [start, end), oldest first; no underlying: nothing."""
+        rows = self._option_days.get(underlying)
+        return [] if rows is None else rows.between(start, end, self.released)
+
+    @property
+    def underlyings(self) -> tuple[str, ...]:
+        """Symbols of which option trades are recorded."""
+        return tuple(sorted({*self._options, *self._option_days}))
 
     def grouped_bars(self, symbol: str, size: timedelta, start: datetime, end: datetime) -> list[Bar]:
         """Bars of `size` (aligned to midnight UTC) made of minute bars, complete ones only."""
@@ -133,14 +194,13 @@ class Market:
         ]
 
     def day_so_far(self, symbol: str) -> Bar | None:
-        """The newest session's bar from its visible minutes; None where there are none."""
-        last = self.last_bar(symbol)
-        if last is None:
-            return None
-        session = self.calendar(symbol).session_at(last.start)
+        """The newest session's bar from its visible minutes, else hours; None where there are none."""
+        last = self.last_bar(symbol) or self.last_trading_bar(symbol)
+        session = None if last is None else self.calendar(symbol).session_at(last.start)
         if session is None:
             return None
-        return merged(self.minute_bars(symbol, session.open, session.close), session.open, session.close)
+        bars = self.minute_bars(symbol, session.open, session.close)
+        return merged(bars or self.trading_bars(symbol, session.open, session.close), session.open, session.close)
 
 
 def merged(bars: list[Bar], start: datetime, end: datetime) -> Bar:
@@ -153,18 +213,34 @@ def merged(bars: list[Bar], start: datetime, end: datetime) -> Bar:
         max(bar.high for bar in bars),
         min(bar.low for bar in bars),
         bars[-1].close,
-        sum((bar.volume for bar in bars), Decimal(0)),
+        sum((bar.volume for bar in bars), ZERO),
     )
 
 
-def _by_symbol(symbols: Iterable[str], rows: Iterable[Row]) -> dict[str, _Series[Row]]:
-    series: dict[str, _Series[Row]] = {symbol: _Series() for symbol in symbols}
-    for row in rows:
-        if row.symbol in series:
-            series[row.symbol].add(row)
-    return series
+def _symbol(row: Bar | QuoteBar) -> str:
+    return row.symbol
+
+
+def _underlying(row: OptionBar) -> str:
+    return row.underlying
+
+
+def _ending(by_symbol: dict[str, Rows[Row]], instant: datetime) -> dict[str, Row]:
+    return {symbol: row for symbol, rows in by_symbol.items() if (row := rows.ending(instant)) is not None}
+
+
+def _is_coarse(bar: Bar) -> bool:
+    return bar.end - bar.start > MINUTE
+
+
+def _has_coarse(rows: Rows[Bar]) -> bool:
+    minute = MINUTE // timedelta(microseconds=1)
+    return any(end - start > minute for start, end in zip(rows.starts, rows.ends, strict=True))
+
+
+def _flat(symbol: str, instant: datetime, price: Decimal) -> QuoteBar:
+    return QuoteBar(symbol, instant, instant, price, price, price, price, ZERO, price, price, price, price, ZERO)
 
 
 def _floor(instant: datetime, size: timedelta) -> datetime:
-    midnight = instant.replace(hour=0, minute=0, second=0, microsecond=0)
-    return midnight + (instant - midnight) // size * size
+    return instant - (instant - EPOCH) % size

@@ -1,20 +1,24 @@
-"""The instants of a replay: each minute of each session, and jumps over what is closed.
+"""The instants of a replay: what the recording shows of each session, and jumps over the rest.
 
 Equities have New York's regular sessions, pairs are open round the clock; a recording of both has the instants of both.
-What was closed before gives a `lead` instant one minute before its first one, at which only the clock moves; then comes
-every minute from the open to the close, both included. Timers of services may ask for further instants in between.
+Where minutes are recorded, every minute from the open to the close is an instant; where seconds are, each of them at
+which a bar ends as well; where only hours or days are, their edges. After a longer time without any comes a `lead`
+instant one minute before the next, at which only the clock moves. Timers of services may ask for more in between.
 """
 
-from bisect import bisect_right
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from holdfast_core.sessions import Calendar, OutsideCalendar, calendar_of
+from holdfast_core.sessions import Calendar, OutsideCalendar, Session, calendar_of
 from holdfast_exchange.assets import AssetClass
-from holdfast_exchange.recording import MINUTE, NEW_YORK, Recording, RecordingInvalid
+from holdfast_exchange.recording import MINUTE, NEW_YORK, Bar, Recording, RecordingInvalid
+from holdfast_exchange.rows import Rows, instant_of, micros, tabled
 
 DAY = timedelta(days=1)
+SECOND = timedelta(seconds=1)
+_MINUTE = MINUTE // timedelta(microseconds=1)
 LEAD = timedelta(minutes=1)
 """How long before the first instant of a session the clock is already shown."""
 _BOOKS = {AssetClass.US_EQUITY: "equity", AssetClass.CRYPTO: "crypto"}
@@ -29,27 +33,17 @@ class Instant:
 
 
 class Replay:
-    """Every instant from `start` to `end`, both included: aware instants of market time."""
+    """Every instant from its `begin` to its `end`, both included: aware instants of market time."""
 
-    def __init__(self, start: datetime, end: datetime, calendars: Sequence[Calendar] = ()) -> None:
-        """`calendars`: when what is replayed trades; none given: the equity calendar."""
-        if end < start:
-            raise RecordingInvalid(f"the replay would end at {end.isoformat()}, before it starts, {start.isoformat()}")
-        minutes: set[datetime] = set()
-        for calendar in calendars or (calendar_of("equity"),):
-            # A session belongs to a date of its own calendar: one day more on both sides covers every time zone.
-            days = start.astimezone(UTC).date() - DAY, end.astimezone(UTC).date() + DAY
-            for session in calendar.sessions_between(*days):
-                first, last = max(session.open, start), min(session.close, end)
-                if first <= last:
-                    minutes.update(first + MINUTE * number for number in range((last - first) // MINUTE + 1))
+    def __init__(self, data: Iterable[datetime]) -> None:
+        """`data`: the instants at which something is shown. Raises RecordingInvalid where there are none."""
         self._instants: list[Instant] = []
-        for at in sorted(minutes):
+        for at in sorted(data):
             if not self._instants or at - LEAD > self._instants[-1].at:
                 self._instants.append(Instant(at - LEAD, data=False))
             self._instants.append(Instant(at, data=True))
         if not self._instants:
-            raise RecordingInvalid(f"no session between {start.isoformat()} and {end.isoformat()}")
+            raise RecordingInvalid("there is no instant to replay")
         self._at = [instant.at for instant in self._instants]
         self._by_time = {instant.at: instant for instant in self._instants}
 
@@ -84,17 +78,51 @@ def plan(recording: Recording, *, start: str = "", end: str = "") -> Replay:
     Raises RecordingInvalid naming the value that cannot be read or lies outside the recording.
     """
     calendars = [calendar_of(_BOOKS[found]) for found in sorted(recording.asset_classes)]
-    first_bar, last_bar = recording.minute_bars[0], recording.minute_bars[-1]
+    driving = tabled(recording.driving or recording.minute_bars, lambda bar: bar.symbol).by_symbol
+    first = instant_of(min(rows.starts[0] for rows in driving.values()))
+    last = instant_of(max(rows.ends[-1] for rows in driving.values()))
     zone = NEW_YORK if AssetClass.US_EQUITY in recording.asset_classes else UTC
-    recorded = first_bar.start.astimezone(zone).date(), (last_bar.end - MINUTE).astimezone(zone).date()
+    recorded = first.astimezone(zone).date(), (last - SECOND).astimezone(zone).date()
     begins = _instant(start or recording.start or recorded[0].isoformat(), "start", calendars, closing=False)
     ends = _instant(end or recording.end or recorded[1].isoformat(), "end", calendars, closing=True)
-    if begins > last_bar.end or ends < first_bar.start:
+    if ends < begins:
+        raise RecordingInvalid(f"the replay would end at {ends.isoformat()}, before it starts, {begins.isoformat()}")
+    if begins > last or ends < first:
         raise RecordingInvalid(
             f"nothing is recorded between {begins.isoformat()} and {ends.isoformat()}: "
             f"the recording holds {recorded[0]} to {recorded[1]}"
         )
-    return Replay(begins, ends, calendars)
+    instants: set[datetime] = set()
+    for found, calendar in zip(sorted(recording.asset_classes), calendars, strict=True):
+        rows = [each for symbol, each in driving.items() if recording.asset_class(symbol) is found]
+        # A session belongs to a date of its own calendar: one day more on both sides covers every time zone.
+        for session in calendar.sessions_between(
+            begins.astimezone(UTC).date() - DAY, ends.astimezone(UTC).date() + DAY
+        ):
+            instants.update(at for at in _instants_of(session, rows, begins) if begins <= at <= ends)
+    if not instants:
+        raise RecordingInvalid(f"no session between {begins.isoformat()} and {ends.isoformat()}")
+    return Replay(instants)
+
+
+def _instants_of(session: Session, driving: Iterable[Rows[Bar]], begins: datetime) -> Iterator[datetime]:
+    """Open and close; where hours are recorded their edges; where minutes or seconds are, every minute, each second."""
+    yield session.open
+    yield session.close
+    every_minute = False
+    for rows in driving:
+        first, last = bisect_left(rows.starts, micros(session.open)), bisect_right(rows.ends, micros(session.close))
+        for place in range(first, last):
+            length = rows.ends[place] - rows.starts[place]
+            every_minute = every_minute or length <= _MINUTE
+            if length == _MINUTE:
+                break  # and so are all others of the symbol on that day
+            if length > _MINUTE:
+                yield instant_of(rows.starts[place])
+            yield instant_of(rows.ends[place])
+    if every_minute:
+        start = max(session.open, begins)
+        yield from (start + MINUTE * number for number in range((session.close - start) // MINUTE + 1))
 
 
 def _instant(text: str, what: str, calendars: Sequence[Calendar], *, closing: bool) -> datetime:
