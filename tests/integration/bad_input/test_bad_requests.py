@@ -71,7 +71,7 @@ def test_the_venue_refuses_wrong_keys_and_malformed_orders(disturbed: Disturbed)
     before = disturbed.books()
     for keys in ({}, right | {"APCA-API-SECRET-KEY": "wrong"}, right | {"APCA-API-KEY-ID": "wrong"}):
         answer = visitor.http(orders, body=order, headers=keys)
-        assert (answer.status, answer.body["message"]) == (401, "request is not authorized")
+        assert (answer.status, answer.body["message"]) == (401, "unauthorized.")
     for bad in (b"", b"{", b"[]", NOISE, b'{"symbol": "XYZ", "qty": "1"}', order.replace(b'"1"', b'"1e999999"')):
         answer = visitor.http(orders, body=bad, headers=right, method="POST")
         assert answer.status in (400, 403, 404, 422), bad

@@ -3,7 +3,7 @@
 import hmac
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +15,12 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 REQUESTS_PER_MINUTE = 200
 WINDOW_SECS = 60.0
-GUARDED = "/v2/"
-NOT_AUTHORIZED = {"code": 40110000, "message": "request is not authorized"}
+GUARDED = ("/v1/", "/v1beta", "/v2/", "/v3/")
+MARKET_DATA = ("/v1/", "/v1beta", "/v2/stocks/")
+NOT_AUTHORIZED = {"message": "unauthorized."}
+"""Alpaca's answer to wrong and to missing keys: it has no code."""
 TOO_MANY = {"code": 42910000, "message": "rate limit exceeded"}
+TOO_MANY_FOR_DATA = {"message": "too many requests."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,18 @@ class Keys:
         return hmac.compare_digest(str(secret).encode(), self.secret.encode()) and right_key
 
 
+class _Window:
+    """The requests of one API in the last minute."""
+
+    def __init__(self) -> None:
+        self.taken: deque[float] = deque(maxlen=REQUESTS_PER_MINUTE)
+
+
 class RateLimit:
-    """At most `REQUESTS_PER_MINUTE` in any minute of market time; in lock-step there is no limit."""
+    """At most `REQUESTS_PER_MINUTE` in any minute of market time, of the Trading API and of the Market Data API each.
+
+    In lock-step there is no limit.
+    """
 
     def __init__(self, speed: float, now_secs: Callable[[], float], wall_secs: Callable[[], float]) -> None:
         """`now_secs` is monotonic; `wall_secs`, the Unix time, is only shown in X-RateLimit-Reset."""
@@ -42,20 +55,21 @@ class RateLimit:
         self._limited = speed > 0
         self._now_secs = now_secs
         self._wall_secs = wall_secs
-        self._taken: deque[float] = deque(maxlen=REQUESTS_PER_MINUTE)
+        self._trading, self._data = _Window(), _Window()
 
-    def take(self) -> tuple[bool, list[tuple[bytes, bytes]]]:
+    def take(self, *, data: bool) -> tuple[bool, list[tuple[bytes, bytes]]]:
         """Whether one more request may pass, and the headers that say so."""
+        taken = (self._data if data else self._trading).taken
         now = self._now_secs()
-        while self._taken and self._taken[0] <= now - self._window_secs:
-            self._taken.popleft()
-        allowed = len(self._taken) < REQUESTS_PER_MINUTE or not self._limited
+        while taken and taken[0] <= now - self._window_secs:
+            taken.popleft()
+        allowed = len(taken) < REQUESTS_PER_MINUTE or not self._limited
         if allowed and self._limited:
-            self._taken.append(now)
-        left_secs = self._taken[0] + self._window_secs - now if self._taken else 0.0
+            taken.append(now)
+        left_secs = taken[0] + self._window_secs - now if taken else 0.0
         headers = {
             "X-RateLimit-Limit": REQUESTS_PER_MINUTE,
-            "X-RateLimit-Remaining": REQUESTS_PER_MINUTE - len(self._taken),
+            "X-RateLimit-Remaining": REQUESTS_PER_MINUTE - len(taken),
             "X-RateLimit-Reset": int(self._wall_secs() + left_secs + 1),
         }
         if not allowed:
@@ -64,7 +78,7 @@ class RateLimit:
 
 
 def guarded(app: App, keys: Keys, limit: RateLimit) -> App:
-    """`app` behind key check and rate limit, for everything under /v2/ that is not a WebSocket."""
+    """`app` behind key check and rate limit, for everything of Alpaca's that is not a WebSocket."""
 
     async def ask(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith(GUARDED):
@@ -75,9 +89,10 @@ def guarded(app: App, keys: Keys, limit: RateLimit) -> App:
         if not keys.match(key, headers.get(b"apca-api-secret-key", b"").decode("latin-1")):
             await _answer(send, 401, NOT_AUTHORIZED, [])
             return
-        allowed, shown = limit.take()
+        data = scope["path"].startswith(MARKET_DATA)
+        allowed, shown = limit.take(data=data)
         if not allowed:
-            await _answer(send, 429, TOO_MANY, shown)
+            await _answer(send, 429, TOO_MANY_FOR_DATA if data else TOO_MANY, shown)
             return
 
         async def send_with_limits(message: Message) -> None:
@@ -90,7 +105,7 @@ def guarded(app: App, keys: Keys, limit: RateLimit) -> App:
     return ask
 
 
-async def _answer(send: Send, status: int, body: dict[str, object], headers: list[tuple[bytes, bytes]]) -> None:
+async def _answer(send: Send, status: int, body: Mapping[str, object], headers: list[tuple[bytes, bytes]]) -> None:
     content = json.dumps(body).encode()
     length = (b"content-length", str(len(content)).encode())
     kind = (b"content-type", b"application/json; charset=UTF-8")

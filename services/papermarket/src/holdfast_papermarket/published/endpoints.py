@@ -1,5 +1,6 @@
 """Every endpoint of Alpaca's that papermarket has: its query, its body, its answer and its refusals."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -321,3 +322,17 @@ ACTIONS = (
 )
 
 ENDPOINTS: tuple[Endpoint, ...] = (*ACCOUNT, *ORDERS, *POSITIONS, *REFERENCE, *STOCKS, *CRYPTO, *ACTIONS)
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile("^" + re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)) + "$")
+
+
+# Literal paths before those with a place for a value: `/orders:by_client_order_id`, `/stocks/bars`.
+_MATCHED = tuple((_pattern(each.path), each) for each in sorted(ENDPOINTS, key=lambda found: found.path.count("{")))
+
+
+def endpoint_of(method: str, path: str) -> Endpoint | None:
+    """The endpoint that a request meant, None where Alpaca has none or papermarket does not have it."""
+    matches = (each for pattern, each in _MATCHED if each.method == method and pattern.match(path))
+    return next(matches, None)
