@@ -20,6 +20,7 @@ from holdfast_simulation.lookout import Lookout
 from holdfast_simulation.manual_clock import ManualMonotonicClock
 from holdfast_simulation.memory_bus import MemoryBus
 from holdfast_simulation.memory_venue import Fault
+from holdfast_venue.breaker import Breaker
 
 
 class Post:
@@ -131,6 +132,20 @@ async def test_a_stream_that_is_down_locks_entries_and_shows_until_it_is_back(po
     message = await post.look("broker.stream_down")
     assert (message.status, message.heals) == (1, 1)
     assert await post.status("entries.locked") == "OK"
+
+
+async def test_an_open_circuit_shows_until_the_broker_answers(post: Post) -> None:
+    """BR-8: the breaker itself, as it stands before the broker's REST in this process."""
+    breaker = Breaker("broker", post.desk.monotonic)
+    assert await post.status("broker.circuit_open") == "OK"
+    while not breaker.is_open:
+        breaker.failed("no answer in time")
+    message = await post.look("broker.circuit_open")
+    assert (message.status, "exits" in message.evidence) == (2, True)
+    assert await post.status("broker.circuit_open", after_secs=31) == "ERROR"
+    breaker.answered(200)
+    message = await post.look("broker.circuit_open")
+    assert (message.status, message.heals) == (1, 1)
 
 
 async def test_refused_credentials_are_an_error_until_a_person_clears_the_halt(post: Post) -> None:

@@ -6,7 +6,7 @@ Everything is read from what the engine knows already; only the outbox and the l
 from collections.abc import Awaitable, Callable, Iterable
 from decimal import Decimal
 
-from holdfast_catalogue.gauges import Ages, Growth, Lasting, total
+from holdfast_catalogue.gauges import Ages, Growth, Lasting, total, values
 from holdfast_catalogue.registry import point
 from holdfast_catalogue.sentinel import Detector, Watch
 from holdfast_catalogue.standing import Finding, Status, error, ok, warn
@@ -29,6 +29,7 @@ RESTING = frozenset({IntentState.ACKED, IntentState.PARTIALLY_FILLED})
 LEASE_SECS = 5.0
 LOCKED_SECS = 10.0
 STREAM_SECS = 5.0
+CIRCUIT_SECS = 30.0
 UNKNOWN_SECS = 60.0
 LATELY_SECS = 300.0
 REJECTED_TO_ALARM = 5
@@ -52,6 +53,7 @@ def watches(
         watch("lease.standby", lambda: _standby(lease)),
         watch("entries.locked", _locked(engine, lease, Lasting(monotonic))),
         watch("broker.stream_down", _stream_down(engine, lease, stream_up)),
+        watch("broker.circuit_open", _circuit(Lasting(monotonic))),
         watch("credentials.refused", lambda: _credentials(engine)),
         watch("order.unknown", _unknown(engine, Ages(monotonic))),
         watch("order.rejected", _rejected(monotonic)),
@@ -109,6 +111,17 @@ def _stream_down(engine: Engine, lease: LeaseKeeper, down: Lasting) -> Callable[
         if not is_down:
             return ok("connected and merged" if lease.is_holder else "another process listens")
         return _lasting(secs, STREAM_SECS, f"down for {secs:.0f} s")
+
+    return detect
+
+
+def _circuit(open_for: Lasting) -> Callable[[], Finding]:
+    def detect() -> Finding:
+        is_open = bool(values(metrics.VENUE_CIRCUIT_OPEN, "system").get("broker"))
+        secs = open_for(is_open)
+        if not is_open:
+            return ok("the broker answers")
+        return _lasting(secs, CIRCUIT_SECS, f"open for {secs:.0f} s: only stops, cancels and exits are tried")
 
     return detect
 

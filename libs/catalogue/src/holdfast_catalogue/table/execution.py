@@ -4,6 +4,7 @@ from holdfast_catalogue.points import FailurePoint, Severity
 
 _TESTS = "services/execution/tests/test_execution_failure_points.py"
 _RECOVERY = "services/execution/tests/test_engine_recovery.py"
+_BREAKER = "libs/venue/tests/test_venue_circuit_breaker.py"
 _EXITS = "services/execution/tests/test_engine_exits.py"
 
 POINTS: tuple[FailurePoint, ...] = (
@@ -65,6 +66,23 @@ POINTS: tuple[FailurePoint, ...] = (
         proofs=(
             f"{_TESTS}::test_a_stream_that_is_down_locks_entries_and_shows_until_it_is_back",
             f"{_RECOVERY}::test_dropped_updates_are_made_good_by_the_reconnect",
+        ),
+    ),
+    FailurePoint(
+        id="broker.circuit_open",
+        title="The broker does not answer: reducing orders only",
+        owner="execution",
+        severity=Severity.HIGH,
+        covers=("BR-8", "BR-2"),
+        detector="The circuit breaker before the broker's REST, open after five requests in a row without an answer of "
+        "the broker's own: WARN while it is open, ERROR after 30 s.",
+        healer="A heartbeat asks every 1 to 15 s, and the first answer closes it. Meanwhile stops, cancels and exits "
+        "are still tried, and entries wait in the ledger while they are valid.",
+        heal_within_secs=60.0,
+        manual_steps=("Look at the broker's status page (maintenance?) and at the network.",),
+        proofs=(
+            f"{_TESTS}::test_an_open_circuit_shows_until_the_broker_answers",
+            f"{_BREAKER}::test_over_the_wire_entries_stop_cancels_go_on_and_the_heartbeat_resumes",
         ),
     ),
     FailurePoint(
