@@ -22,6 +22,7 @@ from holdfast_runtime.ports.clock import MarketClock
 T = TypeVar("T")
 
 UNSETTLED = frozenset({IntentState.SENDING, IntentState.UNKNOWN, IntentState.CANCELLING})
+LOOSE = UNSETTLED | {IntentState.PENDING}
 
 LOCKED_WITHOUT_LEASE = "NOT_HOLDER"
 
@@ -56,6 +57,9 @@ class Mirror:
     version: int = -1
     intents: tuple[IntentRow, ...] = ()
     """Oldest first."""
+    loose: tuple[IntentRow, ...] = ()
+    """Those of them that somebody has to do something about: not sent yet, or not settled."""
+    by_id: Mapping[str, IntentRow] = field(default_factory=dict)
     by_symbol: Mapping[str, tuple[IntentRow, ...]] = field(default_factory=dict)
     """The same by symbol. Where nothing of a symbol has changed it is the same tuple as in the mirror before."""
     parents: Mapping[str, IntentState] = field(default_factory=dict)
@@ -76,16 +80,24 @@ class Mirror:
 
 def mirror_of(parts: Parts, before: Mirror) -> Mirror:
     """The mirror of one version, made after the one `before` it."""
-    grouped: dict[str, list[IntentRow]] = {}
-    for intent in parts.intents.values():
-        grouped.setdefault(intent.symbol, []).append(intent)
-    by_symbol = {}
-    for symbol, rows in grouped.items():
-        known, now = before.by_symbol.get(symbol), tuple(rows)
-        by_symbol[symbol] = known if known == now else now
+    rows = tuple(parts.intents.values())
+    touched = {row.symbol for row in rows if before.by_id.get(row.intent_id) is not row}
+    touched |= {row.symbol for row in before.intents if row.intent_id not in parts.intents}
+    grouped: dict[str, list[IntentRow]] = {symbol: [] for symbol in touched}
+    for row in rows if touched else ():
+        if row.symbol in touched:
+            grouped[row.symbol].append(row)
+    by_symbol = dict(before.by_symbol)
+    for symbol, group in grouped.items():
+        if not group:
+            by_symbol.pop(symbol, None)
+        elif by_symbol.get(symbol) != tuple(group):
+            by_symbol[symbol] = tuple(group)
     return Mirror(
         version=parts.version,
-        intents=tuple(parts.intents.values()),
+        intents=rows,
+        loose=tuple(row for row in rows if row.state in LOOSE),
+        by_id=parts.intents,
         by_symbol=by_symbol,
         parents=parts.parents,
         positions=parts.positions,
@@ -226,5 +238,5 @@ class Books:
             and self._tenure.is_holder
             and self._mirror.version == self.version
             and not any(self._locks.values())
-            and not any(intent.state in UNSETTLED for intent in self._mirror.intents)
+            and not any(intent.state in UNSETTLED for intent in self._mirror.loose)
         )

@@ -52,9 +52,7 @@ class EntryLane:
     async def turn(self, mirror: Mirror) -> Rest:
         """Sends the first entry that may go now, or ends one whose time has passed."""
         waiting = [
-            intent
-            for intent in mirror.intents
-            if intent.purpose is Purpose.ENTRY and intent.state is IntentState.PENDING
+            intent for intent in mirror.loose if intent.purpose is Purpose.ENTRY and intent.state is IntentState.PENDING
         ]
         self._delayed &= {intent.intent_id for intent in waiting}
         if not waiting:

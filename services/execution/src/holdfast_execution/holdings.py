@@ -51,8 +51,7 @@ class Holdings:
 
     def forget(self, mirror: Mirror) -> None:
         """Drops what is remembered of intents that are over."""
-        known = {intent.intent_id for intent in mirror.intents}
-        for intent_id in [each for each in self._first_fills if each not in known]:
+        for intent_id in [each for each in self._first_fills if each not in mirror.by_id]:
             del self._first_fills[intent_id]
 
     def _order(self, intent: IntentRow, mirror: Mirror) -> OrderView:

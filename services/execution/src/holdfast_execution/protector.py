@@ -49,7 +49,6 @@ class _Resting:
 
     intents: tuple[IntentRow, ...]
     position: PositionRow | None
-    halts: tuple[HaltRow, ...]
     until: datetime | None
 
 
@@ -86,17 +85,15 @@ class Protector:
         self._wait_secs = IDLE_TURN_SECS
         self._pending = False
         self._resting: dict[str, _Resting] = {}
+        self._resting_under: tuple[HaltRow, ...] = ()
 
     async def turn(self, mirror: Mirror) -> Rest:
         """One pass over everything that is held or open."""
         self._ahead, self._wait_secs, self._pending = [], IDLE_TURN_SECS, False
         self._holdings.forget(mirror)
-        self._resting = {symbol: kept for symbol, kept in self._resting.items() if symbol in mirror.by_symbol}
         did = False
         unprotected = 0
-        for symbol in _symbols(mirror):
-            if self._rests(symbol, mirror):
-                continue
+        for symbol in self._awake(mirror):
             known_ahead = len(self._ahead)
             wait_secs = self._backoffs.wait_secs(symbol)
             if wait_secs > 0 and not _killed(mirror.of_symbol(symbol), mirror):
@@ -124,22 +121,21 @@ class Protector:
         metrics.UNPROTECTED_POSITIONS.set(unprotected)
         return Rest(did=did, pending=self._pending, after_secs=self._wait_secs, at=min(self._ahead, default=None))
 
-    def _rests(self, symbol: str, mirror: Mirror) -> bool:
-        """True where only entries work, nothing of them has changed since they were looked at, and nothing is due."""
-        resting = self._resting.get(symbol)
-        if resting is None:
-            return False
-        same = (
-            resting.intents is mirror.by_symbol.get(symbol)
-            and resting.position is mirror.positions.get(symbol)
-            and resting.halts == mirror.halts
-        )
-        if not same or (resting.until is not None and self._books.now >= resting.until):
-            del self._resting[symbol]
-            return False
-        if resting.until is not None:
-            self._ahead.append(resting.until)
-        return True
+    def _awake(self, mirror: Mirror) -> list[str]:
+        """Symbols with something open that do not rest. One rests where only entries work, nothing of them has changed
+        since they were looked at, and nothing is due."""
+        if mirror.halts != self._resting_under:
+            self._resting_under = mirror.halts
+            self._resting.clear()
+        now, resting = self._books.now, {}
+        for symbol, kept in self._resting.items():
+            same = kept.intents is mirror.by_symbol.get(symbol) and kept.position is mirror.positions.get(symbol)
+            if same and (kept.until is None or now < kept.until):
+                resting[symbol] = kept
+                if kept.until is not None:
+                    self._ahead.append(kept.until)
+        self._resting = resting
+        return sorted(symbol for symbol in _symbols(mirror) if symbol not in resting)
 
     def _let_rest(self, symbol: str, mirror: Mirror, ahead: list[datetime]) -> None:
         """Nothing was to be done. What is held is looked at every time: prices and the clock of the session count."""
@@ -147,7 +143,7 @@ class Protector:
         intents = mirror.of_symbol(symbol)
         if (position is None or not position.quantity) and all(each.state is IntentState.ACKED for each in intents):
             until = min(ahead, default=None)
-            self._resting[symbol] = _Resting(intents, position, mirror.halts, until)
+            self._resting[symbol] = _Resting(intents, position, until)
 
     def _wait_for(self, symbol: str, secs: float) -> None:
         """Monotonic time has to pass. What fails for ever is retried for ever, but holds a replay up no longer."""
@@ -373,7 +369,11 @@ def _killed(intents: Iterable[IntentRow], mirror: Mirror) -> list[IntentRow]:
     ]
 
 
-def _symbols(mirror: Mirror) -> list[str]:
+def _symbols(mirror: Mirror) -> set[str]:
     """Everything with something open, and what still counts as protected although nothing is held."""
-    stale = {symbol for symbol, position in mirror.positions.items() if position.protection not in ("", "none")}
-    return sorted(set(mirror.symbols) | stale)
+    held = {
+        symbol
+        for symbol, position in mirror.positions.items()
+        if position.quantity or position.protection not in ("", "none")
+    }
+    return held | mirror.by_symbol.keys()

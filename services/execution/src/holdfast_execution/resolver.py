@@ -96,7 +96,8 @@ class Resolver:
 
     def work(self, mirror: Mirror) -> list[IntentRow]:
         """Intents to ask about, oldest first."""
-        work = [intent for intent in mirror.intents if self._is_open_question(intent)]
+        asked = mirror.intents if self._adopter.incomplete else mirror.loose
+        work = [intent for intent in asked if self._is_open_question(intent)]
         known = {intent.intent_id for intent in work}
         for intent_id in [each for each in self._trails if each not in known]:
             del self._trails[intent_id]

@@ -1,5 +1,6 @@
 """ExecutionService as it is called: decisions in, answers after their commit, never after a POST."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 
@@ -235,7 +236,13 @@ def _check(request: execution.SubmitRequest) -> None:
 
 
 def _count(decisions: Sequence[gate.Decision]) -> None:
-    for decision in decisions:
-        by = next((verdict.gate for verdict in decision.verdicts if verdict.outcome == gate.OUTCOME_BLOCK), "")
-        outcome = "allowed" if decision.allowed else "blocked"
-        metrics.DECISIONS.labels(outcome=outcome, gate=by, reason=decision.reason).inc()
+    counts = Counter(
+        (
+            "allowed" if decision.allowed else "blocked",
+            next((verdict.gate for verdict in decision.verdicts if verdict.outcome == gate.OUTCOME_BLOCK), ""),
+            decision.reason,
+        )
+        for decision in decisions
+    )
+    for (outcome, by, reason), count in counts.items():
+        metrics.DECISIONS.labels(outcome=outcome, gate=by, reason=reason).inc(count)

@@ -62,7 +62,8 @@ class IntentWrites(SqlWrites):
             stored = self._decisions(asked)
             fresh = [decision for decision in decisions if decision.signal_id not in stored]
             if limits is not None and any(decision.allowed for decision in fresh):
-                fresh = list(limits(self.view(now), fresh))
+                symbols = [decision.symbol for decision in fresh if decision.allowed]
+                fresh = list(limits(self.view(now, symbols), fresh))
             created: list[IntentRow] = []
             if fresh:
                 self._insert_decisions(transaction, now, fresh)

@@ -41,8 +41,15 @@ def _as_retry(error: sa.exc.DBAPIError) -> Retry:
 class _Worker:
     """A thread that takes calls from a bounded queue, several at a time."""
 
-    def __init__(self, name: str, loop: asyncio.AbstractEventLoop, group: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        loop: asyncio.AbstractEventLoop,
+        group: int,
+        committed: Callable[[int], None] = lambda _version: None,
+    ) -> None:
         self._loop = loop
+        self._committed = committed
         self._group = group
         self._queue: queue.Queue[_Call | None] = queue.Queue(_QUEUE)
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -68,8 +75,8 @@ class _Worker:
                 await asyncio.sleep(0)
         await asyncio.to_thread(self._thread.join)
 
-    def perform(self, calls: list[_Call]) -> None:
-        """Runs the calls and sets the value or the error of each."""
+    def perform(self, calls: list[_Call]) -> int | None:
+        """Runs the calls and sets the value or the error of each; returns the version where it was raised."""
         raise NotImplementedError
 
     def _work(self) -> None:
@@ -89,31 +96,29 @@ class _Worker:
                 except queue.Empty:
                     break
             if calls:
-                self.perform(calls)
-                self._answer(calls)
+                self._loop.call_soon_threadsafe(self._answer, calls, self.perform(calls))
 
-    def _answer(self, calls: list[_Call]) -> None:
-        def set_all() -> None:
-            for call in calls:
-                # A waiter that was cancelled has no use for its answer; the call was committed all the same.
-                if call.answer.done():
-                    continue
-                if call.error is not None:
-                    call.answer.set_exception(call.error)
-                else:
-                    call.answer.set_result(call.value)
-
-        self._loop.call_soon_threadsafe(set_all)
+    def _answer(self, calls: list[_Call], version: int | None) -> None:
+        """Whoever called goes on first, then those whom the new version wakes: an order before what can wait."""
+        for call in calls:
+            # A waiter that was cancelled has no use for its answer; the call was committed all the same.
+            if call.answer.done():
+                continue
+            if call.error is not None:
+                call.answer.set_exception(call.error)
+            else:
+                call.answer.set_result(call.value)
+        if version is not None:
+            self._committed(version)
 
 
 class _Writing(_Worker):
     def __init__(self, loop: asyncio.AbstractEventLoop, ledger: SqlLedger, committed: Callable[[int], None]) -> None:
-        super().__init__("ledger-writer", loop, _GROUP)
+        super().__init__("ledger-writer", loop, _GROUP, committed)
         self._ledger = ledger
-        self._committed = committed
         self._version = -1
 
-    def perform(self, calls: list[_Call]) -> None:
+    def perform(self, calls: list[_Call]) -> int | None:
         version: int | None = None
         began_secs = self._loop.time()
         try:
@@ -132,9 +137,10 @@ class _Writing(_Worker):
             for call in calls:
                 call.error = call.error or error
         metrics.LEDGER_COMMIT_SECONDS.observe(self._loop.time() - began_secs)
-        if version is not None and version != self._version:
-            self._version = version
-            self._loop.call_soon_threadsafe(self._committed, version)
+        if version is None or version == self._version:
+            return None
+        self._version = version
+        return version
 
     def _one(self, call: _Call, savepoint: Callable[[], Any] | None) -> None:
         try:
@@ -156,7 +162,7 @@ class _Reading(_Worker):
         super().__init__("ledger-reader", loop, 1)
         self._reads = reads
 
-    def perform(self, calls: list[_Call]) -> None:
+    def perform(self, calls: list[_Call]) -> int | None:
         for call in calls:
             try:
                 # One snapshot for all that the call reads: what it sees belongs together.
@@ -166,6 +172,7 @@ class _Reading(_Worker):
                 call.error = _as_retry(error)
             except Exception as error:  # noqa: BLE001  # belongs to the caller, who gets it
                 call.error = error
+        return None
 
 
 class Writer:
