@@ -5,6 +5,7 @@ Rules are Alpaca's for US equities. Multiplier 1 spends cash; 2 spends twice the
 bought on margin. Short sales need a multiplier of 2 or more and the owner's leave.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from holdfast_core.sessions import previous_session, sessions_between
 from holdfast_exchange.configuration import Check, Configuration
+from holdfast_exchange.corporate_actions import CorporateAction
+from holdfast_exchange.corporate_bookings import Owed
 from holdfast_exchange.fees import CryptoVolume, FeeSchedule
 from holdfast_exchange.orders import ZERO, Fill, Order, Refusal, Side, Status
 from holdfast_exchange.recording import NEW_YORK
@@ -76,11 +79,25 @@ class Account:
     configuration: Configuration
     today: DayStart
     crypto_volume: CryptoVolume = field(default_factory=CryptoVolume)
+    actions: list[CorporateAction] = field(default_factory=list)
+    """Every corporate action that the recording has or that was announced, in the order in which they take effect."""
+    taken: list[str] = field(default_factory=list)
+    """Ids of those that have taken effect."""
+    owed: list[Owed] = field(default_factory=list)
+    """Dividends that have not been paid yet."""
+    gone: frozenset[str] = frozenset()
+    """Symbols that do not trade any more: merged or renamed."""
 
     @classmethod
-    def opened(cls, config: AccountConfig, at: datetime, cash: Decimal) -> "Account":
-        day = new_york_day(at)
-        return cls(config, config.configuration, DayStart(day, midnight_after(day), cash, ZERO))
+    def opened(
+        cls, config: AccountConfig, at: datetime, cash: Decimal, actions: Iterable[CorporateAction] = ()
+    ) -> "Account":
+        """An account opened at `at`. What has taken effect before concerns nobody any more."""
+        day, known = new_york_day(at), sorted(actions, key=lambda action: action.place)
+        account = cls(config, config.configuration, DayStart(day, midnight_after(day), cash, ZERO))
+        account.actions = known
+        account.taken = [action.id for action in known if action.ex_date <= day]
+        return account
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +126,12 @@ def new_york_day(at: datetime) -> date:
     return at.astimezone(NEW_YORK).date()
 
 
+def midnight_before(day: date) -> datetime:
+    return datetime.combine(day, time(), NEW_YORK)
+
+
 def midnight_after(day: date) -> datetime:
-    return datetime.combine(day + timedelta(days=1), time(), NEW_YORK)
+    return midnight_before(day + timedelta(days=1))
 
 
 def multiplier(state: "State") -> int:
@@ -146,8 +167,7 @@ def balances(state: "State", *, leaving: str | None = None) -> Balances:
     leverage = multiplier(state)
     long_value = short_value = initial = maintenance = ZERO
     for position in books.positions.values():
-        price = state.price_of(position.symbol)
-        value = position.quantity * price
+        price, value = state.price_of(position.symbol), state.value_of(position)
         if position.is_short:
             short_value += value
         else:

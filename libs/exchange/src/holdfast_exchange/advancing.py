@@ -8,6 +8,7 @@ from holdfast_exchange.changing import cancel_order
 from holdfast_exchange.commands import Advance
 from holdfast_exchange.config import Outcome
 from holdfast_exchange.filling import fill
+from holdfast_exchange.new_day import begin_day
 from holdfast_exchange.orders import Side, Status, TimeInForce, Update
 from holdfast_exchange.recording import Bar
 from holdfast_exchange.state import State
@@ -17,6 +18,7 @@ def advance(state: State, command: Advance) -> Outcome:
     """Moves the exchange to the command's instant."""
     state.tick = command.number
     updates: list[Update] = []
+    begin_day(state, updates)
     if command.data:
         state.market.release(command.at)
         if is_open(state.now):

@@ -16,6 +16,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from holdfast_exchange.account_commands import Announce, Configure, JournalCash
 from holdfast_exchange.faults.commands import ArmFaults, CountFault
 from holdfast_exchange.orders import NewOrder, Replacement
 
@@ -52,7 +53,7 @@ class Replace:
     change: Replacement
 
 
-Command = Advance | Submit | Cancel | Replace | ArmFaults | CountFault
+Command = Advance | Submit | Cancel | Replace | ArmFaults | CountFault | Configure | Announce | JournalCash
 _KINDS: dict[str, type[Any]] = {
     "advance": Advance,
     "submit": Submit,
@@ -60,6 +61,9 @@ _KINDS: dict[str, type[Any]] = {
     "replace": Replace,
     "arm_faults": ArmFaults,
     "count_fault": CountFault,
+    "configure": Configure,
+    "announce": Announce,
+    "journal_cash": JournalCash,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 

@@ -7,12 +7,14 @@ of commands restores an exchange that was killed (TS-3, BR-1 … BR-8).
 from collections.abc import Callable
 from typing import Any
 
+from holdfast_exchange.account_commands import Announce, Configure, JournalCash
 from holdfast_exchange.advancing import advance
 from holdfast_exchange.changing import cancel, replace_order
 from holdfast_exchange.commands import Advance, Cancel, Command, Replace, Submit
 from holdfast_exchange.config import ExchangeConfig, Outcome
 from holdfast_exchange.faults.commands import ArmFaults, CountFault
 from holdfast_exchange.faults.handlers import arm_faults, count_fault
+from holdfast_exchange.new_day import announce, configure, journal_cash
 from holdfast_exchange.orders import Refusal
 from holdfast_exchange.state import State
 from holdfast_exchange.submitting import submit
@@ -26,6 +28,9 @@ _HANDLERS: dict[type[Any], Callable[[State, Any], Outcome]] = {
     Replace: replace_order,
     ArmFaults: arm_faults,
     CountFault: count_fault,
+    Configure: configure,
+    Announce: announce,
+    JournalCash: journal_cash,
 }
 """Who does what: a new kind of command is one line here, its class in `commands`, its doing in a file of its own."""
 

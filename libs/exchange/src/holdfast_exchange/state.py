@@ -4,6 +4,7 @@ The parts that change it take a State: `submitting`, `changing` (cancel, replace
 """
 
 from copy import deepcopy
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from uuid import uuid5
@@ -11,8 +12,9 @@ from uuid import uuid5
 from holdfast_exchange import account, admission
 from holdfast_exchange.assets import Asset, asset_of
 from holdfast_exchange.blotter import NAMESPACE, Blotter
-from holdfast_exchange.books import Books
+from holdfast_exchange.books import Books, Position
 from holdfast_exchange.config import ExchangeConfig
+from holdfast_exchange.corporate_actions import SPLITS
 from holdfast_exchange.faults.board import FaultBoard
 from holdfast_exchange.market import Market
 from holdfast_exchange.orders import ZERO, Order
@@ -27,7 +29,13 @@ class State:
         self.now = market.released
         self.tick = 0
         self.books = Books.opened(config.starting_cash)
-        self.account = account.Account.opened(config.account, market.released, config.starting_cash)
+        self.account = account.Account.opened(
+            config.account, market.released, config.starting_cash, market.corporate_actions
+        )
+        for action in market.corporate_actions:
+            if action.kind in SPLITS and action.id in self.account.taken:
+                until = account.midnight_before(action.ex_date)
+                market.restatements.add(action.symbol, 1 / action.ratio, until)
         self.blotter = Blotter(run_id)
         self.faults = FaultBoard()
         self.account_id = str(uuid5(self.blotter.namespace, "account"))
@@ -51,20 +59,33 @@ class State:
         return self.blotter.open()
 
     def asset(self, symbol: str) -> Asset:
-        """What is known about a symbol, recorded or not."""
-        return asset_of(symbol, self.config.assets)
+        """What is known about a symbol, recorded or not. One that was merged or renamed is not tradable."""
+        found = asset_of(symbol, self.config.assets)
+        return replace(found, tradable=False) if symbol in self.account.gone else found
 
     def asset_id(self, symbol: str) -> str:
         return str(uuid5(NAMESPACE, f"asset/{symbol}"))
 
     def market_value(self) -> Decimal:
         """What the positions are worth at the newest visible prices, in dollars."""
-        return sum((p.quantity * self.price_of(p.symbol) for p in self.books.positions.values()), ZERO)
+        return sum((self.value_of(position) for position in self.books.positions.values()), ZERO)
+
+    def value_of(self, position: Position) -> Decimal:
+        """What a position is worth at the newest visible price, in dollars; negative where it is short."""
+        if position.symbol in self.market.symbols:
+            value = self.market.value(position.symbol, position.quantity)
+            if value is not None:
+                return value
+        return position.cost
 
     def price_of(self, symbol: str) -> Decimal:
         """Newest visible price of a symbol that is held: its average price before the first."""
-        price = self.market.price(symbol)
+        price = self.price_now(symbol)
         return self.books.positions[symbol].average_price if price is None else price
+
+    def price_now(self, symbol: str) -> Decimal | None:
+        """Newest visible price, in present shares; None where none is recorded."""
+        return self.market.price(symbol) if symbol in self.market.symbols else None
 
     def equity(self) -> Decimal:
         return self.books.cash + self.market_value()
@@ -78,7 +99,10 @@ class State:
         if limit_price is not None:
             return limit_price
         quote = self.market.last_quote(symbol)
-        seen = quote.ask_close if quote is not None else self.market.price(symbol)
+        if quote is None:
+            seen = self.market.price(symbol)
+        else:
+            seen = self.market.restatements.price(symbol, quote.ask_close, quote.end)
         return max(price for price in (stop_price, seen, ZERO) if price is not None)
 
     def state(self) -> dict[str, Any]:
