@@ -8,10 +8,20 @@ The cost of a short position is negative: it is what its sale brought in.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 
 from holdfast_exchange.orders import AVERAGE_DIGITS, ZERO, Fill, Side
+
+
+CASH_STEP = Decimal("0.00000001")
+"""Cash is kept to it: coins in nine decimals at prices in four would give it ever more digits."""
+
+
+def in_cash(value: Decimal) -> Decimal:
+    """Dollars as they are booked: to the nearest step, halves to even."""
+    rounded = value.quantize(CASH_STEP, rounding=ROUND_HALF_EVEN)
+    return value if value == rounded else rounded
 
 
 class Oversold(AssertionError):
@@ -160,13 +170,15 @@ class Books:
             # Rounded once, so that what leaves the cost is exactly what the profit is reckoned from.
             all_of_it = closing == abs(held)
             removed = position.cost if all_of_it else (position.cost * closing / abs(held)).quantize(AVERAGE_DIGITS)
-            received = -fill.price * (closing if signed > 0 else -closing)
+            received = -in_cash(fill.price * closing) if signed > 0 else in_cash(fill.price * closing)
             self.cash += received
             self.realised[fill.symbol] = self.realised.get(fill.symbol, ZERO) + received - removed
             position.quantity += closing if signed > 0 else -closing
             position.cost -= removed
         if opening:
-            paid = fill.price * (opening if signed > 0 else -opening)
+            # The whole fill is rounded once, whatever it closes and opens.
+            worth = in_cash(fill.price * fill.quantity) - in_cash(fill.price * closing)
+            paid = worth if signed > 0 else -worth
             self.cash -= paid
             position.quantity += opening if signed > 0 else -opening
             position.cost += paid
