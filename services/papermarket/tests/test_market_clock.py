@@ -119,7 +119,7 @@ async def test_an_instant_with_data_is_two_ticks_and_the_data_comes_with_the_sec
     ]
     frame = data.queue.get_nowait()
     assert frame is not None
-    assert [type(item).__name__ for item in frame] == ["QuoteBar", "Bar"], "one frame, quotes before bars"
+    assert [item.channel for item in frame] == ["quotes", "bars"], "one frame, quotes before bars"
 
 
 async def test_timers_of_services_get_ticks_of_their_own(recorded: Recording, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from holdfast_exchange.recording import Recording
 from holdfast_papermarket.api.access import App, Keys, RateLimit, guarded
 from holdfast_papermarket.api.answers import refused, unknown_or_malformed
 from holdfast_papermarket.api.crypto import crypto_routes
+from holdfast_papermarket.api.data_streams import StreamLimits, data_stream_routes
 from holdfast_papermarket.api.market import market_routes
 from holdfast_papermarket.api.market_rows import MarketRows
 from holdfast_papermarket.api.own import own_routes
@@ -19,7 +20,14 @@ from holdfast_papermarket.venue import PaperVenue
 
 
 def build_app(
-    venue: PaperVenue, clock: MarketClock, recording: Recording, *, run_id: str, keys: Keys, limit: RateLimit
+    venue: PaperVenue,
+    clock: MarketClock,
+    recording: Recording,
+    *,
+    run_id: str,
+    keys: Keys,
+    limit: RateLimit,
+    streams: StreamLimits | None = None,
 ) -> App:
     """An ASGI application over one venue."""
     app = FastAPI(title="papermarket", version="1", description="A venue that speaks Alpaca's protocol on a recording.")
@@ -33,4 +41,5 @@ def build_app(
     app.include_router(crypto_routes(venue, rows))
     app.include_router(own_routes(venue, clock, recording, run_id))
     app.include_router(stream_routes(venue, keys))
+    app.include_router(data_stream_routes(venue, keys, streams or StreamLimits()))
     return guarded(app, keys, limit)

@@ -18,6 +18,7 @@ from holdfast_exchange.replay import plan
 from holdfast_papermarket.adapters.http_server import HttpServer
 from holdfast_papermarket.adapters.journal_file import JournalFile
 from holdfast_papermarket.api.access import Keys, RateLimit
+from holdfast_papermarket.api.data_streams import StreamLimits
 from holdfast_papermarket.app import build_app
 from holdfast_papermarket.lockstep import MarketClock
 from holdfast_papermarket.venue import PaperVenue
@@ -47,6 +48,10 @@ class Embedded:
     def data_stream_url(self) -> str:
         return f"ws://{HOST}:{self.port}/v2/iex"
 
+    @property
+    def crypto_stream_url(self) -> str:
+        return f"ws://{HOST}:{self.port}/v1beta3/crypto/us"
+
     def step_to(self, instant: datetime) -> None:
         """Ticks until the data of `instant` is visible."""
         while self.venue.exchange.market.released < instant and not self.venue.ended:
@@ -64,6 +69,7 @@ async def embedded(
     roster: tuple[str, ...] = (),
     speed: float = 0.0,
     config: ExchangeConfig | None = None,
+    streams: StreamLimits | None = None,
 ) -> AsyncIterator[Embedded]:
     """Starts a venue on a free port and stops it in the end. Its journal is in `folder`: the same `run_id` goes on."""
     replay = plan(recording, start=start, end=end)
@@ -74,7 +80,8 @@ async def embedded(
     clock = MarketClock(venue, run_id=run_id, roster=roster, speed=speed, monotonic_clock=monotonic)
     keys = Keys("embedded-key", "embedded-secret")
     limit = RateLimit(speed, monotonic.now_secs, time.time)
-    server = HttpServer(build_app(venue, clock, recording, run_id=run_id, keys=keys, limit=limit), host=HOST, port=0)
+    app = build_app(venue, clock, recording, run_id=run_id, keys=keys, limit=limit, streams=streams)
+    server = HttpServer(app, host=HOST, port=0)
     serving = asyncio.create_task(server.run())
     try:
         await server.until_started()

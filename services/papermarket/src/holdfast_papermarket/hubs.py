@@ -50,6 +50,11 @@ class Hub(Generic[Item]):
         return len(self._connections) >= self._limit
 
     @property
+    def connections(self) -> tuple[Connection[Item], ...]:
+        """Those that have joined, oldest first."""
+        return tuple(self._connections)
+
+    @property
     def sent(self) -> int | None:
         """Items sent on the newest connection; None where nobody listens."""
         listening = [connection.sent for connection in self._connections if connection.listening]

@@ -129,7 +129,7 @@ class MarketClock:
         """What holds the next tick, in words."""
         if not self.lockstep:
             return [] if self.running else self.barrier.missing()
-        return self.barrier.waiting_for({DATA: self._venue.data.sent, TRADE_UPDATES: self._venue.updates.sent})
+        return self.barrier.waiting_for({DATA: self._venue.data_sent, TRADE_UPDATES: self._venue.updates.sent})
 
     async def _read(self, requests: AsyncIterator[pb.FollowRequest], report: Report) -> None:
         async for request in requests:

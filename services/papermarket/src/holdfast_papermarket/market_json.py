@@ -15,6 +15,7 @@ import msgpack
 from msgpack.ext import Timestamp
 
 from holdfast_exchange.recording import Bar, QuoteBar
+from holdfast_papermarket.data_feed import Channel, DataItem, Halt
 
 Json = dict[str, Any]
 Stamp = Callable[[datetime], Any]
@@ -81,12 +82,30 @@ def orderbook(value: QuoteBar, stamp: Stamp = iso) -> Json:
     }
 
 
-def stream_item(value: Bar | QuoteBar, *, packed: bool) -> Json:
+_TYPES = {Channel.BARS: "b", Channel.DAILY_BARS: "d", Channel.TRADES: "t", Channel.QUOTES: "q"}
+
+
+def stream_item(item: DataItem, *, packed: bool) -> Json:
     """One item of the data stream; `packed` for msgpack, whose instants are a type of their own."""
     stamp: Stamp = Timestamp.from_datetime if packed else iso
-    if isinstance(value, QuoteBar):
-        return {"T": "q", "S": value.symbol} | quote(value, stamp)
-    return {"T": "b", "S": value.symbol} | bar(value, stamp)
+    row = item.row
+    if isinstance(row, Halt):
+        return {"T": "s", "S": row.symbol} | status(row, stamp)
+    if isinstance(row, QuoteBar):
+        if item.channel is Channel.ORDERBOOKS:
+            # It has one level: each message is the whole book.
+            return {"T": "o", "S": row.symbol} | orderbook(row, stamp) | {"r": True}
+        return {"T": "q", "S": row.symbol} | quote(row, stamp)
+    shown = trade(row, stamp) if item.channel is Channel.TRADES else bar(row, stamp)
+    return {"T": _TYPES[item.channel], "S": row.symbol} | shown
+
+
+def status(value: Halt, stamp: Stamp = iso) -> Json:
+    """A halt or its end, in the codes of tapes A and B."""
+    told = {"sc": "2", "sm": "Trading Halt", "rc": "P", "rm": "News Pending"}
+    if not value.halted:
+        told = {"sc": "3", "sm": "Resume", "rc": "", "rm": ""}
+    return {"t": stamp(value.at)} | told | {"z": TAPE}
 
 
 class Unpackable(ValueError):

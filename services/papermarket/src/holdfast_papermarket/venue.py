@@ -7,14 +7,12 @@ from typing import Any, Protocol
 from holdfast_exchange.commands import Advance, Cancel, Command, Replace, Submit, decode, encode
 from holdfast_exchange.exchange import Exchange, Outcome
 from holdfast_exchange.orders import NewOrder, Order, Replacement, Update
-from holdfast_exchange.recording import Bar, QuoteBar
 from holdfast_exchange.replay import Replay
+from holdfast_papermarket.data_feed import CHANNELS, DataItem, Feed, channels_of, items_at, wants
 from holdfast_papermarket.hubs import Connection, Hub
 from holdfast_runtime.errors import AskPerson
 
-MarketItem = Bar | QuoteBar
-ALL_SYMBOLS = "*"
-QUOTES, BARS = "quotes", "bars"
+MarketItem = DataItem
 
 
 class Journal(Protocol):
@@ -45,6 +43,11 @@ class PaperVenue:
         self.market_now: Callable[[], datetime] = lambda: exchange.now
         """Present market time: the tick's, or running with the wall."""
         self.data: Hub[MarketItem] = Hub(self._change, limit=1)
+        """Stocks; pairs have a stream and a connection of their own."""
+        self.crypto_data: Hub[MarketItem] = Hub(self._change, limit=1)
+        self.hubs = {Feed.STOCKS: self.data, Feed.CRYPTO: self.crypto_data}
+        self.feeds = frozenset(feed for feed in Feed if any(feed.has(symbol) for symbol in exchange.market.symbols))
+        """The data streams that must be listened to before a lock-step goes on."""
         self.updates: Hub[Update] = Hub(self._change, limit=16)
         self._journal = journal
         self._resend = resend_on_subscribe
@@ -74,22 +77,24 @@ class PaperVenue:
         """Moves market time to tick `number`; with `data` the recording is visible up to there and orders match."""
         self._command(Advance(number, at, data))
         if data:
-            self.data.publish(self.newest_data(), wants)
+            for feed, hub in self.hubs.items():
+                hub.publish(items_at(self.exchange.market, feed, channels_of(hub.connections)), wants)
 
-    def newest_data(self) -> list[MarketItem]:
-        """What became visible last: quotes, then bars, each by symbol."""
-        market = self.exchange.market
-        quotes = market.quotes_ending(market.released)
-        bars = market.bars_ending(market.released)
-        return [*quotes.values(), *bars.values()]
+    @property
+    def data_sent(self) -> int | None:
+        """Items sent on the present connections of all `feeds`; None where one of them has no listener."""
+        sent = [self.hubs[feed].sent for feed in self.feeds]
+        known = [count for count in sent if count is not None]
+        return sum(known) if len(known) == len(sent) else None
 
-    def subscribe(self, connection: Connection[MarketItem], symbols: frozenset[str]) -> None:
+    def subscribe(self, connection: Connection[MarketItem], symbols: frozenset[str], feed: Feed = Feed.STOCKS) -> None:
         """Sets what a data connection wants: `quotes:SPY`, `bars:*` …"""
         first = not connection.listening
         connection.symbols, connection.listening = symbols, True
-        chosen = [item for item in self.newest_data() if wants(connection, item)]
-        if first and self._resend and chosen:
-            connection.send(chosen)
+        if first and self._resend:
+            newest = items_at(self.exchange.market, feed, CHANNELS[feed])
+            if chosen := [item for item in newest if wants(connection, item)]:
+                connection.send(chosen)
         self._change()
 
     def state(self) -> dict[str, Any]:
@@ -119,9 +124,3 @@ class PaperVenue:
             # The tick after the last data instant says that the recording has ended.
             self.ended = not command.data and before >= self.replay.end
         return outcome
-
-
-def wants(connection: Connection[MarketItem], item: MarketItem) -> bool:
-    """True where the connection has subscribed to the item's channel and symbol."""
-    channel = QUOTES if isinstance(item, QuoteBar) else BARS
-    return f"{channel}:{item.symbol}" in connection.symbols or f"{channel}:{ALL_SYMBOLS}" in connection.symbols

@@ -34,7 +34,7 @@ def own_routes(venue: PaperVenue, clock: MarketClock, recording: Recording, run_
                 "ended": venue.ended,
                 "settled": not waiting,
                 "waiting_for": waiting,
-                "data_sent": venue.data.sent,
+                "data_sent": venue.data_sent,
                 "trade_updates_sent": venue.updates.sent,
                 "instants_done": done,
                 "instants_total": total,
