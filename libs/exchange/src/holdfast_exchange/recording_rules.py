@@ -4,7 +4,7 @@ Nothing is mended or invented: a row that breaks a rule is not used and named wi
 missing is a gap.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -102,14 +102,37 @@ class FileReport:
     """How many rows broke each rule."""
 
 
-def read(kind: Kind, paths: Iterable[Path], *, symbols: Sequence[str], now: datetime | None) -> pl.DataFrame:
+def read(
+    kind: Kind,
+    paths: Iterable[Path],
+    *,
+    symbols: Sequence[str] = (),
+    now: datetime | None = None,
+    refused: list[str] | None = None,
+    told: Callable[[str], None] = lambda _file: None,
+) -> pl.DataFrame:
     """Every row of the files: `file`, `row`, `symbol`, `ts`, whole numbers, its session, and the `reason` against it.
 
     `start` and `end` are where the row's interval lies in the session, `regular` whether it does. `now`: rows later
-    than that are no facts. Raises RecordingInvalid.
+    than that are no facts. `told` hears of each file that was read. A file of a wrong shape raises RecordingInvalid;
+    where `refused` is given, the sentence is added to it and the file is left out.
     """
-    frames = [_judged(files.raw(path, kind, symbols), kind, now) for path in paths]
-    return _in_order(pl.concat(frames), kind) if frames else _nothing(kind)
+    frames = []
+    for path in paths:
+        try:
+            frames.append(files.raw(path, kind, symbols))
+        except files.RecordingInvalid as error:
+            if refused is None:
+                raise
+            refused.append(str(error))
+        told(path.name)
+    return judged(frames, kind, now)
+
+
+def judged(frames: Iterable[pl.DataFrame], kind: Kind, now: datetime | None) -> pl.DataFrame:
+    """Rows as `recording_files.raw` gives them, with what `read` adds."""
+    each = [_judged(frame, kind, now) for frame in frames]
+    return _in_order(pl.concat(each), kind) if each else _nothing(kind)
 
 
 def _nothing(kind: Kind) -> pl.DataFrame:
