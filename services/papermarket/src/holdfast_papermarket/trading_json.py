@@ -4,8 +4,8 @@ Money and quantities are decimal strings; instants RFC 3339 in UTC, except the c
 venue does not model is null, zero or false, as Alpaca has it for an account without that feature.
 """
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -262,7 +262,8 @@ def clock(now: datetime) -> Json:
     }
 
 
-def calendar(sessions: Iterable[Session]) -> list[Json]:
+def calendar(sessions: list[Session], settlement: Mapping[date, date]) -> list[Json]:
+    """Times are New York's; `settlement` is the day on which a trade of a session settles."""
     return [
         {
             "date": session.day.isoformat(),
@@ -270,6 +271,7 @@ def calendar(sessions: Iterable[Session]) -> list[Json]:
             "close": f"{session.close.astimezone(NEW_YORK):%H:%M}",
             "session_open": "0400",
             "session_close": "2000",
+            "settlement_date": settlement[session.day].isoformat(),
         }
         for session in sessions
     ]

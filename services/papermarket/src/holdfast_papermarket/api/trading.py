@@ -1,12 +1,12 @@
 """Alpaca's trading REST: orders, positions, account, activities, clock, calendar, assets."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from holdfast_core.sessions import sessions_between
+from holdfast_core.sessions import Session, sessions_between
 from holdfast_exchange.orders import NewOrder, Order, OrderType, Refusal, Side, Status, TimeInForce
 from holdfast_exchange.recording import NEW_YORK
 from holdfast_papermarket import trading_json
@@ -123,7 +123,8 @@ def trading_routes(venue: PaperVenue, opened_at: datetime) -> APIRouter:
     async def get_calendar(start: str = "", end: str = "") -> Response:
         first = read_instant(start, "start").astimezone(NEW_YORK).date() if start else FIRST_DAY
         last = read_instant(end, "end").astimezone(NEW_YORK).date() if end else LAST_DAY
-        return answer(trading_json.calendar(sessions_between(max(first, FIRST_DAY), min(last, LAST_DAY))))
+        asked = sessions_between(max(first, FIRST_DAY), min(last, LAST_DAY))
+        return answer(trading_json.calendar(asked, _settlement(asked, exchange.config.account.settlement_days)))
 
     @routes.get("/assets")
     async def list_assets(status: str = "active", asset_class: str = "us_equity") -> Response:
@@ -135,6 +136,14 @@ def trading_routes(venue: PaperVenue, opened_at: datetime) -> APIRouter:
         return answer(trading_json.asset(exchange, _symbol(venue, symbol)))
 
     return routes
+
+
+def _settlement(sessions: list[Session], days: int) -> dict[date, date]:
+    """When a trade of each session settles: so many sessions later. Past the table's end it is the table's last."""
+    if not sessions:
+        return {}
+    later = sessions_between(sessions[0].day, sessions[-1].day + (days + 7) * timedelta(days=1))
+    return {each.day: later[min(place + days, len(later) - 1)].day for place, each in enumerate(sessions)}
 
 
 def _symbol(venue: PaperVenue, text: str) -> str:
