@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from holdfast_exchange import adjustments
 from holdfast_exchange.adjustments import Adjustment, AdjustmentsInvalid, AdjustmentTable, Factors
+from holdfast_exchange.corporate_actions import ActionKind, CorporateAction
 from holdfast_exchange.history import BarHistory
 from holdfast_exchange.market import Market
 from holdfast_exchange.recording import MINUTE, NEW_YORK, Bar, Recording
@@ -96,21 +97,6 @@ def test_intraday_bars_hold_exactly_what_has_ended(passed: int, timeframe: Timef
     )
 
 
-def test_a_day_without_a_daily_row_is_made_of_its_minutes_once_its_session_is_over() -> None:
-    minutes = [minute("SPY", OPEN, 10), minute("SPY", CLOSE - MINUTE, 20)]
-    timeframe = Timeframe(1, Unit.DAY)
-    assert history(CLOSE - MINUTE, minutes).bars("SPY", timeframe, LONG_AGO, CLOSE) == []
-    [bar] = history(CLOSE, minutes).bars("SPY", timeframe, LONG_AGO, CLOSE)
-    assert (bar.start, bar.open, bar.high, bar.low, bar.close, bar.volume) == (
-        datetime(2013, 10, 7, 4, tzinfo=UTC),
-        10,
-        21,
-        9,
-        20,
-        200,
-    )
-
-
 def test_a_week_is_there_from_the_close_of_its_last_session() -> None:
     """Friday 2013-10-11 closes at 20:00 UTC; the calendar week ends two days later."""
     days = [daily("SPY", date(2013, 10, day), str(day)) for day in range(7, 12)]
@@ -121,11 +107,12 @@ def test_a_week_is_there_from_the_close_of_its_last_session() -> None:
     assert (bar.open, bar.close, bar.volume) == (7, 11, 3500)
 
 
-def test_pairs_have_days_of_utc() -> None:
+def test_pairs_have_hours_of_utc() -> None:
     midnight = datetime(2018, 4, 5, tzinfo=UTC)
     minutes = [minute("BTC/USD", midnight + timedelta(hours=n)) for n in range(24)]
-    [bar] = history(midnight + timedelta(days=1), minutes).bars("BTC/USD", Timeframe(1, Unit.DAY), LONG_AGO, midnight)
-    assert (bar.start, bar.volume) == (midnight, 2400)
+    at = midnight + timedelta(hours=23)
+    found = history(at, minutes).bars("BTC/USD", Timeframe(6, Unit.HOUR), LONG_AGO, at)
+    assert [(bar.start - midnight, bar.volume) for bar in found] == [(timedelta(hours=n), 600) for n in (0, 6, 12)]
 
 
 FACTORS = AdjustmentTable(
@@ -161,6 +148,27 @@ def test_a_splits_volume_is_in_the_shares_of_today() -> None:
     at = datetime(2014, 6, 9, 21, tzinfo=UTC)
     found = history(at, [], AAPL, FACTORS).bars("AAPL", Timeframe(1, Unit.DAY), LONG_AGO, at, SPLIT)
     assert [bar.volume for bar in found] == [4900, 4900, 700]
+
+
+def test_a_split_that_the_venue_carried_out_is_adjusted_for_once() -> None:
+    """BS-2: the recording's action and its factors tell of one split; a split of the venue's own is in neither."""
+    at = datetime(2014, 6, 9, 21, tzinfo=UTC)
+    split = CorporateAction(
+        kind=ActionKind.FORWARD_SPLIT, symbol="AAPL", ex_date=date(2014, 6, 9), old_rate=Decimal(1), new_rate=Decimal(7)
+    )
+    for actions, expected in (((split,), [90, 92, 93]), ((), [Decimal("12.8571"), Decimal("13.1429"), 93])):
+        recording = Recording(
+            symbols=("AAPL",),
+            minute_bars=(),
+            minute_quotes=(),
+            daily_bars=tuple(AAPL),
+            quarantined=(),
+            corporate_actions=actions,
+        )
+        market = Market(recording, at)
+        market.restatements.add("AAPL", Decimal(1) / 7, datetime(2014, 6, 9, 4, tzinfo=UTC))
+        found = BarHistory(market, FACTORS).bars("AAPL", Timeframe(1, Unit.DAY), LONG_AGO, at, SPLIT)
+        assert [bar.close for bar in found] == expected
 
 
 def test_factors_are_read_from_the_recordings_file(tmp_path: Path) -> None:

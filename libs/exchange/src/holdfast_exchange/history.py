@@ -4,14 +4,17 @@ A bar is there once nothing can come into it any more: a minute bar at its end, 
 close, a week's or month's at the close of its last session. It is made of the finest rows that are recorded.
 """
 
-from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from decimal import Decimal
 
 from holdfast_core.sessions import OutsideCalendar
 from holdfast_exchange.adjustments import Adjustment, AdjustmentTable
+from holdfast_exchange.corporate_actions import SPLITS
 from holdfast_exchange.market import Market
 from holdfast_exchange.recording import NEW_YORK, Bar, calendar_for, day_of
-from holdfast_exchange.timeframes import Timeframe, Unit, grouped, merged
+from holdfast_exchange.restatements import Restatements
+from holdfast_exchange.timeframes import Timeframe, Unit, grouped
 
 RAW: frozenset[Adjustment] = frozenset()
 _DAY = timedelta(days=1)
@@ -39,7 +42,7 @@ class BarHistory:
         if timeframe.intraday:
             rows = self._intraday(symbol, timeframe, begins, ends)
         else:
-            rows = self._daily(symbol, begins, ends)
+            rows = self._market.daily_bars(symbol, begins, ends)
         if adjustment:
             rows = self._adjusted(symbol, rows, adjustment)
         if timeframe != Timeframe(1, Unit.DAY) and not _is_minute(timeframe):
@@ -48,28 +51,27 @@ class BarHistory:
 
     def _intraday(self, symbol: str, timeframe: Timeframe, start: datetime, end: datetime) -> list[Bar]:
         minutes = self._market.minute_bars(symbol, start, end)
-        hourly: Callable[[str, datetime, datetime], list[Bar]] | None = getattr(self._market, "hourly_bars", None)
-        if timeframe.unit is not Unit.HOUR or hourly is None:
+        if timeframe.unit is not Unit.HOUR:
             return minutes
         # Days of which there are minutes are made of them, the others of recorded hours.
         covered = {day_of(symbol, bar.start) for bar in minutes}
-        hours = [bar for bar in hourly(symbol, start, end) if day_of(symbol, bar.start) not in covered]
-        return sorted([*minutes, *hours], key=lambda bar: bar.start)
-
-    def _daily(self, symbol: str, start: datetime, end: datetime) -> list[Bar]:
-        daily = self._market.daily_bars(symbol, start, end)
-        covered = {day_of(symbol, bar.start) for bar in daily}
-        made = []
-        for bars in _by_day(symbol, self._market.minute_bars(symbol, start, end)):
-            session = calendar_for(symbol).session_of(day_of(symbol, bars[0].start))
-            if session is not None and session.day not in covered and session.close <= self._market.released:
-                begins = datetime.combine(session.day, datetime.min.time(), zone_of(symbol)).astimezone(UTC)
-                made.append(merged(bars, begins, session.close))
-        return sorted([*daily, *made], key=lambda bar: bar.start)
+        hours = self._market.hourly_bars(symbol, start, end)
+        return sorted(
+            [*minutes, *(bar for bar in hours if day_of(symbol, bar.start) not in covered)], key=lambda bar: bar.start
+        )
 
     def _adjusted(self, symbol: str, rows: list[Bar], kinds: frozenset[Adjustment]) -> list[Bar]:
         today = day_of(symbol, self._market.released)
-        return [self._table.adjusted(bar, day_of(symbol, bar.start), today, kinds) for bar in rows]
+        if Adjustment.SPLIT not in kinds:
+            return [self._table.adjusted(bar, day_of(symbol, bar.start), today, kinds) for bar in rows]
+        # Splits that the venue itself has carried out; those of the table are of the recording's history.
+        by_table = kinds
+        if any(action.symbol == symbol and action.kind in SPLITS for action in self._market.corporate_actions):
+            by_table = kinds - {Adjustment.SPLIT}
+        return [
+            restated(self._market.restatements, self._table.adjusted(bar, day_of(symbol, bar.start), today, by_table))
+            for bar in rows
+        ]
 
     def _complete(self, symbol: str, timeframe: Timeframe, bar: Bar) -> bool:
         """True where no further row can belong to `bar`."""
@@ -86,6 +88,17 @@ def zone_of(symbol: str) -> tzinfo:
     return UTC if "/" in symbol else NEW_YORK
 
 
+def restated(restatements: Restatements, bar: Bar) -> Bar:
+    """A bar of old shares in present ones."""
+    one = Decimal(1)
+    factor = restatements.price(bar.symbol, one, bar.end)
+    if factor == one:
+        return bar
+    step = Decimal("0.0001")
+    open_, high, low, close = ((price * factor).quantize(step) for price in (bar.open, bar.high, bar.low, bar.close))
+    return replace(bar, open=open_, high=high, low=low, close=close, volume=(bar.volume / factor).quantize(one))
+
+
 def _is_minute(timeframe: Timeframe) -> bool:
     return timeframe == Timeframe(1, Unit.MINUTE)
 
@@ -96,10 +109,3 @@ def _last_close(symbol: str, first: date, last: date) -> datetime | None:
     except OutsideCalendar:
         return None
     return sessions[-1].close if sessions else None
-
-
-def _by_day(symbol: str, bars: list[Bar]) -> list[list[Bar]]:
-    days: dict[date, list[Bar]] = {}
-    for bar in bars:
-        days.setdefault(day_of(symbol, bar.start), []).append(bar)
-    return list(days.values())
