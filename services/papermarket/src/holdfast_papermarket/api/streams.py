@@ -16,6 +16,8 @@ from holdfast_papermarket.venue import PaperVenue
 
 Json = dict[str, Any]
 TRADE_UPDATES = "trade_updates"
+MAX_SHOWN = 64
+"""Characters of an unknown action that the answer repeats."""
 
 log = structlog.get_logger()
 
@@ -70,8 +72,11 @@ class _TradingStream:
         if action == "listen" and self._authorized:
             await self._listen(data.get("streams") or [])
             return True
-        await self._control("error", {"error": "unauthorized" if not self._authorized else f"unknown action {action}"})
-        return self._authorized
+        if not self._authorized:
+            await self._control("authorization", {"action": "listen", "status": "unauthorized"})
+            return False
+        await self._control("error", {"error": f"unknown action {str(action)[:MAX_SHOWN]}"})
+        return True
 
     async def _listen(self, streams: list[str]) -> None:
         wanted = TRADE_UPDATES in streams
@@ -81,9 +86,12 @@ class _TradingStream:
             self._venue.updates.join(self._connection)
 
     async def _control(self, stream: str, data: Json) -> None:
+        if self._connection.mute:
+            return
         await self._socket.send_bytes(json.dumps({"stream": stream, "data": data}).encode())
 
     async def _send(self, updates: list[Update]) -> None:
         for update in updates:
             frame = trading_json.update(self._venue.exchange, update)
+            self._venue.faults.spoil(frame, update)
             await self._socket.send_bytes(json.dumps(frame, separators=(",", ":")).encode())

@@ -142,7 +142,7 @@ def _settlement(sessions: list[Session], days: int) -> dict[date, date]:
     """When a trade of each session settles: so many sessions later. Past the table's end it is the table's last."""
     if not sessions:
         return {}
-    later = sessions_between(sessions[0].day, sessions[-1].day + (days + 7) * timedelta(days=1))
+    later = sessions_between(sessions[0].day, min(sessions[-1].day + timedelta(days=days + 7), LAST_DAY))
     return {each.day: later[min(place + days, len(later) - 1)].day for place, each in enumerate(sessions)}
 
 
