@@ -17,7 +17,8 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from holdfast_exchange.account_commands import Announce, Configure, JournalCash
-from holdfast_exchange.faults.commands import ArmFaults, CountFault
+from holdfast_exchange.faults import commands as fault_commands
+from holdfast_exchange.faults.commands import FaultCommand
 from holdfast_exchange.orders import NewOrder, Replacement
 
 
@@ -53,14 +54,13 @@ class Replace:
     change: Replacement
 
 
-Command = Advance | Submit | Cancel | Replace | ArmFaults | CountFault | Configure | Announce | JournalCash
+Command = Advance | Submit | Cancel | Replace | FaultCommand | Configure | Announce | JournalCash
 _KINDS: dict[str, type[Any]] = {
     "advance": Advance,
     "submit": Submit,
     "cancel": Cancel,
     "replace": Replace,
-    "arm_faults": ArmFaults,
-    "count_fault": CountFault,
+    **fault_commands.COMMANDS,
     "configure": Configure,
     "announce": Announce,
     "journal_cash": JournalCash,

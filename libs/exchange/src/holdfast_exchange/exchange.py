@@ -12,8 +12,7 @@ from holdfast_exchange.advancing import advance
 from holdfast_exchange.changing import cancel, replace_order
 from holdfast_exchange.commands import Advance, Cancel, Command, Replace, Submit
 from holdfast_exchange.config import ExchangeConfig, Outcome
-from holdfast_exchange.faults.commands import ArmFaults, CountFault
-from holdfast_exchange.faults.handlers import arm_faults, count_fault
+from holdfast_exchange.faults import handlers as fault_handlers
 from holdfast_exchange.new_day import announce, configure, journal_cash
 from holdfast_exchange.orders import Refusal
 from holdfast_exchange.state import State
@@ -26,8 +25,7 @@ _HANDLERS: dict[type[Any], Callable[[State, Any], Outcome]] = {
     Submit: submit,
     Cancel: cancel,
     Replace: replace_order,
-    ArmFaults: arm_faults,
-    CountFault: count_fault,
+    **fault_handlers.HANDLERS,
     Configure: configure,
     Announce: announce,
     JournalCash: journal_cash,

@@ -6,8 +6,11 @@ its own shows its first price when it begins and its last when it ends, as a quo
 is known until it is over.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
+from typing import Any
 
 from holdfast_core.sessions import Calendar
 from holdfast_exchange.assets import AssetClass
@@ -17,6 +20,7 @@ from holdfast_exchange.restatements import Restatements
 from holdfast_exchange.rows import EPOCH, Row, Rows, Table, tabled
 
 ZERO = Decimal(0)
+PRICE_STEP = Decimal("0.0001")
 
 
 class Market:
@@ -57,6 +61,13 @@ class Market:
         if instant < self.released:
             raise ValueError(f"market time would go back from {self.released} to {instant}")
         self.released = instant
+
+    def scale(self, symbol: str, factor: Decimal, *, after: datetime, until: datetime) -> None:
+        """Multiplies every price of bars and quotes that end in (after, until]: they are no longer as recorded."""
+        bars, quotes = partial(scaled_bar, factor=factor), partial(scaled_quote, factor=factor)
+        for each in (self._minutes, self._driving, self._hours, self._days):
+            each[symbol] = each[symbol].changed(after, until, bars)
+        self._quotes[symbol] = self._quotes[symbol].changed(after, until, quotes)
 
     # What becomes visible
 
@@ -215,6 +226,23 @@ def merged(bars: list[Bar], start: datetime, end: datetime) -> Bar:
         bars[-1].close,
         sum((bar.volume for bar in bars), ZERO),
     )
+
+
+def scaled_bar(bar: Bar, factor: Decimal) -> Bar:
+    """The bar at `factor` times its prices, in steps of a hundredth of a cent."""
+    open_, high, low, close = (_stepped(price * factor) for price in (bar.open, bar.high, bar.low, bar.close))
+    return replace(bar, open=open_, high=high, low=low, close=close)
+
+
+def scaled_quote(quote: QuoteBar, factor: Decimal) -> QuoteBar:
+    """The quotes at `factor` times their prices, in steps of a hundredth of a cent."""
+    names = [f"{side}_{word}" for side in ("bid", "ask") for word in ("open", "high", "low", "close")]
+    scaled: dict[str, Any] = {name: _stepped(getattr(quote, name) * factor) for name in names}
+    return replace(quote, **scaled)
+
+
+def _stepped(price: Decimal) -> Decimal:
+    return max(price.quantize(PRICE_STEP), PRICE_STEP)
 
 
 def _symbol(row: Bar | QuoteBar) -> str:

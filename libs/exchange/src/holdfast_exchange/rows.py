@@ -126,6 +126,11 @@ class Rows(Generic[Row]):
     def __iter__(self) -> Iterator[Row]:
         return map(self._make, range(len(self.starts)))
 
+    def changed(self, after: datetime, until: datetime, change: Callable[[Row], Row]) -> "Rows[Row]":
+        """The same rows, with `change` made to each that ends in (after, until]."""
+        first, last, make = self.place_after(after), self.place_after(until), self._make
+        return Rows(self.starts, self.ends, lambda at: change(make(at)) if first <= at < last else make(at))
+
     def place_after(self, instant: datetime) -> int:
         """How many rows have ended at `instant`: the place of the first that has not."""
         return bisect_right(self.ends, micros(instant))

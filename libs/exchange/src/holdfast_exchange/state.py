@@ -16,6 +16,7 @@ from holdfast_exchange.books import Books, Position
 from holdfast_exchange.config import ExchangeConfig
 from holdfast_exchange.corporate_actions import SPLITS
 from holdfast_exchange.faults.board import FaultBoard
+from holdfast_exchange.faults.disturbances import Disturbances
 from holdfast_exchange.market import Market
 from holdfast_exchange.orders import ZERO, Order
 
@@ -38,6 +39,7 @@ class State:
                 market.restatements.add(action.symbol, 1 / action.ratio, until)
         self.blotter = Blotter(run_id)
         self.faults = FaultBoard()
+        self.disturbances = Disturbances()
         self.account_id = str(uuid5(self.blotter.namespace, "account"))
 
     @property
@@ -116,4 +118,5 @@ class State:
             "books": deepcopy(self.books),
             "account": deepcopy(self.account),
             "executions": self.blotter.executions,
+            "disturbances": deepcopy(self.disturbances),
         }

@@ -10,11 +10,14 @@ from holdfast_papermarket.api.access import App, Keys, RateLimit, guarded
 from holdfast_papermarket.api.answers import refused, unknown_or_malformed
 from holdfast_papermarket.api.crypto import crypto_routes
 from holdfast_papermarket.api.data_streams import StreamLimits, data_stream_routes
+from holdfast_papermarket.api.docs import docs_routes
+from holdfast_papermarket.api.faults import fault_routes
 from holdfast_papermarket.api.market import market_routes
 from holdfast_papermarket.api.market_rows import MarketRows
 from holdfast_papermarket.api.own import own_routes
 from holdfast_papermarket.api.streams import stream_routes
 from holdfast_papermarket.api.trading import trading_routes
+from holdfast_papermarket.faults.http import FaultyHttp
 from holdfast_papermarket.lockstep import MarketClock
 from holdfast_papermarket.venue import PaperVenue
 
@@ -30,7 +33,7 @@ def build_app(
     streams: StreamLimits | None = None,
 ) -> App:
     """An ASGI application over one venue."""
-    app = FastAPI(title="papermarket", version="1", description="A venue that speaks Alpaca's protocol on a recording.")
+    app = FastAPI(title="papermarket", version="1", openapi_url=None, docs_url=None, redoc_url=None)
     app.add_exception_handler(Refusal, refused)
     for status in (404, 405):
         app.add_exception_handler(status, unknown_or_malformed)
@@ -40,6 +43,8 @@ def build_app(
     app.include_router(market_routes(venue, rows))
     app.include_router(crypto_routes(venue, rows))
     app.include_router(own_routes(venue, clock, recording, run_id))
+    app.include_router(fault_routes(venue.faults.desk, keys))
     app.include_router(stream_routes(venue, keys))
     app.include_router(data_stream_routes(venue, keys, streams or StreamLimits()))
-    return guarded(app, keys, limit)
+    app.include_router(docs_routes(app))
+    return FaultyHttp(guarded(app, keys, limit), venue, sleep=clock.sleep, wall_secs=limit.wall_secs)

@@ -90,6 +90,10 @@ class MarketClock:
         """False until the whole roster was ready once."""
         return self._venue.exchange.tick > 0
 
+    async def sleep(self, secs: float) -> None:
+        """Wall seconds."""
+        await self._clock.sleep(secs)
+
     async def run(self) -> None:
         """Until the recording has ended, and then until cancelled. Raises AskPerson where the venue cannot go on."""
         self._on_tick(self._venue.exchange.now, 0.0)

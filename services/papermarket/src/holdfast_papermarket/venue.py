@@ -9,6 +9,7 @@ from holdfast_exchange.exchange import Exchange, Outcome
 from holdfast_exchange.orders import NewOrder, Order, Replacement, Update
 from holdfast_exchange.replay import Replay
 from holdfast_papermarket.data_feed import CHANNELS, DataItem, Feed, channels_of, items_at, wants
+from holdfast_papermarket.faults.carried_out import VenueFaults
 from holdfast_papermarket.hubs import Connection, Hub
 from holdfast_runtime.errors import AskPerson
 
@@ -49,6 +50,8 @@ class PaperVenue:
         self.feeds = frozenset(feed for feed in Feed if any(feed.has(symbol) for symbol in exchange.market.symbols))
         """The data streams that must be listened to before a lock-step goes on."""
         self.updates: Hub[Update] = Hub(self._change, limit=16)
+        self.faults = VenueFaults(exchange, self._command, lambda: self.market_now())
+        self.faults.between(self.updates, self.hubs.values())
         self._journal = journal
         self._resend = resend_on_subscribe
         for line in journal.lines:
@@ -75,10 +78,17 @@ class PaperVenue:
 
     def advance(self, number: int, at: datetime, *, data: bool) -> None:
         """Moves market time to tick `number`; with `data` the recording is visible up to there and orders match."""
+        if data:
+            self.faults.before_data(at)
         self._command(Advance(number, at, data))
+        self.faults.after_time()
+        self.updates.turn(at, _everything)
+        for hub in self.hubs.values():
+            hub.turn(at, wants)
         if data:
             for feed, hub in self.hubs.items():
-                hub.publish(items_at(self.exchange.market, feed, channels_of(hub.connections)), wants)
+                items = items_at(self.exchange.market, feed, channels_of(hub.connections))
+                hub.publish(self.faults.told(items), wants)
 
     @property
     def data_sent(self) -> int | None:
@@ -92,7 +102,7 @@ class PaperVenue:
         first = not connection.listening
         connection.symbols, connection.listening = symbols, True
         if first and self._resend:
-            newest = items_at(self.exchange.market, feed, CHANNELS[feed])
+            newest = self.faults.told(items_at(self.exchange.market, feed, CHANNELS[feed]))
             if chosen := [item for item in newest if wants(connection, item)]:
                 connection.send(chosen)
         self._change()
@@ -114,7 +124,8 @@ class PaperVenue:
             self._change()
             raise self.failure from error
         if outcome.updates:
-            self.updates.publish(outcome.updates, lambda _connection, _update: True)
+            self.updates.publish(outcome.updates, _everything)
+            self.faults.after_updates(outcome.updates)
         return outcome
 
     def _take(self, command: Command) -> Outcome:
@@ -124,3 +135,7 @@ class PaperVenue:
             # The tick after the last data instant says that the recording has ended.
             self.ended = not command.data and before >= self.replay.end
         return outcome
+
+
+def _everything(_connection: object, _update: object) -> bool:
+    return True

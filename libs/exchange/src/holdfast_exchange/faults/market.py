@@ -133,6 +133,12 @@ class SplitOvernight(Fault):
     new_shares: int = Field(default=2, ge=1, le=1_000, description="For each `old_shares`.")
     old_shares: int = Field(default=1, ge=1, le=1_000)
 
+    @model_validator(mode="after")
+    def _splits(self) -> Self:
+        if self.new_shares == self.old_shares:
+            raise ValueError("new_shares and old_shares must differ")
+        return self
+
 
 class PriceGap(Fault):
     """Prices jump and stay there: orders fill at them."""

@@ -68,6 +68,11 @@ def load(path: Path) -> FaultPlan:
         raise PlanRefused(*(f"{path}: {problem}" for problem in problems)) from error
 
 
+def as_text(plan: FaultPlan) -> str:
+    """What `from_text` reads back as the same plan."""
+    return json.dumps(plan.as_json(), separators=(",", ":"))
+
+
 def from_text(text: str) -> FaultPlan:
     """The plan that `FaultPlan.as_json` was written down as. Raises PlanRefused."""
     try:

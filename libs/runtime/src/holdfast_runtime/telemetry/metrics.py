@@ -199,6 +199,11 @@ FAILURE_POINT_HEALS = Counter(
     "holdfast_failure_point_heals", "Incidents that ended without a person.", ["point"], registry=REGISTRY
 )
 
+# papermarket.
+FAULTS_FIRED = Counter(
+    "holdfast_faults_fired", "Faults that the plan has let happen.", ["fault", "kind"], registry=REGISTRY
+)
+
 # The admin pages and their API.
 ADMIN_ACTIONS = Counter(
     "holdfast_admin_actions", "Actions of people, by what came of them.", ["action", "result"], registry=REGISTRY

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 Scope = MutableMapping[str, Any]
 App = Callable[
@@ -17,6 +18,24 @@ App = Callable[
 KEEP_ALIVE_SECS = 75
 STOP_SECS = 2
 MAX_FRAME_BYTES = 1 << 20
+TRANSPORT = "papermarket.transport"
+"""Key of an ASGI scope under which its connection's transport is left, for faults that cut connections."""
+
+
+class _Open(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # the one of two classes that is installed
+    """Shows the application the connection that it answers on."""
+
+    app: App
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        app = self.app
+
+        async def shown(scope: Scope, receive: Any, send: Any) -> None:
+            scope[TRANSPORT] = transport
+            await app(scope, receive, send)
+
+        self.app = shown
 
 
 class _Quiet(uvicorn.Server):
@@ -45,6 +64,7 @@ class HttpServer:
                 log_config=None,
                 access_log=False,
                 lifespan="off",
+                http=_Open,
                 ws="websockets-sansio",
                 ws_max_size=MAX_FRAME_BYTES,
                 ws_per_message_deflate=False,

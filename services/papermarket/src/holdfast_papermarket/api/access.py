@@ -54,7 +54,7 @@ class RateLimit:
         self._window_secs = WINDOW_SECS / max(1.0, speed)
         self._limited = speed > 0
         self._now_secs = now_secs
-        self._wall_secs = wall_secs
+        self.wall_secs = wall_secs
         self._trading, self._data = _Window(), _Window()
 
     def take(self, *, data: bool) -> tuple[bool, list[tuple[bytes, bytes]]]:
@@ -70,7 +70,7 @@ class RateLimit:
         headers = {
             "X-RateLimit-Limit": REQUESTS_PER_MINUTE,
             "X-RateLimit-Remaining": REQUESTS_PER_MINUTE - len(taken),
-            "X-RateLimit-Reset": int(self._wall_secs() + left_secs + 1),
+            "X-RateLimit-Reset": int(self.wall_secs() + left_secs + 1),
         }
         if not allowed:
             headers["Retry-After"] = int(left_secs + 1)

@@ -44,6 +44,7 @@ def own_routes(venue: PaperVenue, clock: MarketClock, recording: Recording, run_
                     "to": trading_json.instant(replay.end),
                     "bars": replayed,
                 },
+                "faults": venue.faults.desk.counters(),
                 "quarantined": [
                     {"file": row.file, "row": row.row, "reason": row.reason} for row in recording.quarantined[:100]
                 ],

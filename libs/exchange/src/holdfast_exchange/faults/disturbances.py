@@ -1,0 +1,33 @@
+"""What is out of order at the venue just now: halts, early closes, fills that are held back."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from holdfast_exchange.faults.commands import ALL_SYMBOLS
+from holdfast_exchange.orders import ZERO, Order
+
+
+@dataclass(slots=True)
+class Disturbances:
+    """Each with the instant at which it ends by itself."""
+
+    halts: dict[str, datetime] = field(default_factory=dict)
+    """Halted symbols (or ALL_SYMBOLS) and until when."""
+    caps: dict[str, tuple[Decimal, datetime]] = field(default_factory=dict)
+    """By order: how much of it may fill, and until when that holds."""
+    early_closes: dict[datetime, datetime] = field(default_factory=dict)
+    """When sessions close instead, by their regular close."""
+
+    def halted(self, symbol: str, now: datetime) -> bool:
+        """True where nothing of the symbol may fill."""
+        return any(now < self.halts[name] for name in (symbol, ALL_SYMBOLS) if name in self.halts)
+
+    def halts_at(self, now: datetime) -> dict[str, datetime]:
+        """The halts that hold, by symbol, with their ends; the empty symbol stands for all."""
+        return {"" if name == ALL_SYMBOLS else name: until for name, until in self.halts.items() if now < until}
+
+    def room(self, order: Order, now: datetime) -> Decimal:
+        """How much of an order may fill now, in shares."""
+        most, until = self.caps.get(order.id, (order.quantity, now))
+        return order.remaining if now >= until else max(ZERO, most - order.filled_quantity)

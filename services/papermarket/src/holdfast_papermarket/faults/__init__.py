@@ -1,0 +1,1 @@
+"""Carries faults out: around requests, in the streams, in the market. What may fire is holdfast_exchange.faults."""
