@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 from fastapi import Request
 
 from holdfast_exchange.orders import NewOrder, OrderType, Refusal, Replacement, Side, TimeInForce
-from holdfast_papermarket.api.answers import bad_request, read_number
+from holdfast_papermarket.api.answers import BAD_REQUEST, bad_request, read_number
 
 UNPROCESSABLE = 42210000
 MAX_BODY_BYTES = 64 * 1024
+MAX_CLIENT_ID = 128
 Word = TypeVar("Word", bound=Enum)
 
 
@@ -91,6 +92,8 @@ def _client_order_id(body: Mapping[str, Any]) -> str:
     found = body.get("client_order_id") or ""
     if not isinstance(found, str):
         raise _unprocessable("client_order_id must be a text")
+    if len(found) > MAX_CLIENT_ID:
+        raise Refusal(422, BAD_REQUEST, f"client_order_id must be no more than {MAX_CLIENT_ID} characters")
     return found
 
 

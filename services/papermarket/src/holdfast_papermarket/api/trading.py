@@ -7,14 +7,14 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from holdfast_core.sessions import Session, sessions_between
-from holdfast_exchange.orders import NewOrder, Order, OrderType, Refusal, Side, Status, TimeInForce
+from holdfast_exchange.orders import NewOrder, Order, OrderType, Refusal, Side, TimeInForce
 from holdfast_exchange.recording import NEW_YORK
 from holdfast_papermarket import trading_json
-from holdfast_papermarket.api.answers import answer, bad_request, read_instant, read_number, read_whole
+from holdfast_papermarket.api.answers import answer, bad_request, read_instant, read_number
 from holdfast_papermarket.api.order_body import read_object, read_order, read_replacement
+from holdfast_papermarket.api.order_queries import OrdersQuery, read_size
 from holdfast_papermarket.venue import PaperVenue
 
-DEFAULT_ORDERS, MAX_ORDERS = 50, 500
 MAX_ACTIVITIES = 100
 NOT_FOUND = 40410000
 FIRST_DAY, LAST_DAY = date(1998, 1, 1), date(2030, 12, 31)
@@ -33,9 +33,8 @@ def trading_routes(venue: PaperVenue, opened_at: datetime) -> APIRouter:
 
     @routes.get("/orders")
     async def list_orders(request: Request) -> Response:
-        query = request.query_params
-        nested = query.get("nested", "false").lower() == "true"
-        return answer([trading_json.order(exchange, o, nested=nested) for o in _listed(venue, query, nested=nested)])
+        asked = OrdersQuery.read(request.query_params)
+        return answer([trading_json.order(exchange, each, nested=asked.nested) for each in asked.choose(venue)])
 
     @routes.delete("/orders")
     async def cancel_orders() -> Response:
@@ -180,38 +179,6 @@ def _close(venue: PaperVenue, symbol: str, quantity: Decimal | None) -> Order:
     )
 
 
-def _listed(venue: PaperVenue, query: Any, *, nested: bool) -> list[Order]:
-    """Orders that a query asks for. Nested, a leg stands under its parent where that is listed too."""
-    status = query.get("status", "open")
-    if status not in ("open", "closed", "all"):
-        raise bad_request(f"invalid status: {status!r}")
-    symbols = {symbol for symbol in query.get("symbols", "").split(",") if symbol}
-    after = read_instant(query["after"], "after") if query.get("after") else None
-    until = read_instant(query["until"], "until", end_of_day=True) if query.get("until") else None
-    found: dict[str, Order] = {}
-    orders = venue.exchange.open_orders() if status == "open" else venue.exchange.orders.values()
-    for order in orders:
-        if status == "closed" and order.is_open:
-            continue
-        if symbols and order.symbol not in symbols:
-            continue
-        if query.get("side") and order.side.value != query["side"]:
-            continue
-        if (after is not None and order.created_at <= after) or (until is not None and order.created_at > until):
-            continue
-        found[order.id] = order
-    if nested:
-        shown_below = {order.leg for order in found.values() if order.leg is not None}
-        replaced_below = {
-            order.id for order in found.values() if order.status is Status.REPLACED and order.parent in found
-        }
-        found = {key: order for key, order in found.items() if key not in shown_below | replaced_below}
-    listed = sorted(found.values(), key=lambda order: order.sequence)
-    if query.get("direction", "desc") != "asc":
-        listed.reverse()
-    return listed[: read_whole(query.get("limit", str(DEFAULT_ORDERS)), "limit", least=1, most=MAX_ORDERS)]
-
-
 def _activities(venue: PaperVenue, query: Any) -> list[dict[str, Any]]:
     """FILL activities, newest first unless asked otherwise; `page_token` is the last id of the page before."""
     fills = list(venue.exchange.books.fills)
@@ -231,5 +198,5 @@ def _activities(venue: PaperVenue, query: Any) -> list[dict[str, Any]]:
         if token not in ids:
             raise bad_request(f"invalid page_token: {token!r}")
         fills = fills[ids.index(token) + 1 :]
-    size = read_whole(query.get("page_size", str(MAX_ACTIVITIES)), "page_size", least=1, most=MAX_ACTIVITIES)
+    size = read_size(query, "page_size", default=MAX_ACTIVITIES, most=MAX_ACTIVITIES)
     return [trading_json.activity(venue.exchange, fill) for fill in fills[:size]]
