@@ -13,7 +13,6 @@ from enum import StrEnum
 
 from holdfast_exchange.orders import AVERAGE_DIGITS, ZERO, Fill, Side
 
-
 CASH_STEP = Decimal("0.00000001")
 """Cash is kept to it: coins in nine decimals at prices in four would give it ever more digits."""
 

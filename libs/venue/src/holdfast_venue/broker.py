@@ -18,6 +18,7 @@ from holdfast_runtime.ports.venue import (
     BrokerClock,
     BrokerOrder,
     BrokerPosition,
+    FeeActivity,
     FillActivity,
     NotSent,
     OrderRefused,
@@ -49,6 +50,7 @@ UNREACHABLE_PAUSE_SECS = 0.25
 NOT_FOUND = 404
 UNPROCESSABLE = 422
 INSTANT_STEP = timedelta(microseconds=1)
+ONE_DAY = timedelta(days=1)
 
 
 class AlpacaBroker(Broker):
@@ -191,24 +193,41 @@ class AlpacaBroker(Broker):
         return await self._get("clock", "/clock", {}, parsing.clock)
 
     async def fills(self, *, since: datetime | None) -> list[FillActivity]:
-        found: dict[str, FillActivity] = {}
-        query = {"activity_types": "FILL", "direction": "asc", "page_size": str(FILLS_PER_PAGE)}
-        if since is not None:
-            query["after"] = _instant(since - INSTANT_STEP)
+        after = None if since is None else since - INSTANT_STEP
+        return await self._activities("fills", "FILL", after, parsing.fill, lambda fill: fill.activity_id)
 
-        def parse(body: object) -> list[FillActivity]:
-            return [parsing.fill(item) for item in parsing.items(body, "activities")]
+    async def fees(self, *, since: datetime | None) -> list[FeeActivity]:
+        # They carry a day: one that is told of `since` may be stamped at its midnight.
+        after = None if since is None else since - ONE_DAY
+        return await self._activities("fees", "CFEE,FEE", after, parsing.fee, lambda fee: fee.activity_id)
+
+    async def _activities(
+        self,
+        operation: str,
+        kinds: str,
+        after: datetime | None,
+        parse: Callable[[object], Value],
+        id_of: Callable[[Value], str],
+    ) -> list[Value]:
+        """Every activity of these kinds, oldest first."""
+        found: dict[str, Value] = {}
+        query = {"activity_types": kinds, "direction": "asc", "page_size": str(FILLS_PER_PAGE)}
+        if after is not None:
+            query["after"] = _instant(after)
+
+        def parsed(body: object) -> list[Value]:
+            return [parse(item) for item in parsing.items(body, "activities")]
 
         for _ in range(MAX_PAGES):
-            page = await self._get("fills", "/account/activities", query, parse)
-            new = [fill for fill in page if fill.activity_id not in found]
-            found.update((fill.activity_id, fill) for fill in new)
+            page = await self._get(operation, "/account/activities", query, parsed)
+            new = [each for each in page if id_of(each) not in found]
+            found.update((id_of(each), each) for each in new)
             if len(page) < FILLS_PER_PAGE:
                 return list(found.values())
             if not new:
-                raise _unavailable("fills", "the same page came twice")
-            query = {**query, "page_token": page[-1].activity_id}
-        raise _unavailable("fills", f"more than {MAX_PAGES} pages")
+                raise _unavailable(operation, "the same page came twice")
+            query = {**query, "page_token": id_of(page[-1])}
+        raise _unavailable(operation, f"more than {MAX_PAGES} pages")
 
     def updates(self) -> AsyncIterator[TradeUpdate | StreamUp | StreamDown | Unreadable]:
         """See the port. While the credentials are refused it is down, asks nothing, and waits for others."""

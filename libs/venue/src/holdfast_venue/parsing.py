@@ -17,6 +17,7 @@ from holdfast_runtime.ports.venue import (
     BrokerClock,
     BrokerOrder,
     BrokerPosition,
+    FeeActivity,
     FillActivity,
     Side,
     TradeUpdate,
@@ -28,6 +29,9 @@ ABSURD = Decimal(10) ** 12
 LEDGER_STEP = Decimal("1e-9")
 SIDES = {"buy": Side.BUY, "sell": Side.SELL, "sell_short": Side.SELL, "buy_minus": Side.BUY, "sell_plus": Side.SELL}
 PAPER_ACCOUNT_PREFIX = "PA"
+CRYPTO_FEE = "CFEE"
+PAIR_QUOTES = ("USDT", "USDC", "USD", "BTC")
+"""Currencies that Alpaca's pairs are quoted in, longer ones first."""
 
 
 def amount(data: Json, field: str) -> Decimal:
@@ -160,13 +164,24 @@ def orders(value: object) -> list[BrokerOrder]:
     return [order(item) for item in items(value, "orders")]
 
 
+def pair_of(symbol: str) -> str:
+    """A pair as its orders name it: Alpaca's positions and fees leave the slash out (BTCUSD is BTC/USD)."""
+    if "/" in symbol:
+        return symbol
+    quoted = next((each for each in PAIR_QUOTES if symbol.endswith(each) and symbol != each), "")
+    return f"{symbol.removesuffix(quoted)}/{quoted}" if quoted else symbol
+
+
 def position(value: object) -> BrokerPosition:
     data = mapping(value, "position")
     quantity = amount(data, "qty")
     if optional_text(data, "side") == "short":
         quantity = -abs(quantity)
+    symbol = text(data, "symbol")
     return BrokerPosition(
-        symbol=text(data, "symbol"), quantity=quantity, average_price=average(data, "avg_entry_price")
+        symbol=pair_of(symbol) if data.get("asset_class") == "crypto" else symbol,
+        quantity=quantity,
+        average_price=average(data, "avg_entry_price"),
     )
 
 
@@ -194,7 +209,17 @@ def asset(value: object) -> BrokerAsset:
         shortable=bool(data.get("shortable")),
         marginable=bool(data.get("marginable")),
         status=optional_text(data, "status") or "",
+        min_order_size=_step(data, "min_order_size"),
+        min_trade_increment=_step(data, "min_trade_increment"),
+        price_increment=_step(data, "price_increment"),
     )
+
+
+def _step(data: Json, field: str) -> Decimal | None:
+    """A smallest size or step, as exact as the ledger is; None where there is none."""
+    if data.get(field) is None:
+        return None
+    return max(positive(data, field).quantize(LEDGER_STEP), LEDGER_STEP)
 
 
 def clock(value: object) -> BrokerClock:
@@ -218,6 +243,23 @@ def fill(value: object) -> FillActivity:
         cumulative_quantity=positive(data, "cum_qty"),
         price=positive(data, "price"),
         at=instant(data, "transaction_time"),
+    )
+
+
+def fee(value: object) -> FeeActivity:
+    """A CFEE or FEE activity. Its quantity is coins taken, its net amount dollars; a day without a time is midnight."""
+    data = mapping(value, "activity")
+    at = optional_instant(data, "transaction_time") or optional_instant(data, "created_at")
+    kind, symbol = text(data, "activity_type"), optional_text(data, "symbol") or ""
+    return FeeActivity(
+        activity_id=text(data, "id"),
+        kind=kind,
+        symbol=pair_of(symbol) if kind == CRYPTO_FEE else symbol,
+        quantity=amount(data, "qty") if data.get("qty") is not None else ZERO,
+        cash=amount(data, "net_amount") if data.get("net_amount") is not None else ZERO,
+        price=None if data.get("price") is None else positive(data, "price"),
+        at=at or instant({"date": f"{text(data, 'date')}T00:00:00+00:00"}, "date"),
+        description=optional_text(data, "description") or "",
     )
 
 

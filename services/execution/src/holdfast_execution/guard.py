@@ -13,6 +13,7 @@ from holdfast_runtime.ports.venue import (
     BrokerClock,
     BrokerOrder,
     BrokerPosition,
+    FeeActivity,
     FillActivity,
     NotSent,
     OrderRefused,
@@ -118,6 +119,10 @@ class GuardedBroker:
     async def fills(self, *, since: datetime | None) -> list[FillActivity]:
         with self._door() as broker:
             return await broker.fills(since=since)
+
+    async def fees(self, *, since: datetime | None) -> list[FeeActivity]:
+        with self._door() as broker:
+            return await broker.fees(since=since)
 
     async def updates(self) -> AsyncIterator[TradeUpdate | StreamUp | StreamDown | Unreadable]:
         with self._door() as broker:

@@ -23,6 +23,7 @@ from holdfast_execution.parts import Parts
 from holdfast_execution.rows import (
     MAX_SENDS,
     AccountRow,
+    AdjustmentRow,
     ClaimRefused,
     DecisionRow,
     EventRow,
@@ -45,11 +46,12 @@ from holdfast_execution.rows import (
     StrategyRow,
     UnknownRow,
 )
-from holdfast_runtime.ports.venue import BrokerAsset, OrderType, TimeInForce
+from holdfast_runtime.ports.venue import BrokerAsset, FeeActivity, OrderType, TimeInForce
 
 __all__ = [
     "MAX_SENDS",
     "AccountRow",
+    "AdjustmentRow",
     "ClaimRefused",
     "DecisionRow",
     "EventRow",
@@ -241,6 +243,12 @@ class Ledger(LedgerReads, Protocol):
     ) -> FillApplied:
         """The broker's total where no detail can be had: what is missing, at the price that makes the average
         true."""
+
+    def apply_fee(self, epoch: int, now: datetime, fee: FeeActivity) -> AdjustmentRow | None:
+        """Counts a fee once: position, realised P&L and cash; None where it was counted before, or is nothing.
+
+        The owner of the position bears it. In any order with the fills that it belongs to.
+        """
 
     def set_exit_owner(
         self, epoch: int, now: datetime, symbol: str, owner: str, *, expected: str | None = None

@@ -10,6 +10,7 @@ from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_execution.parts import Parts
 from holdfast_execution.rows import (
     AccountRow,
+    AdjustmentRow,
     FillRow,
     HaltRow,
     IntentRow,
@@ -84,6 +85,21 @@ def to_fill(row: FillRow) -> execution.Fill:
     )
 
 
+def to_adjustment(row: AdjustmentRow) -> execution.Adjustment:
+    return execution.Adjustment(
+        adjustment_id=row.adjustment_id,
+        kind=row.kind,
+        symbol=row.symbol,
+        strategy=row.strategy,
+        book=BOOKS.get(row.book, common.BOOK_UNSPECIFIED),
+        quantity=to_decimal(row.quantity),
+        cash=to_decimal(row.cash),
+        price=to_decimal(row.price),
+        at=to_timestamp(row.at),
+        description=row.description,
+    )
+
+
 def to_position(row: PositionRow) -> execution.Position:
     return execution.Position(
         symbol=row.symbol,
@@ -143,6 +159,9 @@ def to_asset(asset: BrokerAsset) -> execution.AssetFacts:
         shortable=asset.shortable,
         marginable=asset.marginable,
         status=asset.status,
+        min_order_size=to_decimal(asset.min_order_size),
+        min_trade_increment=to_decimal(asset.min_trade_increment),
+        price_increment=to_decimal(asset.price_increment),
     )
 
 
@@ -201,6 +220,7 @@ def to_ledger_response(state: LedgerState) -> execution.GetLedgerResponse:
         positions=[to_position(row) for row in state.positions],
         intents=[to_intent(row) for row in state.intents],
         fills=[to_fill(row) for row in state.fills],
+        adjustments=[to_adjustment(row) for row in state.adjustments],
         halts=[to_halt(row) for row in state.halts],
         decisions_allowed=state.decisions_allowed,
         decisions_blocked=state.decisions_blocked,

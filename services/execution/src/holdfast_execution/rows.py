@@ -210,6 +210,23 @@ class FillApplied:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdjustmentRow:
+    """What changed position or cash without a trade, by the broker's own account of it. Signed."""
+
+    adjustment_id: str
+    kind: str
+    symbol: str
+    strategy: str
+    """Owner of the position that it was taken of; empty: nobody's."""
+    book: str
+    quantity: Decimal
+    cash: Decimal
+    price: Decimal | None
+    at: datetime
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PositionRow:
     """Net holding of the account in one symbol; kept with quantity 0 after it was closed."""
 
@@ -335,6 +352,7 @@ class LedgerState:
     positions: tuple[PositionRow, ...]
     intents: tuple[IntentRow, ...]
     fills: tuple[FillRow, ...]
+    adjustments: tuple[AdjustmentRow, ...]
     halts: tuple[HaltRow, ...]
     decisions_allowed: int
     decisions_blocked: int

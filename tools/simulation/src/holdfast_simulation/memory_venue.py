@@ -13,6 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from holdfast_core import sessions
+from holdfast_exchange.books import Entry, EntryKind
 from holdfast_exchange.commands import Advance, Cancel, Replace, Submit
 from holdfast_exchange.exchange import Exchange
 from holdfast_exchange.orders import Fill, NewOrder, Order, OrderType, Refusal, Replacement, Side, TimeInForce, Update
@@ -20,6 +21,7 @@ from holdfast_runtime.ports import venue
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_simulation.memory_clock import ManualMarketClock
 
+FEES = frozenset({EntryKind.CRYPTO_FEE, EntryKind.FEE})
 Item = venue.TradeUpdate | venue.StreamUp | venue.StreamDown | venue.Unreadable
 
 
@@ -251,11 +253,14 @@ class MemoryBroker:
             return None
         return venue.BrokerAsset(
             symbol=symbol,
-            tradable=self.exchange.asset(symbol).tradable,
-            fractionable=False,
+            tradable=(asset := self.exchange.asset(symbol)).tradable,
+            fractionable=asset.is_crypto,
             shortable=False,
             marginable=False,
             status="active",
+            min_order_size=asset.min_order_size,
+            min_trade_increment=asset.min_trade_increment,
+            price_increment=asset.price_increment,
         )
 
     async def clock(self) -> venue.BrokerClock:
@@ -270,6 +275,14 @@ class MemoryBroker:
     async def fills(self, *, since: datetime | None) -> list[venue.FillActivity]:
         await self._read("fills")
         return [_activity(fill) for fill in self.exchange.books.fills if since is None or fill.at >= since]
+
+    async def fees(self, *, since: datetime | None) -> list[venue.FeeActivity]:
+        await self._read("fees")
+        return [
+            _fee(entry, place)
+            for place, entry in enumerate(self.exchange.books.activities)
+            if isinstance(entry, Entry) and entry.kind in FEES and (since is None or entry.at >= since)
+        ]
 
     # --- the stream
 
@@ -374,6 +387,19 @@ def _activity(fill: Fill) -> venue.FillActivity:
         cumulative_quantity=fill.cumulative,
         price=fill.price,
         at=fill.at,
+    )
+
+
+def _fee(entry: Entry, place: int) -> venue.FeeActivity:
+    return venue.FeeActivity(
+        activity_id=f"activity-{place}",
+        kind=entry.kind.value,
+        symbol=entry.symbol,
+        quantity=entry.quantity,
+        cash=entry.cash,
+        price=entry.price,
+        at=entry.at,
+        description=entry.description,
     )
 
 

@@ -146,6 +146,12 @@ class BrokerAsset:
     shortable: bool
     marginable: bool
     status: str
+    min_order_size: Decimal | None = None
+    """Smallest quantity of an order; None: the book's own rule."""
+    min_trade_increment: Decimal | None = None
+    """Quantities are multiples of it; None: the book's own rule."""
+    price_increment: Decimal | None = None
+    """Prices are multiples of it; None: the book's own rule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +174,24 @@ class FillActivity:
     cumulative_quantity: Decimal
     price: Decimal
     at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeeActivity:
+    """A fee, from the account's CFEE and FEE activities: what a fill has cost beside its price. Signed."""
+
+    activity_id: str
+    kind: str
+    """The venue's own word."""
+    symbol: str
+    """Empty where the fee is of no symbol."""
+    quantity: Decimal
+    """What was taken of the position: not positive."""
+    cash: Decimal
+    """What was taken of the cash: not positive; in steps of 10⁻⁸ dollars."""
+    price: Decimal | None
+    at: datetime
+    description: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +272,9 @@ class Broker(Protocol):
 
     async def fills(self, *, since: datetime | None) -> list[FillActivity]:
         """FILL activities, oldest first, complete."""
+
+    async def fees(self, *, since: datetime | None) -> list[FeeActivity]:
+        """CFEE and FEE activities, oldest first, complete; some older than `since` may be among them."""
 
     def updates(self) -> AsyncIterator[TradeUpdate | StreamUp | StreamDown | Unreadable]:
         """The trade-updates stream, connected again whenever it breaks or goes mute."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 
 _CASH_PER_PRODUCT = 10**10
 """Quantity times price is counted in 10⁻¹⁸; cash in 10⁻⁸."""
+_BEHIND_ORDERS = "\U0010ffff"
+"""Sorts behind every order id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,22 @@ class Execution:
     def order_key(self) -> tuple[int, bool, str, int]:
         """The one order in which fills of a symbol count: time, buys first, then order and place in it."""
         return (self.at, not self.buy, self.broker_order_id, self.cumulative)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjustment:
+    """What changed a holding without a trade: a fee. Quantity and cash are signed."""
+
+    quantity: int
+    cash: int
+    at: int
+    """Microseconds."""
+    adjustment_id: str
+
+    @property
+    def order_key(self) -> tuple[int, bool, str, int]:
+        """Behind every fill of its instant: a fee is taken of what a fill has brought."""
+        return (self.at, True, _BEHIND_ORDERS + self.adjustment_id, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,13 +114,31 @@ def apply(holding: Holding, execution: Execution) -> tuple[Holding, int]:
     return replace(_opened(flat, execution), quantity=left, cost=cost_left), realised
 
 
-def fold(executions: Iterable[Execution]) -> tuple[Holding, dict[tuple[str, int], int]]:
-    """The holding after all of them, in their one order, and the P&L of each, by order id and cumulative quantity."""
+def adjust(holding: Holding, adjustment: Adjustment) -> Holding:
+    """The holding after a fee. What it took of the quantity makes the rest dearer, what it took of the cash is lost at
+    once: so `cash = starting cash + realised − cost` goes on to hold, and P&L is net of fees."""
+    quantity = holding.quantity + adjustment.quantity
+    lost = holding.cost if not quantity else 0
+    return replace(
+        holding,
+        quantity=quantity,
+        cost=holding.cost - lost,
+        realised=holding.realised + adjustment.cash - lost,
+        opened_at=holding.opened_at if quantity else None,
+    )
+
+
+def fold(events: Iterable[Execution | Adjustment]) -> tuple[Holding, dict[tuple[str, int], int]]:
+    """The holding after all of them, in their one order, and the P&L of each execution, by order id and cumulative
+    quantity."""
     holding = Holding()
     realised: dict[tuple[str, int], int] = {}
-    for execution in sorted(executions, key=lambda each: each.order_key):
-        holding, gained = apply(holding, execution)
-        realised[execution.broker_order_id, execution.cumulative] = gained
+    for event in sorted(events, key=lambda each: each.order_key):
+        if isinstance(event, Adjustment):
+            holding = adjust(holding, event)
+            continue
+        holding, gained = apply(holding, event)
+        realised[event.broker_order_id, event.cumulative] = gained
     return holding, realised
 
 

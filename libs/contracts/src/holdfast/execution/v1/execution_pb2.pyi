@@ -295,6 +295,62 @@ class Fill(_message.Message):
 Global___Fill: _TypeAlias = Fill  # noqa: Y015
 
 @_typing.final
+class Adjustment(_message.Message):
+    """What changed position or cash without a trade: a fee that the broker took. Signed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADJUSTMENT_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    STRATEGY_FIELD_NUMBER: _builtins.int
+    BOOK_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    CASH_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    adjustment_id: _builtins.str
+    """The broker's id of the activity."""
+    kind: _builtins.str
+    """The broker's word: CFEE (a fee of crypto), FEE."""
+    symbol: _builtins.str
+    strategy: _builtins.str
+    book: _common_pb2.Book.ValueType
+    description: _builtins.str
+    @_builtins.property
+    def quantity(self) -> _common_pb2.Decimal: ...
+    @_builtins.property
+    def cash(self) -> _common_pb2.Decimal: ...
+    @_builtins.property
+    def price(self) -> _common_pb2.Decimal:
+        """Price at which the broker valued the quantity; absent where it told none."""
+
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        adjustment_id: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        symbol: _builtins.str = ...,
+        strategy: _builtins.str = ...,
+        book: _common_pb2.Book.ValueType = ...,
+        quantity: _common_pb2.Decimal | None = ...,
+        cash: _common_pb2.Decimal | None = ...,
+        price: _common_pb2.Decimal | None = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "cash", b"cash", "price", b"price", "quantity", b"quantity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment_id", b"adjustment_id", "at", b"at", "book", b"book", "cash", b"cash", "description", b"description", "kind", b"kind", "price", b"price", "quantity", b"quantity", "strategy", b"strategy", "symbol", b"symbol"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Adjustment: _TypeAlias = Adjustment  # noqa: Y015
+
+@_typing.final
 class Position(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -629,12 +685,23 @@ class AssetFacts(_message.Message):
     SHORTABLE_FIELD_NUMBER: _builtins.int
     MARGINABLE_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
+    MIN_ORDER_SIZE_FIELD_NUMBER: _builtins.int
+    MIN_TRADE_INCREMENT_FIELD_NUMBER: _builtins.int
+    PRICE_INCREMENT_FIELD_NUMBER: _builtins.int
     symbol: _builtins.str
     tradable: _builtins.bool
     fractionable: _builtins.bool
     shortable: _builtins.bool
     marginable: _builtins.bool
     status: _builtins.str
+    @_builtins.property
+    def min_order_size(self) -> _common_pb2.Decimal:
+        """Absent: the book's own rule. Shares or coins, and dollars."""
+
+    @_builtins.property
+    def min_trade_increment(self) -> _common_pb2.Decimal: ...
+    @_builtins.property
+    def price_increment(self) -> _common_pb2.Decimal: ...
     def __init__(
         self,
         *,
@@ -644,10 +711,13 @@ class AssetFacts(_message.Message):
         shortable: _builtins.bool = ...,
         marginable: _builtins.bool = ...,
         status: _builtins.str = ...,
+        min_order_size: _common_pb2.Decimal | None = ...,
+        min_trade_increment: _common_pb2.Decimal | None = ...,
+        price_increment: _common_pb2.Decimal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["min_order_size", b"min_order_size", "min_trade_increment", b"min_trade_increment", "price_increment", b"price_increment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fractionable", b"fractionable", "marginable", b"marginable", "shortable", b"shortable", "status", b"status", "symbol", b"symbol", "tradable", b"tradable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fractionable", b"fractionable", "marginable", b"marginable", "min_order_size", b"min_order_size", "min_trade_increment", b"min_trade_increment", "price_increment", b"price_increment", "shortable", b"shortable", "status", b"status", "symbol", b"symbol", "tradable", b"tradable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -825,6 +895,7 @@ class GetLedgerResponse(_message.Message):
     DECISIONS_BY_REASON_FIELD_NUMBER: _builtins.int
     LAST_EVENT_ID_FIELD_NUMBER: _builtins.int
     RECONCILIATION_FIELD_NUMBER: _builtins.int
+    ADJUSTMENTS_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     decisions_allowed: _builtins.int
     decisions_blocked: _builtins.int
@@ -846,6 +917,10 @@ class GetLedgerResponse(_message.Message):
     def reconciliation(self) -> Global___ReconciliationVerdict:
         """The newest verdict; absent where there was none."""
 
+    @_builtins.property
+    def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Adjustment]:
+        """Fees and whatever else is no fill, where they are newer than what was asked for."""
+
     def __init__(
         self,
         *,
@@ -860,10 +935,11 @@ class GetLedgerResponse(_message.Message):
         decisions_by_reason: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         last_event_id: _builtins.int = ...,
         reconciliation: Global___ReconciliationVerdict | None = ...,
+        adjustments: _abc.Iterable[Global___Adjustment] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "reconciliation", b"reconciliation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "decisions_allowed", b"decisions_allowed", "decisions_blocked", b"decisions_blocked", "decisions_by_reason", b"decisions_by_reason", "fills", b"fills", "halts", b"halts", "intents", b"intents", "last_event_id", b"last_event_id", "positions", b"positions", "reconciliation", b"reconciliation", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustments", b"adjustments", "decisions_allowed", b"decisions_allowed", "decisions_blocked", b"decisions_blocked", "decisions_by_reason", b"decisions_by_reason", "fills", b"fills", "halts", b"halts", "intents", b"intents", "last_event_id", b"last_event_id", "positions", b"positions", "reconciliation", b"reconciliation", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1097,10 +1173,11 @@ class Fact(_message.Message):
     HALT_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
     RECONCILIATION_FIELD_NUMBER: _builtins.int
+    ADJUSTMENT_FIELD_NUMBER: _builtins.int
     CLEARED_FIELD_NUMBER: _builtins.int
     event_id: _builtins.int
     kind: _builtins.str
-    """decision, intent, fill, position, halt, account, reconciliation, lease, note"""
+    """decision, intent, fill, adjustment, position, halt, account, reconciliation, lease, note"""
     aggregate: _builtins.str
     """Id of what the fact is about, and its version: consumers apply by it, idempotent."""
     aggregate_version: _builtins.int
@@ -1127,6 +1204,8 @@ class Fact(_message.Message):
     def account(self) -> Global___Account: ...
     @_builtins.property
     def reconciliation(self) -> Global___ReconciliationVerdict: ...
+    @_builtins.property
+    def adjustment(self) -> Global___Adjustment: ...
     def __init__(
         self,
         *,
@@ -1145,13 +1224,14 @@ class Fact(_message.Message):
         halt: Global___Halt | None = ...,
         account: Global___Account | None = ...,
         reconciliation: Global___ReconciliationVerdict | None = ...,
+        adjustment: Global___Adjustment | None = ...,
         cleared: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "body", b"body", "decision", b"decision", "fill", b"fill", "halt", b"halt", "intent", b"intent", "market_time", b"market_time", "position", b"position", "reconciliation", b"reconciliation", "recorded_at", b"recorded_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "body", b"body", "decision", b"decision", "fill", b"fill", "halt", b"halt", "intent", b"intent", "market_time", b"market_time", "position", b"position", "reconciliation", b"reconciliation", "recorded_at", b"recorded_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "aggregate", b"aggregate", "aggregate_version", b"aggregate_version", "body", b"body", "cleared", b"cleared", "decision", b"decision", "event_id", b"event_id", "fill", b"fill", "halt", b"halt", "intent", b"intent", "kind", b"kind", "market_time", b"market_time", "position", b"position", "reconciliation", b"reconciliation", "recorded_at", b"recorded_at", "summary", b"summary", "traceparent", b"traceparent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "aggregate", b"aggregate", "aggregate_version", b"aggregate_version", "body", b"body", "cleared", b"cleared", "decision", b"decision", "event_id", b"event_id", "fill", b"fill", "halt", b"halt", "intent", b"intent", "kind", b"kind", "market_time", b"market_time", "position", b"position", "reconciliation", b"reconciliation", "recorded_at", b"recorded_at", "summary", b"summary", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["decision", "intent", "fill", "position", "halt", "account", "reconciliation"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["decision", "intent", "fill", "position", "halt", "account", "reconciliation", "adjustment"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 

@@ -1,16 +1,17 @@
 """Rows of SQL to rows of the port, and back."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from holdfast_core.money import UNITS_PER_CASH, UNITS_PER_QUANTITY, from_units, to_units
 from holdfast_execution.domain.intents import IntentState, Purpose
-from holdfast_execution.domain.positions import Execution, average_price, notional
-from holdfast_execution.rows import FillRow, HaltRow, IntentRow, OrderRow, PositionRow
+from holdfast_execution.domain.positions import Adjustment, Execution, average_price, notional
+from holdfast_execution.rows import AdjustmentRow, FillRow, HaltRow, IntentRow, OrderRow, PositionRow
 from holdfast_runtime.ledger_halts import from_micros, to_micros
-from holdfast_runtime.ports.venue import OrderType, Side, TimeInForce
+from holdfast_runtime.ports.venue import BrokerAsset, OrderType, Side, TimeInForce
 
 Columns = Mapping[str, Any]
 
@@ -136,6 +137,39 @@ def execution_of(row: Columns) -> Execution:
         strategy=row["strategy"],
         book=row["book"],
     )
+
+
+def adjustment_row(row: Columns) -> AdjustmentRow:
+    return AdjustmentRow(
+        adjustment_id=row["adjustment_id"],
+        kind=row["kind"],
+        symbol=row["symbol"],
+        strategy=row["strategy"],
+        book=row["book"],
+        quantity=quantity(row["quantity"]),
+        cash=cash(row["cash"]),
+        price=optional_quantity(row["price"]),
+        at=from_micros(row["adjusted_at"]),
+        description=row["description"],
+    )
+
+
+def adjustment_of(row: Columns) -> Adjustment:
+    """A row of `adjustments` for the domain."""
+    return Adjustment(
+        quantity=row["quantity"], cash=row["cash"], at=row["adjusted_at"], adjustment_id=row["adjustment_id"]
+    )
+
+
+_STEPS = ("min_order_size", "min_trade_increment", "price_increment")
+
+
+def asset_row(row: Columns) -> BrokerAsset:
+    return BrokerAsset(**{**row, **{name: optional_quantity(row[name]) for name in _STEPS}})
+
+
+def asset_columns(asset: BrokerAsset) -> dict[str, object]:
+    return asdict(asset) | {name: optional_units(getattr(asset, name), what=name) for name in _STEPS}
 
 
 def position_row(row: Columns) -> PositionRow:

@@ -14,6 +14,7 @@ from holdfast_execution.adapters.sql.session import Transaction
 from holdfast_execution.adapters.sql.writes import SqlWrites
 from holdfast_execution.domain.intents import IntentState, after_fill, is_late_fill
 from holdfast_execution.domain.positions import (
+    Adjustment,
     Execution,
     Holding,
     apply,
@@ -29,6 +30,8 @@ from holdfast_runtime.ledger_halts import from_micros, to_micros
 
 _UNITS = 10**10
 """Cash of one unit of quantity at one unit of price, inverted."""
+CRYPTO = "crypto"
+"""The book whose fills cost coins and dollars beside their price."""
 _f, _p = tables.fills.c, tables.positions.c
 _INSERT_FILLS = sa.insert(tables.fills)
 _UPDATE_REALISED = (
@@ -171,11 +174,13 @@ class FillWrites(SqlWrites):
             )
             for low, high, price in parts
         ]
-        newest = self._rows(queries.NEWEST_FILL, symbol=intent["symbol"])[0]["newest"]
+        newest = self._newest(intent["symbol"], adjusted=intent["book"] == CRYPTO)
         rows = [self._fill_values(each, order, intent, to_micros(now)) for each in executions]
         transaction.connection.execute(_INSERT_FILLS, rows)
         in_order = newest is None or at > newest
-        holding, realised = self._add(intent["symbol"], executions) if in_order else self._refold(transaction, intent)
+        holding, realised = (
+            self._add(intent["symbol"], executions) if in_order else self._refold(transaction, intent["symbol"])
+        )
         for row in rows:
             row["realised"] = realised[broker_order_id, row["cumulative_quantity"]]
         if in_order:
@@ -232,11 +237,11 @@ class FillWrites(SqlWrites):
         return holding, realised
 
     def _refold(
-        self, transaction: Transaction, intent: dict[str, Any]
+        self, transaction: Transaction, symbol: str
     ) -> tuple[Holding, dict[tuple[str, int], int]]:  # fmt: skip
-        """Fills that came out of order: everything of the symbol is counted anew, in the one order."""
-        rows = self._rows(queries.FILLS_OF_SYMBOL, symbol=intent["symbol"])
-        holding, realised = fold([convert.execution_of(row) for row in rows])
+        """What came out of order: everything of the symbol is counted anew, in the one order."""
+        rows = self._rows(queries.FILLS_OF_SYMBOL, symbol=symbol)
+        holding, realised = fold([*map(convert.execution_of, rows), *self._adjustments_of(symbol)])
         changed = [
             {**row, "realised": realised[row["broker_order_id"], row["cumulative_quantity"]]}
             for row in rows
@@ -244,6 +249,15 @@ class FillWrites(SqlWrites):
         ]
         self._store_realised(transaction, changed)
         return holding, realised
+
+    def _newest(self, symbol: str, *, adjusted: bool) -> int | None:
+        """Instant of the newest fill; of the newest adjustment too where the book has any."""
+        tables_of = (queries.NEWEST_FILL, queries.NEWEST_ADJUSTMENT) if adjusted else (queries.NEWEST_FILL,)
+        found = [self._rows(query, symbol=symbol)[0]["newest"] for query in tables_of]
+        return max((each for each in found if each is not None), default=None)
+
+    def _adjustments_of(self, symbol: str) -> list[Adjustment]:
+        return [convert.adjustment_of(row) for row in self._rows(queries.ADJUSTMENTS_OF_SYMBOL, symbol=symbol)]
 
     def _store_realised(self, transaction: Transaction, rows: Sequence[dict[str, Any]]) -> None:
         values = [

@@ -67,6 +67,20 @@ NEWEST_FILL = sa.select(sa.func.max(_f.filled_at).label("newest")).where(
     _f.account == _account, _f.symbol == sa.bindparam("symbol")
 )
 
+_a = tables.adjustments.c
+ADJUSTMENTS = (
+    sa.select(tables.adjustments)
+    .where(_a.account == _account, _a.recorded_at > sa.bindparam("since"))
+    .order_by(_a.adjusted_at, _a.adjustment_id)
+)
+ADJUSTMENT = sa.select(_a.adjustment_id).where(
+    _a.account == _account, _a.adjustment_id == sa.bindparam("adjustment_id")
+)
+ADJUSTMENTS_OF_SYMBOL = sa.select(tables.adjustments).where(_a.account == _account, _a.symbol == sa.bindparam("symbol"))
+NEWEST_ADJUSTMENT = sa.select(sa.func.max(_a.adjusted_at).label("newest")).where(
+    _a.account == _account, _a.symbol == sa.bindparam("symbol")
+)
+
 DECISIONS = sa.select(_d.signal_id, _d.decision).where(
     _d.account == _account, _d.signal_id.in_(sa.bindparam("signal_ids", expanding=True))
 )
@@ -101,7 +115,17 @@ STRATEGIES = (
 )  # fmt: skip
 _b = tables.assets.c
 ASSETS = (
-    sa.select(_b.symbol, _b.tradable, _b.fractionable, _b.shortable, _b.marginable, _b.status)
+    sa.select(
+        _b.symbol,
+        _b.tradable,
+        _b.fractionable,
+        _b.shortable,
+        _b.marginable,
+        _b.status,
+        _b.min_order_size,
+        _b.min_trade_increment,
+        _b.price_increment,
+    )
     .where(_b.account == _account)
     .order_by(_b.symbol)
 )

@@ -18,6 +18,7 @@ from holdfast_execution.domain.intents import OPEN, IntentState
 from holdfast_execution.parts import ENTRY_MEMORY, Parts, reserved
 from holdfast_execution.rows import (
     AccountRow,
+    AdjustmentRow,
     EventRow,
     FillRow,
     HaltRow,
@@ -107,6 +108,11 @@ class SqlReads:
         rows = self._rows(queries.FILLS, since=-1 if since is None else to_micros(since))
         return [convert.fill_row(row) for row in rows]
 
+    def adjustments(self, since: datetime | None = None) -> list[AdjustmentRow]:
+        """Those recorded after `since`, in the order in which they count."""
+        rows = self._rows(queries.ADJUSTMENTS, since=-1 if since is None else to_micros(since))
+        return [convert.adjustment_row(row) for row in rows]
+
     # --- decisions
 
     def decisions(self, signal_ids: Sequence[str]) -> list[gate.Decision]:
@@ -133,7 +139,7 @@ class SqlReads:
 
     def assets(self) -> list[BrokerAsset]:
         """By symbol."""
-        return [BrokerAsset(**row) for row in self._rows(queries.ASSETS)]
+        return [convert.asset_row(row) for row in self._rows(queries.ASSETS)]
 
     def verdict(self) -> execution.ReconciliationVerdict | None:
         """The newest one."""
@@ -181,6 +187,7 @@ class SqlReads:
                 positions=tuple(self.positions(open_only=False)),
                 intents=tuple(convert.intent_row(row) for row in intents),
                 fills=tuple(self.fills(since)),
+                adjustments=tuple(self.adjustments(since)),
                 halts=tuple(self.halts()),
                 decisions_allowed=sum(row["decisions"] for row in counts if row["allowed"]),
                 decisions_blocked=sum(row["decisions"] for row in counts if not row["allowed"]),

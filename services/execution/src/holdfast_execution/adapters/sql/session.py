@@ -76,7 +76,7 @@ class Transaction:
         """The parts as of now, where they follow from the kept ones; None where they have to be read."""
         if before is None or self._loaded is None or before.key != self._began:
             return None
-        if not self._changes and before.key == self._loaded.key:
+        if not self._changes and self._loaded == self._stored:
             return before
         return before.after(self._changes, key=self._loaded.key, account=account_row(self._account, self._loaded))
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from holdfast_execution.adapters.sql.adjustment_writes import AdjustmentWrites
 from holdfast_execution.adapters.sql.database import Database, open_database
-from holdfast_execution.adapters.sql.fill_writes import FillWrites
 from holdfast_execution.adapters.sql.intent_writes import IntentWrites
 from holdfast_execution.adapters.sql.migrate import migrate_database
 from holdfast_execution.adapters.sql.reads import SqlReads
@@ -13,7 +13,7 @@ from holdfast_execution.adapters.sql.state_writes import StateWrites
 from holdfast_execution.ledger import Ledger, LedgerReads
 
 
-class SqlLedger(IntentWrites, FillWrites, StateWrites):
+class SqlLedger(IntentWrites, AdjustmentWrites, StateWrites):
     """The port `Ledger` on one session: for one thread."""
 
 

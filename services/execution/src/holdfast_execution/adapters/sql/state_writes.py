@@ -139,7 +139,9 @@ class StateWrites(SqlWrites):
             transaction.connection.execute(
                 sa.delete(table).where(table.c.account == self._account, table.c.symbol.in_(symbols))
             )
-            rows: list[Mapping[str, object]] = [{"account": self._account, **asdict(asset)} for asset in changed]
+            rows: list[Mapping[str, object]] = [
+                {"account": self._account, **convert.asset_columns(asset)} for asset in changed
+            ]
             transaction.connection.execute(sa.insert(table), rows)
             transaction.note(Unforeseen())
             told = ", ".join(f"{each.symbol} {'tradable' if each.tradable else 'not tradable'}" for each in changed)
@@ -177,8 +179,8 @@ class StateWrites(SqlWrites):
             raise LedgerError("a holder of the lease has a name")
         table = tables.lease
         with self._session.transaction() as transaction:
-            header = transaction.header
-            # A beat takes no lock on the account: the comparison is the database's own.
+            _ = transaction.header
+            # The account is locked; a beat takes no lock on it, so the comparison is the database's own.
             taken = transaction.connection.execute(
                 sa.update(table)
                 .where(
@@ -194,7 +196,7 @@ class StateWrites(SqlWrites):
             transaction.hold(holder, seen.epoch + 1)
             transaction.begin_write()
             fact = execution.Fact()
-            summary = f"{holder} holds the lease, epoch {seen.epoch + 1}, after {header.holder or 'nobody'}"
+            summary = f"{holder} holds the lease, epoch {seen.epoch + 1}, after {seen.holder or 'nobody'}"
             transaction.append(now, "lease", self._account, summary, fact)
             for row in self._rows(queries.INTENTS_IN, states=[IntentState.SENDING.value]):
                 # Its sender is gone: whether the POST left is not known (point 4).

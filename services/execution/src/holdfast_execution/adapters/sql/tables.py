@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from holdfast_execution.rows import MAX_SENDS
 from holdfast_runtime.ledger_halts import halts_table
 
-REVISION = 1
+REVISION = 2
 """What this code expects: the newest migration."""
 
 metadata = sa.MetaData()
@@ -141,6 +141,27 @@ fills = sa.Table(
     sa.Index("fills_by_record", "account", "recorded_at"),
 )
 
+adjustments = sa.Table(
+    "adjustments",
+    metadata,
+    _text("account", key=True),
+    _text("adjustment_id", key=True),
+    _text("kind"),
+    _text("symbol"),
+    _text("strategy"),
+    _text("book"),
+    _number("quantity"),
+    _number("cash"),
+    _optional("price"),
+    _number("adjusted_at"),
+    _number("recorded_at"),
+    _text("description"),
+    sa.ForeignKeyConstraint(["account"], ["account.account"]),
+    sa.Index("adjustments_by_symbol", "account", "symbol", "adjusted_at"),
+    sa.Index("adjustments_by_record", "account", "recorded_at"),
+)
+"""What changed position or cash without a trade: signed quantities and cash."""
+
 positions = sa.Table(
     "positions",
     metadata,
@@ -172,6 +193,9 @@ assets = sa.Table(
     sa.Column("shortable", sa.Boolean, nullable=False),
     sa.Column("marginable", sa.Boolean, nullable=False),
     _text("status"),
+    _optional("min_order_size"),
+    _optional("min_trade_increment"),
+    _optional("price_increment"),
 )
 
 verdicts = sa.Table(

@@ -1,0 +1,60 @@
+"""Fees and what else is no fill: counted once, by the broker's id of it (invariant 6)."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from holdfast.execution.v1 import execution_pb2 as execution
+from holdfast_core.instruments import book_of
+from holdfast_execution import messages
+from holdfast_execution.adapters.sql import convert, queries, tables
+from holdfast_execution.adapters.sql.fill_writes import FillWrites
+from holdfast_execution.rows import AdjustmentRow
+from holdfast_runtime.ledger_halts import to_micros
+from holdfast_runtime.ports.venue import FeeActivity
+
+_INSERT = sa.insert(tables.adjustments)
+
+
+class AdjustmentWrites(FillWrites):
+    """The adjustments half of the port."""
+
+    def apply_fee(self, epoch: int, now: datetime, fee: FeeActivity) -> AdjustmentRow | None:
+        quantity, cash = convert.quantity_units(fee.quantity), convert.cash_units(fee.cash)
+        if not (quantity or cash) or self._rows(queries.ADJUSTMENT, adjustment_id=fee.activity_id):
+            return None
+        with self._write(epoch) as transaction:
+            held = self.position(fee.symbol) if fee.symbol else None
+            columns: dict[str, Any] = {
+                "account": self._account,
+                "adjustment_id": fee.activity_id,
+                "kind": fee.kind,
+                "symbol": fee.symbol,
+                "strategy": held.strategy if held is not None else "",
+                "book": held.book if held is not None else book_of(fee.symbol),
+                "quantity": quantity,
+                "cash": cash,
+                "price": None if fee.price is None else convert.quantity_units(fee.price, what="price"),
+                "adjusted_at": to_micros(fee.at),
+                "recorded_at": to_micros(now),
+                "description": fee.description,
+            }
+            transaction.connection.execute(_INSERT, columns)
+            row = convert.adjustment_row(columns)
+            transaction.append(
+                now,
+                "adjustment",
+                row.adjustment_id,
+                f"{row.kind} {row.quantity} {row.symbol}, {row.cash} dollars",
+                execution.Fact(adjustment=messages.to_adjustment(row)),
+            )
+            if fee.symbol:
+                # A fee may come before the fill that it belongs to.
+                holding, _ = self._refold(transaction, fee.symbol)
+                self._store_holding(transaction, now, {"symbol": fee.symbol, "traceparent": ""}, holding)
+            else:
+                transaction.change(realised=transaction.header.realised + cash)
+            transaction.change(cash=transaction.header.cash + cash)
+            self._tell_account(transaction, now)
+            return row
