@@ -6,10 +6,14 @@ import os
 import time
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 
 from holdfast_exchange import recording as recordings
 from holdfast_exchange import replay as replays
+from holdfast_exchange.combining import Combined, load_defaults
 from holdfast_exchange.exchange import Exchange, ExchangeConfig
+from holdfast_exchange.faults import plan as fault_plans
+from holdfast_exchange.faults.plan import FaultPlan
 from holdfast_exchange.market import Market
 from holdfast_papermarket.adapters.http_server import HttpServer
 from holdfast_papermarket.adapters.journal_file import JournalFile
@@ -31,7 +35,11 @@ async def build(shell: Shell) -> None:
     settings = shell.settings.replay
     run_id = os.environ.get("HOLDFAST_RUN_ID", "")
     try:
-        recording = recordings.load(settings.recording or recordings.default_folder(), symbols=settings.symbols)
+        if settings.recording is None:
+            combined = load_defaults(shell.settings.active_books, symbols=settings.symbols)
+        else:
+            combined = Combined(recordings.load(settings.recording, symbols=settings.symbols))
+        recording = combined.recording
         replay = replays.plan(recording, start=settings.start, end=settings.end)
     except recordings.RecordingInvalid as error:
         raise AskPerson(str(error), steps=("Correct replay.* in the configuration, or the recording.",)) from error
@@ -44,6 +52,8 @@ async def build(shell: Shell) -> None:
     )
     exchange = Exchange(run_id or WITHOUT_RUN_ID, Market(recording, replay.begin), config)
     venue = PaperVenue(exchange, replay, journal, resend_on_subscribe=settings.speed == 0)
+    if settings.faults is not None and not journal.lines:
+        venue.faults.desk.arm(_fault_plan(settings.faults))
     market_clock = shell.market_clock
     assert isinstance(market_clock, VenueMarketClock)
     clock = MarketClock(
@@ -71,6 +81,13 @@ async def build(shell: Shell) -> None:
 
 def _set_clock(market_clock: VenueMarketClock, at: datetime, speed: float) -> None:
     market_clock.set(at, speed=speed)
+
+
+def _fault_plan(file: Path) -> FaultPlan:
+    try:
+        return fault_plans.load(file)
+    except fault_plans.PlanRefused as error:
+        raise AskPerson(str(error), steps=("Correct the file that replay.faults names.",)) from error
 
 
 def _begun_with(run_id: str, settings: ReplaySettings, replay: replays.Replay) -> dict[str, str]:
