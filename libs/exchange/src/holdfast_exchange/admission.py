@@ -1,64 +1,35 @@
-"""What the venue refuses at once, in Alpaca's codes and words (reference: its order errors).
+"""What the venue refuses at once because of prices, positions and other orders, in Alpaca's codes and words.
 
-Each check raises Refusal before anything has changed.
+Each check raises Refusal before anything has changed. What an order may look like at all is in `rules`.
 """
 
 from collections.abc import Iterable
 from decimal import Decimal
 
-from holdfast_core.instruments import on_tick
 from holdfast_core.money import plain
-from holdfast_exchange.orders import WORKING, ZERO, NewOrder, Order, OrderType, Refusal, Side, Status
+from holdfast_exchange.assets import Asset
+from holdfast_exchange.orders import (
+    LEAVING,
+    LIMITED,
+    WORKING,
+    ZERO,
+    Intent,
+    NewOrder,
+    Order,
+    OrderClass,
+    OrderType,
+    Refusal,
+    Side,
+    Status,
+)
+from holdfast_exchange.rules import CENT, FORBIDDEN, LEAST_AMOUNT, MOST_CRYPTO_AMOUNT, is_fractional, unprocessable
 
-UNPROCESSABLE = 42210000
 NOT_UNIQUE = 40010001
-FORBIDDEN = 40310000
 NOT_FOUND = 40410000
-MAX_CLIENT_ORDER_ID = 128
-HOLDING = WORKING | {Status.ACCEPTED}
-"""Open orders that reserve shares or buying power; a held leg reserves nothing yet."""
-
-
-def unprocessable(message: str) -> Refusal:
-    return Refusal(422, UNPROCESSABLE, message)
 
 
 def not_found(order_id: str) -> Refusal:
     return Refusal(404, NOT_FOUND, f"order not found for {order_id}")
-
-
-def check_shape(new: NewOrder) -> None:
-    """Fields that fit together, whatever the market does."""
-    if len(new.client_order_id) > MAX_CLIENT_ORDER_ID:
-        raise unprocessable(f"client_order_id must be no more than {MAX_CLIENT_ORDER_ID} characters")
-    check_quantity(new.quantity)
-    if new.type is OrderType.LIMIT and new.limit_price is None:
-        raise unprocessable("limit orders require a limit price")
-    if new.type is OrderType.STOP and new.stop_price is None:
-        raise unprocessable("stop orders require a stop price")
-    if new.type is not OrderType.LIMIT and new.limit_price is not None:
-        raise unprocessable(f"{new.type.value} orders must not have a limit price")
-    if new.type is not OrderType.STOP and new.stop_price is not None:
-        raise unprocessable(f"{new.type.value} orders must not have a stop price")
-    check_price("limit_price", new.limit_price)
-    check_price("stop_price", new.stop_price)
-    check_price("stop_loss.stop_price", new.protect_stop_price)
-
-
-def check_quantity(quantity: Decimal) -> None:
-    if not quantity.is_finite() or quantity <= 0:
-        raise unprocessable("qty must be > 0")
-    if quantity != quantity.to_integral_value():
-        raise Refusal(403, FORBIDDEN, "requested asset is not fractionable")
-
-
-def check_price(name: str, price: Decimal | None) -> None:
-    if price is None:
-        return
-    if not price.is_finite() or price <= 0:
-        raise unprocessable(f"{name} must be > 0")
-    if not on_tick(price):
-        raise unprocessable(f"invalid {name} {price}. sub-penny increment does not fulfill minimum pricing criteria")
 
 
 def check_stop(side: Side, stop_price: Decimal, price: Decimal | None) -> None:
@@ -72,30 +43,43 @@ def check_stop(side: Side, stop_price: Decimal, price: Decimal | None) -> None:
 
 
 def check_protection(new: NewOrder, price: Decimal | None) -> None:
-    """The stop leg of an OTO must lie at least a cent beyond the entry."""
-    stop, base = new.protect_stop_price, new.limit_price or price
-    if stop is None or base is None:
-        return
-    cent = Decimal("0.01")
-    if new.side is Side.BUY and stop > base - cent:
-        raise unprocessable("stop_loss.stop_price must be <= base_price - 0.01")
-    if new.side is Side.SELL and stop < base + cent:
-        raise unprocessable("stop_loss.stop_price must be >= base_price + 0.01")
+    """The stop loss must lie at least a cent beyond the base price, and the take profit on its other side.
+
+    Base prices are the entry's limit, an OCO's take profit, and the present price where there is no entry limit.
+    """
+    selling = new.side is Side.BUY if new.kind is not OrderClass.OCO else new.side is Side.SELL
+    gain = new.take_profit_price or (new.limit_price if new.kind is OrderClass.OCO else None)
+    if new.kind is OrderClass.OCO:
+        bases = [base for base in (gain, price) if base is not None]
+    else:
+        bases = [base for base in (new.limit_price or price,) if base is not None]
+    stop = new.protect_stop_price
+    if stop is not None:
+        for base in bases:
+            if selling and stop > base - CENT:
+                raise unprocessable("stop_loss.stop_price must be <= base_price - 0.01")
+            if not selling and stop < base + CENT:
+                raise unprocessable("stop_loss.stop_price must be >= base_price + 0.01")
+        if gain is not None and (gain <= stop if selling else gain >= stop):
+            raise unprocessable("take_profit.limit_price must be beyond stop_loss.stop_price")
+    if gain is not None and new.kind is not OrderClass.OCO:
+        for base in bases:
+            if selling and gain < base + CENT:
+                raise unprocessable("take_profit.limit_price must be >= base_price + 0.01")
+            if not selling and gain > base - CENT:
+                raise unprocessable("take_profit.limit_price must be <= base_price - 0.01")
 
 
 def check_wash_trade(new: NewOrder, open_orders: Iterable[Order]) -> None:
     """An order that could trade with the account's own resting order of the other side is refused."""
     for resting in open_orders:
-        if resting.symbol != new.symbol or resting.side is new.side or resting.status not in HOLDING:
+        if resting.symbol != new.symbol or resting.side is new.side or not resting.reserves:
             continue
-        if resting.type is OrderType.LIMIT and new.type is OrderType.LIMIT:
+        if resting.type is OrderType.LIMIT and new.type in LIMITED:
+            limit = new.take_profit_price if new.limit_price is None else new.limit_price
             assert resting.limit_price is not None
-            assert new.limit_price is not None
-            buy, sell = (
-                (new.limit_price, resting.limit_price)
-                if new.side is Side.BUY
-                else (resting.limit_price, new.limit_price)
-            )
+            assert limit is not None
+            buy, sell = (limit, resting.limit_price) if new.side is Side.BUY else (resting.limit_price, limit)
             if buy < sell:
                 continue
         kind = "limit" if resting.type is OrderType.LIMIT else "market/stop"
@@ -108,31 +92,88 @@ def check_wash_trade(new: NewOrder, open_orders: Iterable[Order]) -> None:
 
 
 def check_shares(
-    symbol: str, quantity: Decimal, held: Decimal, open_orders: Iterable[Order], *, leaving: str | None = None
+    asset: Asset, side: Side, quantity: Decimal, held: Decimal, open_orders: Iterable[Order], *, leaving: str = ""
 ) -> None:
-    """A sale must find its shares: not sold short, not held by another open sale (`leaving` is being replaced)."""
-    selling = [
+    """An order that closes a position must find its shares there, not held by another order (`leaving` is replaced)."""
+    closing = [
         order
         for order in open_orders
-        if order.symbol == symbol and order.side is Side.SELL and order.status in HOLDING and order.id != leaving
+        if order.symbol == asset.symbol and order.side is side and order.reserves and order.id != leaving
     ]
-    if not held:
-        raise Refusal(403, FORBIDDEN, "account is not allowed to short", {"symbol": symbol})
-    reserved = sum((order.remaining for order in selling), ZERO)
-    available = held - reserved
-    if quantity > available:
+    reserved = sum((order.remaining for order in closing if order.replaces is None or not is_waiting(order)), ZERO)
+    available = max(abs(held) - reserved, ZERO)
+    if quantity <= available:
+        return
+    if asset.is_crypto:
+        coin = asset.symbol.partition("/")[0]
+        message = f"insufficient balance for {coin} (requested: {plain(quantity)}, available: {plain(available)})"
+    else:
+        message = f"insufficient qty available for order (requested: {plain(quantity)}, available: {plain(available)})"
+    raise Refusal(
+        403,
+        FORBIDDEN,
+        message,
+        {
+            "available": str(plain(available)),
+            "existing_qty": str(plain(held)),
+            "held_for_orders": str(plain(reserved)),
+            "related_orders": [order.id for order in closing],
+            "symbol": asset.symbol,
+        },
+    )
+
+
+def is_waiting(order: Order) -> bool:
+    """A replacement that waits for the order that it replaces: the old one still holds what it needs."""
+    return order.status is Status.PENDING_NEW and order.replaces is not None
+
+
+def check_short(asset: Asset, new: NewOrder, *, may_short: bool) -> None:
+    """Who may sell what he does not hold, and what of it."""
+    if asset.is_crypto:
+        coin = asset.symbol.partition("/")[0]
         raise Refusal(
             403,
             FORBIDDEN,
-            f"insufficient qty available for order (requested: {plain(quantity)}, available: {plain(available)})",
-            {
-                "available": str(plain(available)),
-                "existing_qty": str(plain(held)),
-                "held_for_orders": str(plain(reserved)),
-                "related_orders": [order.id for order in selling],
-                "symbol": symbol,
-            },
+            f"insufficient balance for {coin} (requested: {plain(new.quantity)}, available: 0)",
+            {"available": "0", "symbol": asset.symbol},
         )
+    if not may_short:
+        raise Refusal(403, FORBIDDEN, "account is not allowed to short", {"symbol": asset.symbol})
+    if not asset.shortable or not asset.easy_to_borrow:
+        raise unprocessable(f"asset {asset.symbol} cannot be sold short")
+    if is_fractional(new.quantity, new.notional):
+        raise unprocessable("fractional orders cannot be sold short")
+
+
+def check_intent(asked: Intent | None, inferred: Intent) -> None:
+    if asked is not None and asked is not inferred:
+        raise unprocessable(
+            f"position intent mismatch, inferred: {inferred.value}, specified: {asked.value}",
+        )
+
+
+def check_class_fits(new: NewOrder, intent: Intent) -> None:
+    """Brackets and OTOs open positions, OCOs close them."""
+    opening = intent in (Intent.BUY_TO_OPEN, Intent.SELL_TO_OPEN)
+    if new.kind in (OrderClass.BRACKET, OrderClass.OTO) and not opening:
+        raise unprocessable(f"{new.kind.value} orders must be entry orders")
+    if new.kind is OrderClass.OCO and opening:
+        raise unprocessable("oco orders must be exit orders")
+
+
+def check_amount(asset: Asset, new: NewOrder, value: Decimal) -> None:
+    """Least and most that an order of a part of a share, or of coins, may be worth, in dollars."""
+    small = asset.is_crypto or is_fractional(new.quantity, new.notional)
+    if small and value < LEAST_AMOUNT and new.side is Side.BUY:
+        raise Refusal(
+            403,
+            FORBIDDEN,
+            f"cost basis must be >= minimal amount of order {LEAST_AMOUNT}",
+            {"cost_basis": str(plain(value))},
+        )
+    if asset.is_crypto and value > MOST_CRYPTO_AMOUNT:
+        raise unprocessable(f"notional must be <= {MOST_CRYPTO_AMOUNT}")
 
 
 def check_buying_power(cost: Decimal, buying_power: Decimal) -> None:
@@ -146,15 +187,17 @@ def check_buying_power(cost: Decimal, buying_power: Decimal) -> None:
 
 
 def check_replaceable(order: Order) -> None:
-    """Only a working order can be replaced; accepted, held and pending ones cannot, nor terminal ones."""
+    """Only a working order can be replaced; accepted, waiting and pending ones cannot, nor terminal ones."""
     if not order.is_open:
         raise unprocessable(f'order is already in "{order.status.value}" state')
-    if not order.is_working:
+    if order.status in LEAVING or not order.is_working:
         raise unprocessable(f'cannot replace order in "{order.status.value}" state')
-    if order.leg is not None:
-        raise unprocessable("cannot replace an order whose legs are held")
 
 
 def check_cancelable(order: Order) -> None:
+    """A terminal order cannot be cancelled, nor one that is already on its way out."""
     if not order.is_open:
         raise unprocessable(f'order is already in "{order.status.value}" state')
+    if order.status in LEAVING:
+        raise unprocessable(f'cannot cancel order in "{order.status.value}" state')
+    assert order.status in WORKING or order.status in (Status.PENDING_NEW, Status.ACCEPTED, Status.HELD)

@@ -1,66 +1,95 @@
-"""Cancelling an order and replacing it by another, in Alpaca's states."""
+"""Cancelling an order and replacing it by another, in Alpaca's states: at once, or pending for a while (BR-2)."""
 
 from dataclasses import replace
+from datetime import timedelta
 
-from holdfast_exchange import admission
+from holdfast_exchange import admission, rules
 from holdfast_exchange.commands import Cancel, Replace
 from holdfast_exchange.config import Outcome
-from holdfast_exchange.orders import NewOrder, Order, Side, Status, Update
+from holdfast_exchange.ending import cancel_order, complete_replacement
+from holdfast_exchange.holds import Step
+from holdfast_exchange.matching import trail_stop
+from holdfast_exchange.orders import NewOrder, Order, OrderClass, OrderType, Replacement, Status, Update
 from holdfast_exchange.state import State
-from holdfast_exchange.submitting import check_client_id, made
+from holdfast_exchange.submitting import check_client_id, check_position, check_times, made
+from holdfast_exchange.venue_commands import Hold
+
+__all__ = ["cancel", "cancel_order", "hold", "replace_order"]
 
 
 def cancel(state: State, command: Cancel) -> Outcome:
     """Raises Refusal, and then nothing has changed."""
-    return Outcome(updates=cancel_order(state, state.order(command.order_id)))
-
-
-def cancel_order(state: State, order: Order) -> list[Update]:
-    """Cancels an order with what hangs on it. Raises Refusal."""
+    order = state.order(command.order_id)
     admission.check_cancelable(order)
-    group = [order]
-    if order.leg is not None and state.orders[order.leg].is_open:
-        group.append(state.orders[order.leg])
-    if order.status is Status.HELD and order.parent is not None and state.orders[order.parent].is_open:
-        group.insert(0, state.orders[order.parent])
-    return [state.blotter.end(member, Status.CANCELED, state.now) for member in group]
+    delay = state.holds.of(Step.CANCEL, order.symbol)
+    if delay and order.reserves:
+        pending = _pending(state, order, Status.PENDING_CANCEL, Step.CANCEL)
+        return Outcome(pending, [Update(event="pending_cancel", order=pending, at=state.now)])
+    updates = cancel_order(state, order)
+    return Outcome(state.orders[order.id], updates)
 
 
 def replace_order(state: State, command: Replace) -> Outcome:
     """Raises Refusal, and then nothing has changed."""
     old, change = state.order(command.order_id), command.change
     admission.check_replaceable(old)
+    rules.check_change(old, change)
     check_client_id(state, change.client_order_id)
-    quantity = old.remaining if change.quantity is None else change.quantity
-    admission.check_quantity(quantity)
-    limit_price = old.limit_price if change.limit_price is None else change.limit_price
-    stop_price = old.stop_price if change.stop_price is None else change.stop_price
-    if (limit_price is None) != (old.limit_price is None) or (stop_price is None) != (old.stop_price is None):
-        raise admission.unprocessable(f"{old.type.value} orders do not have that price")
-    admission.check_price("limit_price", limit_price)
-    admission.check_price("stop_price", stop_price)
-    if stop_price is not None and not old.triggered:
-        admission.check_stop(old.side, stop_price, state.market.price(old.symbol))
-    if old.side is Side.SELL:
-        held = state.books.held(old.symbol)
-        admission.check_shares(old.symbol, quantity, held, state.open_orders(), leaving=old.id)
-    else:
-        cost = quantity * state.cost_price(old.symbol, limit_price, stop_price)
-        admission.check_buying_power(cost, state.buying_power(leaving=old.id))
-    asked = NewOrder(
+    asset = state.asset(old.symbol)
+    asked = _asked(old, change)
+    rules.check_shape(replace(asked, order_class=OrderClass.SIMPLE), asset)
+    check_times(state, asked)
+    if asked.stop_price is not None and not old.triggered:
+        admission.check_stop(old.side, asked.stop_price, state.market.price(old.symbol))
+    if old.reserves:
+        check_position(state, asset, asked, leaving=old)
+    new = replace(
+        made(state, asked),
+        replaces=old.id,
+        parent=old.parent,
+        legs=old.legs,
+        triggered=old.triggered,
+        status=Status.HELD if old.armed else Status.NEW,
+        armed=old.armed,
+    )
+    if new.trail_price is not None or new.trail_percent is not None:
+        mark = old.high_water_mark
+        stop = None if mark is None else trail_stop(old.side, mark, new.trail_price, new.trail_percent)
+        new = replace(new, high_water_mark=mark, stop_price=stop)
+    if state.holds.of(Step.REPLACE, old.symbol):
+        old = _pending(state, old, Status.PENDING_REPLACE, Step.REPLACE)
+        new = state.blotter.put(replace(new, status=Status.PENDING_NEW, was=new.status, due_at=old.due_at))
+        return Outcome(new, [Update(event=each.status.value, order=each, at=state.now) for each in (old, new)])
+    updates: list[Update] = []
+    return Outcome(complete_replacement(state, old, new, updates), updates)
+
+
+def hold(state: State, command: Hold) -> Outcome:
+    """From now on the venue takes its time over a step."""
+    state.holds.set(command.step, command.symbol, timedelta(seconds=float(command.secs)))
+    return Outcome()
+
+
+def _pending(state: State, order: Order, status: Status, step: Step) -> Order:
+    due_at = state.now + state.holds.of(step, order.symbol)
+    return state.blotter.put(replace(order, updated_at=state.now, status=status, was=order.status, due_at=due_at))
+
+
+def _asked(old: Order, change: Replacement) -> NewOrder:
+    """The order that takes the place of `old`. What has filled already counts towards its quantity."""
+    trailing_by_price = old.trail_price is not None
+    return NewOrder(
         symbol=old.symbol,
         side=old.side,
-        quantity=quantity,
+        quantity=old.remaining if change.quantity is None else change.quantity - old.filled_quantity,
         type=old.type,
         time_in_force=change.time_in_force or old.time_in_force,
         client_order_id=change.client_order_id,
-        limit_price=limit_price,
-        stop_price=stop_price,
+        limit_price=change.limit_price or old.limit_price,
+        stop_price=None if old.type is OrderType.TRAILING_STOP else change.stop_price or old.stop_price,
+        trail_price=(change.trail or old.trail_price) if trailing_by_price else None,
+        trail_percent=(change.trail or old.trail_percent) if old.trail_percent is not None else None,
+        extended_hours=old.extended_hours,
+        order_class=old.order_class,
+        intent=old.intent,
     )
-    new = made(state, asked, Status.NEW, old.order_class)
-    new = replace(new, replaces=old.id, parent=old.parent, triggered=old.triggered)
-    replaced = state.blotter.end(old, Status.REPLACED, state.now, replaced_by=new.id)
-    state.blotter.put(new)
-    if old.parent is not None:
-        state.blotter.put(replace(state.orders[old.parent], legs=(new.id,)))
-    return Outcome(new, [replaced, Update(event="new", order=new, at=state.now)])

@@ -9,7 +9,7 @@ from typing import Any
 
 from holdfast_exchange.account_commands import Announce, Configure, JournalCash
 from holdfast_exchange.advancing import advance
-from holdfast_exchange.changing import cancel, replace_order
+from holdfast_exchange.changing import cancel, hold, replace_order
 from holdfast_exchange.commands import Advance, Cancel, Command, Replace, Submit
 from holdfast_exchange.config import ExchangeConfig, Outcome
 from holdfast_exchange.faults import handlers as fault_handlers
@@ -17,6 +17,7 @@ from holdfast_exchange.new_day import announce, configure, journal_cash
 from holdfast_exchange.orders import Refusal
 from holdfast_exchange.state import State
 from holdfast_exchange.submitting import submit
+from holdfast_exchange.venue_commands import Hold
 
 __all__ = ["Exchange", "ExchangeConfig", "Outcome"]
 
@@ -25,6 +26,7 @@ _HANDLERS: dict[type[Any], Callable[[State, Any], Outcome]] = {
     Submit: submit,
     Cancel: cancel,
     Replace: replace_order,
+    Hold: hold,
     **fault_handlers.HANDLERS,
     Configure: configure,
     Announce: announce,

@@ -17,6 +17,8 @@ from holdfast_exchange.config import ExchangeConfig
 from holdfast_exchange.corporate_actions import SPLITS
 from holdfast_exchange.faults.board import FaultBoard
 from holdfast_exchange.faults.disturbances import Disturbances
+from holdfast_exchange.holds import Holds
+from holdfast_exchange.hours import Hours
 from holdfast_exchange.market import Market
 from holdfast_exchange.orders import ZERO, Order
 
@@ -40,6 +42,8 @@ class State:
         self.blotter = Blotter(run_id)
         self.faults = FaultBoard()
         self.disturbances = Disturbances()
+        self.holds = Holds()
+        self.hours = Hours(self.disturbances)
         self.account_id = str(uuid5(self.blotter.namespace, "account"))
 
     @property
@@ -119,4 +123,5 @@ class State:
             "account": deepcopy(self.account),
             "executions": self.blotter.executions,
             "disturbances": deepcopy(self.disturbances),
+            "holds": deepcopy(self.holds),
         }
