@@ -69,6 +69,11 @@ EXPLAINED: Mapping[Rule, str] = {
 }
 
 
+def explained(rule: str) -> str:
+    """A rule in words; rules of other tables than bars, quotes and option trades by their name alone."""
+    return EXPLAINED[Rule(rule)] if rule in set(Rule) else "cannot be read"
+
+
 @dataclass(frozen=True, slots=True)
 class Quarantined:
     """A row that is not used. `row` counts from 0 within the file."""

@@ -32,16 +32,17 @@ class Rows:
     bad: tuple[Quarantined, ...]
 
 
-def rows_of(kind: Kind, frame: pl.DataFrame, *, now: datetime | None = None) -> Rows:
-    """Sorts and judges `frame`: the kind's columns, `ts` in UTC, and `file` and `row` that say where each came from.
+def rows_of(kind: Kind, frames: Iterable[pl.DataFrame], *, now: datetime | None = None) -> Rows:
+    """Sorts and judges rows: the kind's columns, `ts` in UTC, and `file` and `row` that say where each came from.
 
     Prices and sizes may be decimals or text that is one. They are rounded to what the files keep.
     """
+    frame = pl.concat(frames)
     numbers = (*kind.prices, *kind.counts)
     pair = pl.col(kind.symbol).str.contains("/", literal=True)
     kept = []
     for column in numbers:
-        value = pl.col(column).cast(FINE, strict=False)
+        value = _number(frame, column)
         places = 8 if column in kind.counts else 4
         kept.append(pl.when(pair).then(value).otherwise(value.round(places)).cast(FINE).alias(column))
     order = [kind.symbol, "ts", *(("expiry", "right", "strike") if kind.content is Content.OPTION_TRADES else ())]
@@ -56,6 +57,14 @@ def rows_of(kind: Kind, frame: pl.DataFrame, *, now: datetime | None = None) -> 
         frame.filter(reasons.is_null()).select(kind.columns),
         tuple(Quarantined(*found) for found in bad.sort("file", "row").iter_rows()),
     )
+
+
+def _number(frame: pl.DataFrame, column: str) -> pl.Expr:
+    value = pl.col(column).cast(FINE, strict=False)
+    if frame.schema[column] != pl.String:
+        return value
+    # 1e-7 is a number too.
+    return pl.coalesce(value, pl.col(column).cast(pl.Float64, strict=False).cast(FINE, strict=False))
 
 
 def _place() -> pl.Expr:

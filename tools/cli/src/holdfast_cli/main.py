@@ -11,6 +11,7 @@ from rich.text import Text
 
 from holdfast_cli import plan as plans
 from holdfast_cli import ready as ready_command
+from holdfast_cli import recording_commands
 from holdfast_cli import status as status_command
 from holdfast_cli import up as up_command
 from holdfast_cli.trace_view import TraceNotFound, show
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Look at the configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+app.add_typer(recording_commands.app, name="recording")
 console = Console()
 errors = Console(stderr=True)
 
