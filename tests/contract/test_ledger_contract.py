@@ -432,6 +432,19 @@ def test_each_write_appends_its_facts_in_the_same_transaction(ledger: SqlLedger,
     assert [row.event_id for row in ledger.unpublished(2)] == [3, 4]
 
 
+def test_the_first_facts_tell_of_the_cash_and_of_who_held_the_lease_before(ledger: SqlLedger) -> None:
+    """A curve that begins at zero, or a holder who comes after itself, would be a lie."""
+    first = ledger.acquire_lease(NOW, "pod-a", ledger.lease())
+    assert first is not None
+    assert ledger.account().cash == 0
+    assert ledger.open_account(first.epoch, NOW, CASH).cash == CASH
+    assert ledger.acquire_lease(NOW, "pod-b", ledger.lease()) is not None
+    told = facts(ledger)
+    assert [fact.account.cash.value for fact in told if fact.kind == "account"] == [str(CASH)]
+    leases = [fact.summary for fact in told if fact.kind == "lease"]
+    assert [summary.partition(", after ")[2] for summary in leases] == ["nobody", "pod-a"]
+
+
 # --- fence and lease
 
 

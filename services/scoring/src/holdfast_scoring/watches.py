@@ -45,7 +45,7 @@ def _expired(monotonic: MonotonicClock) -> Callable[[], Finding]:
 
     def detect() -> Finding:
         count = cycles()
-        text = f"{count:.0f} cycles came too late lately"
+        text = f"cycles that came too late lately: {count:.0f}"
         if count >= EXPIRED_TO_ALARM:
             return error(text, cycles=f"{count:.0f}")
         return warn(text, cycles=f"{count:.0f}") if count else ok("every cycle came in time", cycles="0")
