@@ -124,6 +124,8 @@ class Books:
     fills: list[Fill] = field(default_factory=list)
     activities: list[Activity] = field(default_factory=list)
     """Fills and entries in the order in which they were booked."""
+    cash_after: list[Decimal] = field(default_factory=list)
+    """Cash after each activity, in dollars."""
     unsettled: list[tuple[date, Decimal]] = field(default_factory=list)
     """Proceeds of sales with the day on which they settle, oldest first."""
 
@@ -189,6 +191,7 @@ class Books:
             self.unsettled.append((settles_on, fill.price * fill.quantity))
         self.fills.append(fill)
         self.activities.append(fill)
+        self.cash_after.append(self.cash)
 
     def book(self, entries: Sequence[Entry]) -> None:
         """Books entries that belong together. Raises Unbalanced before anything has changed."""
@@ -207,6 +210,7 @@ class Books:
             if entry.kind in OUTSIDE and entry.outside:
                 self.outside[entry.kind] = self.outside.get(entry.kind, ZERO) + entry.outside
             self.activities.append(entry)
+            self.cash_after.append(self.cash)
 
     def _keep(self, position: Position) -> None:
         if position.quantity:

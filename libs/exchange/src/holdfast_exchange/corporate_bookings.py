@@ -44,7 +44,7 @@ def take_effect(state: "State", action: CorporateAction) -> None:
     """Changes positions, and what the prices from before are worth in new shares. Orders are adjusted elsewhere."""
     account, held = state.account, state.books.held(action.symbol)
     if action.kind in SPLITS:
-        state.market.restatements.add(action.symbol, ONE / action.ratio, state.market.released)
+        state.market.restatements.add(action.symbol, ONE / action.ratio, until=state.market.released, since=state.now)
         _exchange(state, action, EntryKind.SPLIT, action.symbol)
     elif action.kind is ActionKind.CASH_DIVIDEND:
         if held:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_UP, Decimal
 
 from holdfast_exchange.assets import FRACTION, Asset
-from holdfast_exchange.books import Entry, EntryKind
+from holdfast_exchange.books import Entry, EntryKind, in_cash
 from holdfast_exchange.orders import ZERO, Fill, Side
 
 BASIS_POINT = Decimal("0.0001")
@@ -110,13 +110,15 @@ def fee_of(
     what = f"{'maker' if maker else 'taker'} fee of {rate / BASIS_POINT:f} basis points"
     if fill.side is Side.BUY:
         coins = (fill.quantity * rate).quantize(FRACTION, rounding=ROUND_UP)
+        if coins >= fill.quantity:
+            return None  # the smallest part of a coin cannot be divided
         return Entry(
             kind=EntryKind.CRYPTO_FEE,
             at=fill.at,
             symbol=fill.symbol,
             shares=-coins,
             # At the price of this fill: the coins that remain have cost exactly what was paid for each.
-            cost=-coins * fill.price,
+            cost=-in_cash(coins * fill.price),
             price=fill.price,
             description=what,
             order_id=fill.order_id,

@@ -113,32 +113,35 @@ class Market:
     def last_quote(self, symbol: str) -> QuoteBar | None:
         """Newest visible quote: bid_close and ask_close at its end."""
         recorded = self._quotes[symbol].last(self.released)
-        made = self._last_edge(symbol) if symbol in self._coarse else None
+        made = self._last_edge(symbol, self.released) if symbol in self._coarse else None
         if recorded is None or made is None:
             return recorded or made
         return recorded if recorded.end >= made.end else made
 
-    def _last_edge(self, symbol: str) -> QuoteBar | None:
+    def _last_edge(self, symbol: str, at: datetime) -> QuoteBar | None:
         rows = self._driving[symbol]
-        place = rows.place_after(self.released)
-        if place < len(rows) and _is_coarse(bar := rows[place]) and bar.start <= self.released:
+        place = rows.place_after(at)
+        if place < len(rows) and _is_coarse(bar := rows[place]) and bar.start <= at:
             return _flat(symbol, bar.start, bar.open)
         return _flat(symbol, bar.end, bar.close) if place and _is_coarse(bar := rows[place - 1]) else None
 
     def price(self, symbol: str) -> Decimal | None:
         """Newest visible trade price, in present shares; None before the first."""
-        seen = self._newest_price(symbol)
+        seen = self._newest_price(symbol, self.released)
         return None if seen is None else self.restatements.price(symbol, *seen)
 
-    def value(self, symbol: str, quantity: Decimal) -> Decimal | None:
-        """What `quantity` present shares are worth at the newest visible price, in dollars."""
-        seen = self._newest_price(symbol)
-        return None if seen is None else self.restatements.value(symbol, quantity, *seen)
+    def value(self, symbol: str, quantity: Decimal, at: datetime | None = None) -> Decimal | None:
+        """What `quantity` shares were worth at the newest price of `at` (None: now), in dollars; None before the first.
 
-    def _newest_price(self, symbol: str) -> tuple[Decimal, datetime] | None:
-        edge = self._last_edge(symbol) if symbol in self._coarse else None
+        The shares are those of that instant, after the splits that had taken effect.
+        """
+        seen = self._newest_price(symbol, self.released if at is None else min(at, self.released))
+        return None if seen is None else self.restatements.value(symbol, quantity, *seen, as_of=at)
+
+    def _newest_price(self, symbol: str, at: datetime) -> tuple[Decimal, datetime] | None:
+        edge = self._last_edge(symbol, at) if symbol in self._coarse else None
         newest = max(
-            (bar for bar in (self.last_trading_bar(symbol), self._days[symbol].last(self.released)) if bar is not None),
+            (bar for bar in (self._driving[symbol].last(at), self._days[symbol].last(at)) if bar is not None),
             key=lambda bar: bar.end,
             default=None,
         )

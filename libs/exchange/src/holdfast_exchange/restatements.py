@@ -1,4 +1,4 @@
-"""Prices from before a split, told in present shares. What is recorded stays as it was."""
+"""Prices from before a split, told in the shares after it. What is recorded stays as it was."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,23 +9,41 @@ ONE = Decimal(1)
 DIGITS = Decimal("0.000000001")
 
 
+@dataclass(frozen=True, slots=True)
+class _Split:
+    until: datetime
+    """Prices up to then are of old shares."""
+    since: datetime
+    """From then on positions are of new ones."""
+    factor: Decimal
+
+
 @dataclass(slots=True)
 class Restatements:
-    """By symbol: until when prices are of old shares, and what they have to be multiplied with."""
+    """The splits that have taken effect, by symbol."""
 
-    _factors: dict[str, list[tuple[datetime, Decimal]]] = field(default_factory=dict)
+    _splits: dict[str, list[_Split]] = field(default_factory=dict)
 
-    def add(self, symbol: str, factor: Decimal, until: datetime) -> None:
-        """Prices up to `until`, times `factor`, are of present shares."""
-        self._factors.setdefault(symbol, []).append((until, factor))
+    def add(self, symbol: str, factor: Decimal, until: datetime, since: datetime | None = None) -> None:
+        """From `since` (None: `until`) on, a price up to `until` has to be multiplied with `factor`."""
+        self._splits.setdefault(symbol, []).append(_Split(until, since or until, factor))
 
     def price(self, symbol: str, price: Decimal, seen_at: datetime) -> Decimal:
         """A price of `seen_at` in present shares: nine decimals where it has been split."""
         return self.value(symbol, ONE, price, seen_at)
 
-    def value(self, symbol: str, quantity: Decimal, price: Decimal, seen_at: datetime) -> Decimal:
-        """`quantity` present shares at a price of `seen_at`: exact where the price alone would be rounded."""
-        factors = [factor for until, factor in self._factors.get(symbol, ()) if seen_at <= until]
+    def value(
+        self, symbol: str, quantity: Decimal, price: Decimal, seen_at: datetime, as_of: datetime | None = None
+    ) -> Decimal:
+        """`quantity` shares of `as_of` (None: now) at a price of `seen_at`, in dollars.
+
+        Exact to nine decimals, where the split price alone would be rounded.
+        """
+        factors = [
+            split.factor
+            for split in self._splits.get(symbol, ())
+            if seen_at <= split.until and (as_of is None or split.since <= as_of)
+        ]
         if not factors:
             return quantity * price
         return (quantity * price * prod(factors, start=ONE)).quantize(DIGITS)

@@ -37,8 +37,8 @@ class State:
         )
         for action in market.corporate_actions:
             if action.kind in SPLITS and action.id in self.account.taken:
-                until = account.midnight_before(action.ex_date)
-                market.restatements.add(action.symbol, 1 / action.ratio, until)
+                morning = account.midnight_before(action.ex_date)
+                market.restatements.add(action.symbol, 1 / action.ratio, until=morning, since=morning)
         self.blotter = Blotter(run_id)
         self.faults = FaultBoard()
         self.disturbances = Disturbances()
