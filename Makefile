@@ -11,7 +11,7 @@ SETUP_STAMP := .venv/.setup
 MEMBERS := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml tools/*/pyproject.toml)
 SOURCES := libs services tools tests
 
-.PHONY: help setup run test lint types protos protos-check protos-baseline docs bench clean
+.PHONY: help setup run test lint types protos protos-check protos-baseline docs bench contract-alpaca clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -58,9 +58,13 @@ protos-baseline: protos ## Take the present contracts as those that later ones m
 docs: setup ## Generate the docs that come from code
 	$(BIN)/python -m holdfast_runtime.config_docs > docs/configuration.md
 	$(BIN)/python -m holdfast_catalogue.docs > docs/failure-points.md
+	$(BIN)/python -m holdfast_exchange.faults.docs > docs/faults.md
 
 bench: setup ## Latency and throughput, beside a floor in the same run
 	$(BIN)/python tests/load/bench.py
+
+contract-alpaca: setup ## The contract suite against a real paper account: ALPACA_API_KEY, ALPACA_SECRET_KEY
+	$(BIN)/python tests/contract/alpaca/run.py
 
 clean: ## Remove what setup and runs made
 	rm -rf .venv .uv .holdfast

@@ -93,6 +93,7 @@ class ReplaySettings(Section):
     slippage_bps: Annotated[Decimal, Field(ge=0, le=100)] = Field(
         default=Decimal(1), description="Added to what the recording says, against the order."
     )
+    faults: Path | None = Field(default=None, description="File with a plan of faults (docs/faults.md); empty: none.")
     roster: tuple[str, ...] = Field(
         default=("signal", "scoring", "gate", "execution", "reconciliation"),
         description="Services that must settle each tick.",

@@ -9,12 +9,13 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from holdfast_cli import fault_commands, recording_commands
 from holdfast_cli import plan as plans
 from holdfast_cli import ready as ready_command
-from holdfast_cli import recording_commands
 from holdfast_cli import status as status_command
 from holdfast_cli import up as up_command
 from holdfast_cli.trace_view import TraceNotFound, show
+from holdfast_exchange.faults import plan as fault_plans
 from holdfast_runtime.config import InvalidConfiguration, dump_settings, load_settings
 from holdfast_runtime.settings import Settings, VenueKind
 from holdfast_signal.strategy import makers_of
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Look at the configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+app.add_typer(fault_commands.app, name="faults")
 app.add_typer(recording_commands.app, name="recording")
 console = Console()
 errors = Console(stderr=True)
@@ -54,6 +56,7 @@ def up(
     start: Annotated[str | None, typer.Option("--from", help="First day or instant: 2013-10-07")] = None,
     end: Annotated[str | None, typer.Option("--to", help="Last day or instant: 2013-10-11")] = None,
     recording: Annotated[Path | None, typer.Option(help="Folder of Parquet files to replay.")] = None,
+    faults: Annotated[Path | None, typer.Option(help="Plan of faults for papermarket: docs/faults.md")] = None,
     until_end: Annotated[bool, typer.Option("--until-end", help="Stop when the recording has ended.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write the JSON report here (with --until-end).")] = None,
     state_dir: StateOption = None,
@@ -72,6 +75,8 @@ def up(
     for key, value in (("start", start), ("end", end), ("recording", recording)):
         if value is not None:
             overrides["replay"][key] = str(value)
+    if faults is not None:
+        overrides["replay"]["faults"] = str(faults.absolute())
     if state_dir is not None:
         overrides["state_dir"] = str(state_dir)
     settings = _settings(config, overrides)
@@ -163,7 +168,11 @@ def _refuse_impossible(settings: Settings, *, live: bool, until_end: bool, repor
     if settings.venue.kind is VenueKind.PAPERMARKET:
         if live:
             _fail("--live needs --venue alpaca: papermarket trades no real money")
+        if settings.replay.faults is not None:
+            _refuse_wrong_faults(settings.replay.faults)
         return
+    if settings.replay.faults is not None:
+        _fail("--faults needs the papermarket venue: nobody breaks a real one on demand")
     if until_end:
         _fail("--until-end needs the papermarket venue: a real market does not end")
     missing = [key for key in plans.BROKER_KEYS if not os.environ.get(key)]
@@ -173,6 +182,13 @@ def _refuse_impossible(settings: Settings, *, live: bool, until_end: bool, repor
         _fail("--live needs account.live: true in the configuration as well; it is false")
     if settings.account.live and not live:
         _fail("account.live is true: a live account is refused without --live")
+
+
+def _refuse_wrong_faults(file: Path) -> None:
+    try:
+        fault_plans.load(file)
+    except fault_plans.PlanRefused as error:
+        _fail(f"the fault plan is refused\n{error}")
 
 
 def _unwritable(file: Path) -> str:

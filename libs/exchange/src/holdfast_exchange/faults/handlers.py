@@ -5,7 +5,7 @@ from dataclasses import replace
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
-from holdfast_exchange.orders import Refusal
+from holdfast_exchange import rules
 from holdfast_exchange.books import Entry, EntryKind
 from holdfast_exchange.changing import cancel_order
 from holdfast_exchange.config import Outcome
@@ -124,11 +124,11 @@ def journal_shares(state: State, command: JournalShares) -> Outcome:
     """Raises Refusal where there is no price to book them at."""
     price = state.market.price(command.symbol)
     if price is None:
-        raise Refusal(422, 42210000, f"{command.symbol} has no price yet")
+        raise rules.unprocessable(f"{command.symbol} has no price yet")
     position = state.books.positions.get(command.symbol)
     if position is not None and position.quantity * command.quantity < 0:
         if abs(command.quantity) > abs(position.quantity):
-            raise Refusal(422, 42210000, f"{command.quantity} {command.symbol} of {position.quantity} held")
+            raise rules.unprocessable(f"{command.quantity} {command.symbol} of {position.quantity} held")
         left = position.quantity + command.quantity
         share = (position.cost * -command.quantity / position.quantity).quantize(AVERAGE_DIGITS, ROUND_DOWN)
         cost = -(share if left else position.cost)
