@@ -7,7 +7,7 @@ instant one minute before the next, at which only the clock moves. Timers of ser
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -35,11 +35,14 @@ class Instant:
 class Replay:
     """Every instant from its `begin` to its `end`, both included: aware instants of market time."""
 
-    def __init__(self, data: Iterable[datetime]) -> None:
-        """`data`: the instants at which something is shown. Raises RecordingInvalid where there are none."""
+    def __init__(self, data: Iterable[datetime], firsts: Container[datetime]) -> None:
+        """`data`: the instants at which something is shown; `firsts`: those that are the first of a session.
+
+        Raises RecordingInvalid where there are none.
+        """
         self._instants: list[Instant] = []
         for at in sorted(data):
-            if not self._instants or at - LEAD > self._instants[-1].at:
+            if not self._instants or (at in firsts and at - LEAD > self._instants[-1].at):
                 self._instants.append(Instant(at - LEAD, data=False))
             self._instants.append(Instant(at, data=True))
         if not self._instants:
@@ -93,16 +96,18 @@ def plan(recording: Recording, *, start: str = "", end: str = "") -> Replay:
             f"the recording holds {recorded[0]} to {recorded[1]}"
         )
     instants: set[datetime] = set()
+    firsts: set[datetime] = set()
+    days = begins.astimezone(UTC).date() - DAY, ends.astimezone(UTC).date() + DAY
     for found, calendar in zip(sorted(recording.asset_classes), calendars, strict=True):
         rows = [each for symbol, each in driving.items() if recording.asset_class(symbol) is found]
         # A session belongs to a date of its own calendar: one day more on both sides covers every time zone.
-        for session in calendar.sessions_between(
-            begins.astimezone(UTC).date() - DAY, ends.astimezone(UTC).date() + DAY
-        ):
-            instants.update(at for at in _instants_of(session, rows, begins) if begins <= at <= ends)
+        for session in calendar.sessions_between(*days):
+            if shown := {at for at in _instants_of(session, rows, begins) if begins <= at <= ends}:
+                instants |= shown
+                firsts.add(min(shown))
     if not instants:
         raise RecordingInvalid(f"no session between {begins.isoformat()} and {ends.isoformat()}")
-    return Replay(instants)
+    return Replay(instants, firsts)
 
 
 def _instants_of(session: Session, driving: Iterable[Rows[Bar]], begins: datetime) -> Iterator[datetime]:
