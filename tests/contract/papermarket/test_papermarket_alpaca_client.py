@@ -145,9 +145,11 @@ async def test_refusals_carry_alpacas_codes(market: Embedded, trading: TradingCl
         ('{"symbol":"SPY","qty":"ten","side":"buy","type":"market","time_in_force":"day"}', 422),
         ('{"symbol":"SPY","qty":"NaN","side":"buy","type":"market","time_in_force":"day"}', 422),
         ('{"symbol":"SPY","qty":"1","side":"hold","type":"market","time_in_force":"day"}', 422),
-        ('{"symbol":"SPY","qty":"1","side":"buy","type":"market","time_in_force":"cls"}', 422),
-        ('{"symbol":"SPY","notional":"1","side":"buy","type":"market","time_in_force":"day"}', 422),
-        ('{"symbol":"SPY","qty":"1.5","side":"buy","type":"market","time_in_force":"day"}', 403),
+        ('{"symbol":"SPY","qty":"1","side":"buy","type":"market","time_in_force":"never"}', 422),
+        ('{"symbol":"SPY","notional":"0.5","side":"buy","type":"market","time_in_force":"day"}', 422),
+        ('{"symbol":"SPY","qty":"1","notional":"150","side":"buy","type":"market","time_in_force":"day"}', 422),
+        ('{"symbol":"SPY","qty":"1.5","side":"buy","type":"market","time_in_force":"gtc"}', 422),
+        ('{"symbol":"SPY","qty":"1.5","side":"sell","type":"market","time_in_force":"day"}', 403),
     ],
 )
 async def test_a_body_that_cannot_be_traded_is_refused_with_code_and_message(

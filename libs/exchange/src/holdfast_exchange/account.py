@@ -12,11 +12,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from holdfast_core.sessions import previous_session, sessions_between
+from holdfast_exchange.admission import is_waiting
 from holdfast_exchange.configuration import Check, Configuration
 from holdfast_exchange.corporate_actions import CorporateAction
 from holdfast_exchange.corporate_bookings import Owed
 from holdfast_exchange.fees import CryptoVolume, FeeSchedule
-from holdfast_exchange.orders import ZERO, Fill, Order, Refusal, Side, Status
+from holdfast_exchange.orders import ZERO, Fill, Order, Refusal, Side
 from holdfast_exchange.recording import NEW_YORK
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ HALF = Decimal("0.5")
 MAINTENANCE = Decimal("0.3")
 CHEAP_LONG, CHEAP_SHORT = Decimal("2.5"), Decimal(5)
 """Below these prices a position needs its whole value, or the amount a share, as maintenance margin."""
-RESERVING = frozenset({Status.NEW, Status.PARTIALLY_FILLED, Status.ACCEPTED})
-"""Open orders that reserve buying power; a held leg reserves nothing yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,7 +297,7 @@ def _reserved(state: "State", leaving: str | None) -> Decimal:
     covering = {symbol: -p.quantity for symbol, p in state.books.positions.items() if p.is_short}
     reserved = ZERO
     for order in state.open_orders():
-        if order.status not in RESERVING or order.id == leaving:
+        if not order.reserves or order.id == leaving or is_waiting(order):
             continue
         if order.side is Side.BUY:
             covers = min(order.remaining, covering.get(order.symbol, ZERO))

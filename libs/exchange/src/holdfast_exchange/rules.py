@@ -208,6 +208,8 @@ def _check_class(new: NewOrder) -> None:
 def check_change(old: Order, change: Replacement) -> None:
     """What a replacement may change of an order of that kind."""
     name = _NAMES[old.type]
+    if old.notional is not None:
+        raise unprocessable("notional orders cannot be replaced")
     if change.limit_price is not None and old.limit_price is None:
         raise unprocessable(f"{name} orders do not have a limit price")
     if change.stop_price is not None and old.type not in (OrderType.STOP, OrderType.STOP_LIMIT):
@@ -217,7 +219,7 @@ def check_change(old: Order, change: Replacement) -> None:
     if old.triggered and (change.stop_price is not None or change.trail is not None):
         raise unprocessable("the stop price has been hit already")
     if change.quantity is not None and change.quantity != old.quantity:
-        if old.notional is not None or is_fractional(old.quantity, None):
+        if is_fractional(old.quantity, None):
             raise unprocessable("qty of fractional orders cannot be replaced")
         if change.quantity != change.quantity.to_integral_value():
             raise unprocessable("qty must be integer")

@@ -69,6 +69,13 @@ class State:
         found = asset_of(symbol, self.config.assets)
         return replace(found, tradable=False) if symbol in self.account.gone else found
 
+    def symbol_named(self, text: str) -> str:
+        """The symbol behind a symbol, an asset id or a pair without its stroke; the text itself where there is none."""
+        symbols = self.market.symbols
+        if text in symbols:
+            return text
+        return next((each for each in symbols if text in (each.replace("/", ""), self.asset_id(each))), text)
+
     def asset_id(self, symbol: str) -> str:
         return str(uuid5(NAMESPACE, f"asset/{symbol}"))
 

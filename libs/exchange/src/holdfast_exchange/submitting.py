@@ -32,8 +32,8 @@ CHEAP = Decimal(50)
 
 def submit(state: State, command: Submit) -> Outcome:
     """Raises Refusal, and then nothing has changed."""
-    asset = _tradable(state, command.order.symbol)
-    new = _completed(command.order, asset)
+    asset = _tradable(state, state.symbol_named(command.order.symbol))
+    new = _completed(replace(command.order, symbol=asset.symbol), asset)
     rules.check_shape(new, asset)
     check_client_id(state, new.client_order_id)
     price = state.market.price(new.symbol)

@@ -14,7 +14,7 @@ from holdfast_core.sessions import Session, is_open, next_close, next_open
 from holdfast_exchange.books import Position
 from holdfast_exchange.exchange import Exchange
 from holdfast_exchange.market import Market
-from holdfast_exchange.orders import Fill, Order, OrderClass, Side, Status, Update
+from holdfast_exchange.orders import Fill, Order, Side, Status, Update
 from holdfast_exchange.recording import NEW_YORK
 
 Json = dict[str, Any]
@@ -37,7 +37,7 @@ def local(value: datetime) -> str:
 
 def order(exchange: Exchange, value: Order, *, nested: bool, status: str | None = None) -> Json:
     """`nested` shows the legs under their parent. `status` overrides the stored one."""
-    leg = exchange.orders[value.leg] if nested and value.leg is not None else None
+    legs = [order(exchange, exchange.orders[leg], nested=False) for leg in value.legs] if nested else []
     return {
         "id": value.id,
         "client_order_id": value.client_order_id,
@@ -48,31 +48,31 @@ def order(exchange: Exchange, value: Order, *, nested: bool, status: str | None 
         "expired_at": instant(value.expired_at),
         "expires_at": instant(value.expires_at),
         "canceled_at": instant(value.canceled_at),
-        "failed_at": None,
+        "failed_at": instant(value.failed_at),
         "replaced_at": instant(value.replaced_at),
         "replaced_by": value.replaced_by,
         "replaces": value.replaces,
         "asset_id": exchange.asset_id(value.symbol),
         "symbol": value.symbol,
-        "asset_class": "us_equity",
-        "notional": None,
-        "qty": number(value.quantity),
+        "asset_class": exchange.asset(value.symbol).asset_class.value,
+        "notional": number(value.notional),
+        "qty": number(value.quantity) if value.notional is None else None,
         "filled_qty": number(value.filled_quantity),
         "filled_avg_price": number(value.average_price),
         "order_class": value.order_class.value,
         "order_type": value.type.value,
         "type": value.type.value,
         "side": value.side.value,
-        "position_intent": "buy_to_open" if value.side is Side.BUY else "sell_to_close",
+        "position_intent": value.intent.value,
         "time_in_force": value.time_in_force.value,
         "limit_price": number(value.limit_price),
         "stop_price": number(value.stop_price),
         "status": status or value.status.value,
-        "extended_hours": False,
-        "legs": [order(exchange, leg, nested=False)] if leg is not None else None,
-        "trail_percent": None,
-        "trail_price": None,
-        "hwm": None,
+        "extended_hours": value.extended_hours,
+        "legs": legs or None,
+        "trail_percent": number(value.trail_percent),
+        "trail_price": number(value.trail_price),
+        "hwm": number(value.high_water_mark),
         "ratio_qty": None,
         "subtag": None,
         "source": None,
@@ -82,7 +82,7 @@ def order(exchange: Exchange, value: Order, *, nested: bool, status: str | None 
 def answered(exchange: Exchange, value: Order) -> Json:
     """A new order as the POST or PATCH answers it: Alpaca has not routed it yet."""
     status = "pending_new" if value.status is Status.NEW else value.status.value
-    return order(exchange, value, nested=value.order_class is OrderClass.OTO, status=status)
+    return order(exchange, value, nested=True, status=status)
 
 
 def update(exchange: Exchange, value: Update) -> Json:

@@ -6,8 +6,18 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 
-from holdfast_exchange.orders import NewOrder, OrderType, Refusal, Replacement, Side, TimeInForce
-from holdfast_papermarket.api.answers import BAD_REQUEST, bad_request, read_number
+from holdfast_exchange.orders import (
+    ZERO,
+    Intent,
+    NewOrder,
+    OrderClass,
+    OrderType,
+    Refusal,
+    Replacement,
+    Side,
+    TimeInForce,
+)
+from holdfast_papermarket.api.answers import BAD_REQUEST, MAX_SHOWN, bad_request, read_number
 
 UNPROCESSABLE = 42210000
 MAX_BODY_BYTES = 64 * 1024
@@ -31,61 +41,67 @@ async def read_object(request: Request) -> dict[str, Any]:
 
 def read_order(body: Mapping[str, Any]) -> NewOrder:
     """Raises Refusal 422 naming the field."""
-    _refuse_unsupported(body)
     symbol = body.get("symbol")
     if not isinstance(symbol, str) or not symbol:
         raise _unprocessable("symbol is required")
     quantity = read_number(body.get("qty"), "qty")
-    if quantity is None:
+    notional = read_number(body.get("notional"), "notional")
+    if quantity is None and notional is None:
         raise _unprocessable("qty or notional is required")
+    if quantity is not None and notional is not None:
+        raise _unprocessable("only one of qty or notional is accepted")
+    if body.get("legs"):
+        raise _unprocessable("order class mleg is not supported")
+    take_profit, stop_loss = _leg(body, "take_profit"), _leg(body, "stop_loss")
+    intent = body.get("position_intent")
     return NewOrder(
         symbol=symbol,
         side=_word(Side, body.get("side"), "side"),
-        quantity=quantity,
+        quantity=ZERO if quantity is None else quantity,
+        notional=notional,
         type=_word(OrderType, body.get("type"), "type"),
         time_in_force=_word(TimeInForce, body.get("time_in_force"), "time_in_force"),
         client_order_id=_client_order_id(body),
         limit_price=read_number(body.get("limit_price"), "limit_price"),
         stop_price=read_number(body.get("stop_price"), "stop_price"),
-        protect_stop_price=_protection(body),
+        trail_price=read_number(body.get("trail_price"), "trail_price"),
+        trail_percent=read_number(body.get("trail_percent"), "trail_percent"),
+        extended_hours=_flag(body, "extended_hours"),
+        order_class=_word(OrderClass, body.get("order_class") or OrderClass.SIMPLE, "order_class"),
+        take_profit_price=read_number(take_profit.get("limit_price"), "take_profit.limit_price"),
+        protect_stop_price=read_number(stop_loss.get("stop_price"), "stop_loss.stop_price"),
+        protect_limit_price=read_number(stop_loss.get("limit_price"), "stop_loss.limit_price"),
+        intent=_word(Intent, intent, "position_intent") if intent else None,
     )
 
 
 def read_replacement(body: Mapping[str, Any]) -> Replacement:
     """Raises Refusal 422 naming the field."""
     tif = body.get("time_in_force")
+    if body.get("notional") is not None:
+        raise _unprocessable("notional orders cannot be replaced")
     return Replacement(
         quantity=read_number(body.get("qty"), "qty"),
         limit_price=read_number(body.get("limit_price"), "limit_price"),
         stop_price=read_number(body.get("stop_price"), "stop_price"),
+        trail=read_number(body.get("trail"), "trail"),
         time_in_force=None if not tif else _word(TimeInForce, tif, "time_in_force"),
         client_order_id=_client_order_id(body),
     )
 
 
-def _refuse_unsupported(body: Mapping[str, Any]) -> None:
-    """What this version of the venue does not trade is refused, never traded as something else."""
-    for name in ("notional", "trail_price", "trail_percent", "take_profit", "legs"):
-        if body.get(name):
-            raise _unprocessable(f"{name} is not supported")
-    if body.get("extended_hours"):
-        raise _unprocessable("extended hours order must be DAY limit orders")
+def _leg(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = body.get(name) or {}
+    if not isinstance(found, Mapping):
+        raise _unprocessable(f"{name} must be an object")
+    return found
 
 
-def _protection(body: Mapping[str, Any]) -> Any:
-    order_class = body.get("order_class") or "simple"
-    stop_loss = body.get("stop_loss")
-    if order_class == "simple":
-        if stop_loss:
-            raise _unprocessable("simple orders must not have a stop_loss")
-        return None
-    if order_class != "oto":
-        raise _unprocessable(f"order class {order_class} is not supported")
-    if not isinstance(stop_loss, Mapping) or stop_loss.get("stop_price") is None:
-        raise _unprocessable("oto orders require a stop_loss.stop_price")
-    if stop_loss.get("limit_price"):
-        raise _unprocessable("stop_loss.limit_price is not supported")
-    return read_number(stop_loss["stop_price"], "stop_loss.stop_price")
+def _flag(body: Mapping[str, Any], name: str) -> bool:
+    found = body.get(name)
+    if found is not None and not isinstance(found, bool):
+        raise _unprocessable(f"invalid {name}: {str(found)[:MAX_SHOWN]!r}")
+    return bool(found)
 
 
 def _client_order_id(body: Mapping[str, Any]) -> str:
@@ -101,7 +117,7 @@ def _word(kind: type[Word], value: object, name: str) -> Word:
     try:
         return kind(value)
     except ValueError:
-        raise _unprocessable(f"invalid {name}: {value!r}") from None
+        raise _unprocessable(f"invalid {name}: {str(value)[:MAX_SHOWN]!r}") from None
 
 
 def _unprocessable(message: str) -> Refusal:

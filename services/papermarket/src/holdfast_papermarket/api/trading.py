@@ -154,11 +154,16 @@ def _symbol(venue: PaperVenue, text: str) -> str:
 
 
 def _cancel_all(venue: PaperVenue) -> list[dict[str, Any]]:
-    results = []
+    results: list[dict[str, Any]] = []
     for order in venue.exchange.open_orders():
         # A leg goes with its parent.
-        if venue.exchange.orders[order.id].is_open:
-            venue.cancel(order.id)
+        try:
+            if venue.exchange.orders[order.id].is_open:
+                venue.cancel(order.id)
+        except Refusal as error:
+            body = {"code": error.code, "message": error.message} | error.details
+            results.append({"id": order.id, "status": error.status, "body": body})
+            continue
         body = trading_json.order(venue.exchange, venue.exchange.orders[order.id], nested=False)
         results.append({"id": order.id, "status": 200, "body": body})
     return results
