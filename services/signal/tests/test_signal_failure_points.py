@@ -50,7 +50,7 @@ class Station:
         await self.world.start()
         service = self.world.service
         self.watches = watches(
-            reader=service.reader, prices=service.prices, outbox=service.outbox,
+            readers=[service.reader], prices=service.prices, outbox=service.outbox,
             calendars={"BAC": xnys(), "SPY": xnys()}, settings=LOCK_STEP, clock=self.world.clock, monotonic=self.clock,
         )  # fmt: skip
         self.lookout = Lookout("signal", self.watches, self.clock)

@@ -51,6 +51,24 @@ def load_defaults(books: Sequence[str], *, symbols: Iterable[str] = ()) -> Combi
     return combine(loaded)
 
 
+def load_folder(folder: Path, books: Sequence[str], *, symbols: Iterable[str] = ()) -> Combined:
+    """The recording in `folder`, narrowed to `symbols` and to what `books` trade.
+
+    Raises RecordingInvalid where nothing of it belongs to any of the books.
+    """
+    recording = load(folder, symbols=symbols)
+    others = [symbol for symbol in recording.symbols if _book_of(symbol) not in books]
+    if not others:
+        return Combined(recording)
+    rest = [symbol for symbol in recording.symbols if symbol not in others]
+    if not rest:
+        raise RecordingInvalid(
+            f"{folder} holds {', '.join(others)}: nothing of the {' and '.join(books)} book; "
+            f"allowed: --book {_book_of(others[0])}"
+        )
+    return Combined(load(folder, symbols=rest), (f"{', '.join(others)}: recorded, of a book that is not traded",))
+
+
 def combine(recordings: Sequence[Recording]) -> Combined:
     """One recording of all, on the days that all of them have. Raises RecordingInvalid where they have none."""
     first, *others = recordings

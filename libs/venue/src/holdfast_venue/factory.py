@@ -10,10 +10,10 @@ from alpaca.common.enums import BaseURL
 from holdfast_runtime.errors import AskPerson
 from holdfast_runtime.ports.clock import MarketClock, MonotonicClock
 from holdfast_runtime.ports.venue import FeedEvent
-from holdfast_runtime.settings import Settings, VenueKind
+from holdfast_runtime.settings import Book, Settings, VenueKind
 from holdfast_venue.access import Access, Credentials
 from holdfast_venue.broker import AlpacaBroker, live_refused
-from holdfast_venue.feed import AlpacaFeed, DataDialect
+from holdfast_venue.feed import CRYPTO, STOCKS, AlpacaFeed, DataDialect
 from holdfast_venue.http import VenueHttp
 from holdfast_venue.limiter import WINDOW_SECS, RateLimiter
 from holdfast_venue.streams import Stream
@@ -23,6 +23,7 @@ LIVE_FLAG = "HOLDFAST_LIVE"
 """Set to 1 by `--live`."""
 API_KEY, SECRET_KEY = "ALPACA_API_KEY", "ALPACA_SECRET_KEY"
 DATA_STREAM = f"{BaseURL.MARKET_DATA_STREAM.value}/v2/iex"
+CRYPTO_STREAM = f"{BaseURL.MARKET_DATA_STREAM.value}/v1beta3/crypto/us"
 
 
 class Secret(Protocol):
@@ -84,11 +85,13 @@ def open_feed(
     *,
     market_clock: MarketClock,
     monotonic_clock: MonotonicClock,
+    book: Book = Book.EQUITY,
     seed: int = 0,
 ) -> AlpacaFeed:
-    """The market data of this stack: the one data connection an account may have, and history."""
+    """The market data of a book: the one data connection that an account may have for it, and history."""
     access = _access(secrets)
     venue = settings.venue
+    source = CRYPTO if book is Book.CRYPTO else STOCKS
     http = VenueHttp(
         base_url=_url(settings, venue.data_url, BaseURL.DATA.value, "venue.data_url"),
         access=access,
@@ -97,8 +100,12 @@ def open_feed(
         timeout_secs=venue.timeout_secs,
         system="market_data",
         use_proxies=_outside(settings),
+        version=source.version,
     )
-    url = _url(settings, venue.data_stream_url, DATA_STREAM, "venue.data_stream_url")
+    if book is Book.CRYPTO:
+        url = _url(settings, venue.crypto_stream_url, CRYPTO_STREAM, "venue.crypto_stream_url")
+    else:
+        url = _url(settings, venue.data_stream_url, DATA_STREAM, "venue.data_stream_url")
 
     def stream(dialect: Callable[[], DataDialect]) -> Stream[FeedEvent]:
         return Stream(
@@ -113,7 +120,7 @@ def open_feed(
             headers={"Content-Type": "application/msgpack"},
         )
 
-    return AlpacaFeed(http=http, stream=stream, now=market_clock.now)
+    return AlpacaFeed(http=http, stream=stream, now=market_clock.now, source=source)
 
 
 def _check_live(settings: Settings, environ: Mapping[str, str]) -> bool:

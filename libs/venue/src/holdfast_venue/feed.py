@@ -1,7 +1,8 @@
 """Alpaca's market data, or papermarket's, behind the Feed port: the stream in msgpack, history by REST."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 import msgpack
 from websockets.asyncio.client import ClientConnection
 
+from holdfast_core.instruments import book_of
 from holdfast_core.sessions import OutsideCalendar, session_of
 from holdfast_runtime.errors import Malformed
 from holdfast_runtime.ports.venue import (
@@ -36,11 +38,44 @@ NEW_YORK = ZoneInfo("America/New_York")
 BARS_PER_PAGE = 10_000
 MAX_PAGES = 1_000
 LENGTHS = {Timeframe.MINUTE: timedelta(minutes=1), Timeframe.HOUR: timedelta(hours=1)}
+ONE_DAY = timedelta(days=1)
 CREDENTIALS_ERRORS = frozenset({401, 402})
 HALTED = frozenset({"H", "P", "Q", "1", "2", "4", "5"})
 """Status codes of the two tapes under which nothing trades: halt, pause, quotation only, opening delay, …"""
 
 Subscribed = AsyncIterator[FeedEvent | StreamUp | StreamDown | Unreadable]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSource:
+    """Where the data of one class of assets is, and how it is asked for."""
+
+    version: str
+    bars: str
+    latest_quotes: str
+    feed: Mapping[str, str]
+    """What each request says of the source of prices."""
+    adjustment: Mapping[str, str]
+    channels: tuple[str, ...]
+    """Of the stream: what is subscribed to."""
+
+
+STOCKS = DataSource(
+    version="v2",
+    bars="/stocks/bars",
+    latest_quotes="/stocks/quotes/latest",
+    feed={"feed": "iex"},
+    adjustment={"adjustment": "raw"},
+    channels=("bars", "quotes", "statuses"),
+)
+CRYPTO = DataSource(
+    version="v1beta3",
+    bars="/crypto/us/bars",
+    latest_quotes="/crypto/us/latest/quotes",
+    feed={},
+    adjustment={},
+    channels=("bars", "quotes"),
+)
 
 
 class AlpacaFeed(Feed):
@@ -52,14 +87,16 @@ class AlpacaFeed(Feed):
         http: VenueHttp,
         stream: Callable[[Callable[[], "DataDialect"]], Stream[FeedEvent]],
         now: Callable[[], datetime],
+        source: DataSource = STOCKS,
     ) -> None:
         """`stream` opens the data stream in a dialect; `now` is market time, which hides what is not over yet."""
         self._http = http
         self._stream = stream
         self._now = now
+        self._source = source
 
     def stream(self, symbols: tuple[str, ...]) -> Subscribed:
-        return self._stream(lambda: DataDialect(symbols)).follow()
+        return self._stream(lambda: DataDialect(symbols, self._source.channels)).follow()
 
     async def bars(
         self, symbols: tuple[str, ...], timeframe: Timeframe, start: datetime, end: datetime
@@ -72,9 +109,9 @@ class AlpacaFeed(Feed):
             "start": _instant(start),
             "end": _instant(end),
             "limit": str(BARS_PER_PAGE),
-            "adjustment": "raw",
-            "feed": "iex",
             "sort": "asc",
+            **self._source.adjustment,
+            **self._source.feed,
         }
         for _ in range(MAX_PAGES):
             page, next_page = await self._page(query, timeframe)
@@ -88,8 +125,8 @@ class AlpacaFeed(Feed):
 
     async def latest_quotes(self, symbols: tuple[str, ...]) -> dict[str, Quote]:
         """See the port. Raises Unauthorised, Throttled or VenueUnavailable."""
-        query = {"symbols": ",".join(symbols), "feed": "iex"}
-        body = await self._get("latest_quotes", "/stocks/quotes/latest", query)
+        query = {"symbols": ",".join(symbols), **self._source.feed}
+        body = await self._get("latest_quotes", self._source.latest_quotes, query)
         try:
             by_symbol = parsing.mapping(parsing.mapping(body, "answer").get("quotes") or {}, "quotes")
             quotes = [
@@ -111,7 +148,7 @@ class AlpacaFeed(Feed):
         return answer.body
 
     async def _page(self, query: dict[str, Any], timeframe: Timeframe) -> tuple[list[Bar], str | None]:
-        answer = await self._get("bars", "/stocks/bars", query)
+        answer = await self._get("bars", self._source.bars, query)
         try:
             body = parsing.mapping(answer, "answer")
             by_symbol = parsing.mapping(body.get("bars") or {}, "bars")
@@ -132,9 +169,9 @@ class AlpacaFeed(Feed):
 class DataDialect:
     """One connection to the data stream. Every item counts: bars, quotes, statuses and what cannot be read."""
 
-    def __init__(self, symbols: tuple[str, ...]) -> None:
+    def __init__(self, symbols: tuple[str, ...], channels: tuple[str, ...] = STOCKS.channels) -> None:
         wanted = sorted(set(symbols))
-        self._subscribe = {"action": "subscribe", "bars": wanted, "quotes": wanted, "statuses": wanted}
+        self._subscribe = {"action": "subscribe"} | dict.fromkeys(channels, wanted)
         self._count = 0
 
     async def open(self, socket: ClientConnection, credentials: Credentials) -> None:
@@ -190,10 +227,11 @@ def bar(message: parsing.Json, timeframe: Timeframe) -> Bar:
     low, close = parsing.positive(message, "l"), parsing.positive(message, "c")
     if not low <= min(opens, close) <= max(opens, close) <= high:
         raise Malformed(f"bar: open {opens}, high {high}, low {low}, close {close} contradict each other")
+    symbol = parsing.text(message, "S")
     return Bar(
-        symbol=parsing.text(message, "S"),
+        symbol=symbol,
         start=start,
-        end=bar_end(start, timeframe),
+        end=bar_end(start, timeframe, book_of(symbol)),
         open=opens,
         high=high,
         low=low,
@@ -202,9 +240,10 @@ def bar(message: parsing.Json, timeframe: Timeframe) -> Bar:
     )
 
 
-def bar_end(start: datetime, timeframe: Timeframe) -> datetime:
-    """When a bar becomes visible: after its length, a daily one at its session's close. Raises Malformed."""
-    length = LENGTHS.get(timeframe)
+def bar_end(start: datetime, timeframe: Timeframe, book: str = "equity") -> datetime:
+    """When a bar becomes visible: after its length, a daily one of equities at its session's close. Raises
+    Malformed."""
+    length = LENGTHS.get(timeframe, ONE_DAY if book == "crypto" else None)
     if length is not None:
         return start + length
     # A daily bar carries midnight in New York.

@@ -172,8 +172,10 @@ class _Session(requests.Session):
 class _Rest(RESTClient):
     """alpaca-py's client without its retries, authenticating with the credentials of the attempt."""
 
-    def __init__(self, base_url: str, session: _Session) -> None:
-        super().__init__(base_url=base_url, api_key="from the attempt", secret_key="from the attempt")
+    def __init__(self, base_url: str, session: _Session, version: str) -> None:
+        super().__init__(
+            base_url=base_url, api_key="from the attempt", secret_key="from the attempt", api_version=version
+        )
         self._retry = 0
         self._retry_codes = []
         self._session.close()
@@ -199,9 +201,9 @@ class _Rest(RESTClient):
 class _Lane:
     """The threads and the session of one class of requests. A thread that hangs takes no other class with it."""
 
-    def __init__(self, name: str, base_url: str, workers: int, *, use_proxies: bool) -> None:
+    def __init__(self, name: str, base_url: str, workers: int, *, use_proxies: bool, version: str) -> None:
         self.session = _Session(workers, use_proxies=use_proxies)
-        self.rest = _Rest(base_url, self.session)
+        self.rest = _Rest(base_url, self.session, version)
         self.executor = ThreadPoolExecutor(workers, thread_name_prefix=f"venue-{name}")
         self.free = asyncio.Semaphore(workers)
 
@@ -220,8 +222,10 @@ class VenueHttp:
         system: str,
         use_proxies: bool,
         heartbeat_path: str = "",
+        version: str = "v2",
     ) -> None:
-        """`heartbeat_path`: what is asked while the circuit breaker is open; empty: it waits for the next poll."""
+        """`heartbeat_path`: what is asked while the circuit breaker is open; empty: it waits for the next poll.
+        `version`: of the interface, the first part of every path."""
         self._base_url = base_url.rstrip("/")
         self._access = access
         self._limiter = limiter
@@ -229,6 +233,7 @@ class VenueHttp:
         self._timeout_secs = timeout_secs
         self._system = system
         self._use_proxies = use_proxies
+        self._version = version
         self._lanes: dict[Priority, _Lane] = {}
         self._breaker = Breaker(system, clock)
         self._heartbeat_path = heartbeat_path
@@ -325,7 +330,7 @@ class VenueHttp:
         lane = self._lanes.get(priority)
         if lane is None:
             name = f"{self._system}-{priority.name.lower()}"
-            lane = _Lane(name, self._base_url, WORKERS[priority], use_proxies=self._use_proxies)
+            lane = _Lane(name, self._base_url, WORKERS[priority], use_proxies=self._use_proxies, version=self._version)
             self._lanes[priority] = lane
         return lane
 

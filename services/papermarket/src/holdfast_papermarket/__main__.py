@@ -10,7 +10,7 @@ from pathlib import Path
 
 from holdfast_exchange import recording as recordings
 from holdfast_exchange import replay as replays
-from holdfast_exchange.combining import Combined, load_defaults
+from holdfast_exchange.combining import load_defaults, load_folder
 from holdfast_exchange.exchange import Exchange, ExchangeConfig
 from holdfast_exchange.faults import plan as fault_plans
 from holdfast_exchange.faults.plan import FaultPlan
@@ -38,7 +38,7 @@ async def build(shell: Shell) -> None:
         if settings.recording is None:
             combined = load_defaults(shell.settings.active_books, symbols=settings.symbols)
         else:
-            combined = Combined(recordings.load(settings.recording, symbols=settings.symbols))
+            combined = load_folder(settings.recording, shell.settings.active_books, symbols=settings.symbols)
         recording = combined.recording
         replay = replays.plan(recording, start=settings.start, end=settings.end)
     except recordings.RecordingInvalid as error:
@@ -69,7 +69,9 @@ async def build(shell: Shell) -> None:
     limit = RateLimit(settings.speed, shell.monotonic_clock.now_secs, time.time)
     host, _, port = shell.endpoint("papermarket.http").rpartition(":")
     server = HttpServer(
-        build_app(venue, clock, recording, run_id=run_id, keys=keys, limit=limit), host=host, port=int(port)
+        build_app(venue, clock, recording, run_id=run_id, keys=keys, limit=limit, notes=combined.notes),
+        host=host,
+        port=int(port),
     )
     shell.serve(MarketClockCalls, clock)
     shell.loop("http", server.run)

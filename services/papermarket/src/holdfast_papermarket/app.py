@@ -1,5 +1,7 @@
 """The venue's whole HTTP face: Alpaca's trading and market data, its streams, and papermarket's own pages."""
 
+from collections.abc import Sequence
+
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 
@@ -31,8 +33,9 @@ def build_app(
     keys: Keys,
     limit: RateLimit,
     streams: StreamLimits | None = None,
+    notes: Sequence[str] = (),
 ) -> App:
-    """An ASGI application over one venue."""
+    """An ASGI application over one venue. `notes`: what a person must know of the recording."""
     app = FastAPI(title="papermarket", version="1", openapi_url=None, docs_url=None, redoc_url=None)
     app.add_exception_handler(Refusal, refused)
     for status in (404, 405):
@@ -42,7 +45,7 @@ def build_app(
     rows = MarketRows(venue.exchange.market, BarHistory(venue.exchange.market, recording.adjustments))
     app.include_router(market_routes(venue, rows))
     app.include_router(crypto_routes(venue, rows))
-    app.include_router(own_routes(venue, clock, recording, run_id))
+    app.include_router(own_routes(venue, clock, recording, run_id, notes))
     app.include_router(fault_routes(venue.faults.desk, keys))
     app.include_router(stream_routes(venue, keys))
     app.include_router(data_stream_routes(venue, keys, streams or StreamLimits()))

@@ -1,10 +1,13 @@
 """The signal service: one data connection in, prices and cycles of signals out. Wiring only."""
 
 from holdfast_catalogue.guard import stand_guard
+from holdfast_core.instruments import book_of
 from holdfast_core.sessions import calendar_of
 from holdfast_runtime.ports.calls import ExecutionCalls, PricesCalls
 from holdfast_runtime.service import Shell, run
+from holdfast_runtime.settings import Book
 from holdfast_signal.cycles import CycleDesk
+from holdfast_signal.data_flow import DataFlow
 from holdfast_signal.engine import Engine
 from holdfast_signal.feed import FeedReader
 from holdfast_signal.outbox import Outbox
@@ -22,7 +25,6 @@ async def build(shell: Shell) -> None:
     settings, clock, monotonic, activity = shell.settings, shell.market_clock, shell.monotonic_clock, shell.activity
     makers = makers_of(settings.traded)
     calendars = {symbol: calendar_of(maker.book) for maker in makers for symbol in maker.make().data_symbols}
-    feed = open_feed(settings, shell.secrets, market_clock=clock, monotonic_clock=monotonic)
     timers = Timers(clock=clock, activity=activity, progress=shell.progress("timers"))
     outbox = Outbox(bus=shell.bus, clock=monotonic, activity=activity, progress=shell.progress("market-outbox"))
     # Above every sequence of a process before this one, so that its watchers cannot pass for up to date.
@@ -37,42 +39,53 @@ async def build(shell: Shell) -> None:
         timers=timers,
         progress=shell.progress("cycles"),
     )
-    progress = shell.progress("feed")
-    engine = Engine(
-        makers,
-        feed=feed,
-        settings=settings.feed,
-        prices=prices,
-        desk=desk,
-        timers=timers,
-        clock=clock,
-        monotonic=monotonic,
-        progress=progress,
-    )
-    reader = FeedReader(
-        calendars,
-        feed=feed,
-        settings=settings.feed,
-        prices=prices,
-        engine=engine,
-        outbox=outbox,
-        timers=timers,
-        clock=clock,
-        monotonic=monotonic,
-        activity=activity,
-        progress=progress,
-    )
+    flow = DataFlow(activity)
+
+    def reader_of(book: Book) -> FeedReader:
+        """Equities and pairs come over different connections: each book has its reader and its engine."""
+        loop = "feed" if book is Book.EQUITY else f"feed-{book}"
+        progress = shell.progress(loop)
+        feed = open_feed(settings, shell.secrets, market_clock=clock, monotonic_clock=monotonic, book=book)
+        engine = Engine(
+            [maker for maker in makers if maker.book == book],
+            feed=feed,
+            settings=settings.feed,
+            prices=prices,
+            desk=desk,
+            timers=timers,
+            clock=clock,
+            monotonic=monotonic,
+            progress=progress,
+        )
+        reader = FeedReader(
+            {symbol: calendar for symbol, calendar in calendars.items() if book_of(symbol) == book},
+            feed=feed,
+            settings=settings.feed,
+            prices=prices,
+            engine=engine,
+            outbox=outbox,
+            timers=timers,
+            clock=clock,
+            monotonic=monotonic,
+            activity=activity,
+            progress=progress,
+            flow=flow,
+            name=book.value,
+        )
+        shell.loop(loop, reader.run)
+        return reader
+
+    readers = [reader_of(book) for book in settings.active_books]
     shell.serve(PricesCalls, prices)
-    shell.loop("feed", reader.run)
     shell.loop("timers", timers.run)
     shell.loop("cycles", desk.watch)
     shell.loop("market-outbox", outbox.run)
-    shell.ready_when(lambda: reader.loaded)
+    shell.ready_when(lambda: all(reader.loaded for reader in readers))
     shell.on_stop(timers.stop)
     stand_guard(
         shell,
         watches(
-            reader=reader,
+            readers=readers,
             prices=prices,
             outbox=outbox,
             calendars=calendars,

@@ -12,7 +12,6 @@ import structlog
 
 from holdfast.signal.v1 import signal_pb2 as pb
 from holdfast_core.sessions import Calendar
-from holdfast_runtime import flows
 from holdfast_runtime.ports.activity import Activity
 from holdfast_runtime.ports.clock import MarketClock, MonotonicClock
 from holdfast_runtime.ports.venue import (
@@ -29,6 +28,7 @@ from holdfast_runtime.ports.venue import (
 from holdfast_runtime.settings import FeedSettings
 from holdfast_runtime.telemetry import metrics
 from holdfast_runtime.wire import to_decimal, to_timestamp
+from holdfast_signal.data_flow import DataFlow
 from holdfast_signal.engine import Engine, persist
 from holdfast_signal.idle import in_turns
 from holdfast_signal.outbox import Letter, Outbox
@@ -66,8 +66,11 @@ class FeedReader:
         monotonic: MonotonicClock,
         activity: Activity,
         progress: Callable[[], None],
+        flow: DataFlow | None = None,
+        name: str = "equity",
     ) -> None:
-        """`calendars`: the symbols to be read, each with when it trades."""
+        """`calendars`: the symbols to be read, each with when it trades. `flow`: shared by the readers of a process,
+        who have different names."""
         self._calendars = calendars
         self._symbols = tuple(sorted(calendars))
         self._feed = feed
@@ -80,6 +83,9 @@ class FeedReader:
         self._monotonic = monotonic
         self._activity = activity
         self._progress = progress
+        self._flow = flow if flow is not None else DataFlow(activity)
+        self.name = name
+        """The book that it reads for."""
         self._screen = Screen(self._symbols, max_move=settings.max_bar_move)
         self._in_session: dict[str, datetime] = {}
         self._published: dict[str, datetime] = {}
@@ -116,17 +122,17 @@ class FeedReader:
     async def _handle(self, event: FeedEvent | StreamUp | StreamDown | Unreadable) -> None:
         if isinstance(event, FeedEvent):
             self._take(event.item)
-            self._activity.received(flows.DATA, event.position)
+            self._flow.received(self.name, event.position)
         elif isinstance(event, Unreadable):
             quarantine(self._outbox, event, f"FRAME_UNREADABLE: {event.reason}", self._clock.now())
-            self._activity.received(flows.DATA, event.position)
+            self._flow.received(self.name, event.position)
         elif isinstance(event, StreamUp):
-            self._timers.cancel("feed-down")
-            self._activity.received(flows.DATA, 0)
+            self._timers.cancel(f"feed-down-{self.name}")
+            self._flow.received(self.name, 0)
             await self._catch_up()
-            self._prices.set_connected(True)
+            self._prices.set_connected(True, self._symbols)
             self.connected = True
-            log.info("feed.connected", symbols=list(self._symbols))
+            log.info("feed.connected", book=self.name, symbols=list(self._symbols))
         else:
             self._lost(event.reason)
 
@@ -181,15 +187,15 @@ class FeedReader:
 
     def _lost(self, reason: str) -> None:
         self.connected = False
-        log.warning("feed.disconnected", reason=reason)
+        log.warning("feed.disconnected", book=self.name, reason=reason)
         metrics.FEED_RECONNECTS.labels("data").inc()
         # Said after a while of market time: while the venue is away in lock-step nothing gets older.
         at = self._clock.now() + timedelta(seconds=self._settings.quote_stale_secs)
-        self._timers.at("feed-down", at, self._say_down)
+        self._timers.at(f"feed-down-{self.name}", at, self._say_down)
 
     async def _say_down(self) -> None:
         await self._monotonic.sleep(DISCONNECTED_AFTER_SECS)
-        self._prices.set_connected(False)
+        self._prices.set_connected(False, self._symbols)
 
     def _publish_bar(self, bar: Bar) -> None:
         after_gap = False

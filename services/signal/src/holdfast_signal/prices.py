@@ -79,9 +79,10 @@ class Prices:
             )
         self._changed((item.symbol,))
 
-    def set_connected(self, connected: bool) -> None:
-        """Says of every symbol whether the feed is there."""
-        differing = [symbol for symbol, price in self._prices.items() if price.feed_connected != connected]
+    def set_connected(self, connected: bool, symbols: Iterable[str] | None = None) -> None:
+        """Says of `symbols`, of all where None, whether their feed is there."""
+        meant = self._prices.keys() if symbols is None else self._prices.keys() & set(symbols)
+        differing = [symbol for symbol in sorted(meant) if self._prices[symbol].feed_connected != connected]
         for symbol in differing:
             self._prices[symbol].feed_connected = connected
         if differing:

@@ -1,6 +1,6 @@
 """What signal's sentinel looks at: the feed, and what waits for the bus."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from holdfast_catalogue.gauges import Growth, Lasting, total
@@ -27,7 +27,7 @@ MIN_WALL_STALE_SECS = 2.0
 
 def watches(
     *,
-    reader: FeedReader,
+    readers: Sequence[FeedReader],
     prices: Prices,
     outbox: Outbox,
     calendars: Mapping[str, Calendar],
@@ -37,8 +37,8 @@ def watches(
 ) -> list[Watch]:
     """One watch for each of signal's points."""
     return [
-        Watch(point=point("feed.disconnected"), detect=_disconnected(reader, monotonic)),
-        Watch(point=point("feed.stale"), detect=_stale(reader, prices, calendars, clock, bar_bound(settings))),
+        Watch(point=point("feed.disconnected"), detect=_disconnected(readers, monotonic)),
+        Watch(point=point("feed.stale"), detect=_stale(readers, prices, calendars, clock, bar_bound(settings))),
         Watch(point=point("feed.gap"), detect=_gap(monotonic)),
         Watch(point=point("feed.quarantined"), detect=_quarantined(monotonic)),
         Watch(point=point("market.behind"), detect=lambda: _behind(outbox)),
@@ -52,24 +52,31 @@ def bar_bound(settings: Settings) -> timedelta:
     return timedelta(seconds=max(BAR_SECS + settings.feed.bar_grace_secs, MIN_WALL_STALE_SECS * speed))
 
 
-def _disconnected(reader: FeedReader, monotonic: MonotonicClock) -> Callable[[], Finding]:
+def _disconnected(readers: Sequence[FeedReader], monotonic: MonotonicClock) -> Callable[[], Finding]:
     down = Lasting(monotonic)
 
     def detect() -> Finding:
-        secs = down(not reader.connected)
-        if reader.connected:
+        away = [reader for reader in readers if not reader.connected]
+        secs = down(bool(away))
+        if not away:
             return ok("connected and caught up")
-        text = f"not connected for {secs:.0f} s" if reader.loaded else "history is being read for the first time"
+        loaded = all(reader.loaded for reader in away)
+        books = ", ".join(reader.name for reader in away)
+        text = f"{books}: not connected for {secs:.0f} s" if loaded else "history is being read for the first time"
         return error(text) if secs >= DISCONNECTED_AFTER_SECS else warn(text)
 
     return detect
 
 
 def _stale(
-    reader: FeedReader, prices: Prices, calendars: Mapping[str, Calendar], clock: MarketClock, bound: timedelta
+    readers: Sequence[FeedReader],
+    prices: Prices,
+    calendars: Mapping[str, Calendar],
+    clock: MarketClock,
+    bound: timedelta,
 ) -> Callable[[], Finding]:
     def detect() -> Finding:
-        if not reader.loaded:
+        if not all(reader.loaded for reader in readers):
             return ok("history is being read for the first time")
         now = clock.now()
         ages = {symbol: age for symbol in sorted(calendars) if (age := _age(symbol, now)) is not None}

@@ -106,6 +106,7 @@ def lay_out(settings: Settings, environ: Mapping[str, str], *, live: bool) -> Pl
                 "trading_stream_url": f"ws://{http}/stream",
                 "data_url": f"http://{http}",
                 "data_stream_url": f"ws://{http}/v2/iex",
+                "crypto_stream_url": f"ws://{http}/v1beta3/crypto/us",
             }
         )
     settings = settings.model_copy(update=update)

@@ -1,5 +1,7 @@
 """papermarket's own JSON: the books as the venue keeps them, and what the replay is waiting for."""
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter, Response
 
 from holdfast_exchange.recording import Recording
@@ -10,7 +12,9 @@ from holdfast_papermarket.lockstep import MarketClock
 from holdfast_papermarket.venue import PaperVenue
 
 
-def own_routes(venue: PaperVenue, clock: MarketClock, recording: Recording, run_id: str) -> APIRouter:
+def own_routes(
+    venue: PaperVenue, clock: MarketClock, recording: Recording, run_id: str, notes: Sequence[str] = ()
+) -> APIRouter:
     """Routes under /papermarket/v1. They hold no secret and change nothing, so they ask for no key."""
     routes = APIRouter(prefix="/papermarket/v1", tags=["papermarket"])
     replay, market = venue.replay, venue.exchange.market
@@ -43,6 +47,7 @@ def own_routes(venue: PaperVenue, clock: MarketClock, recording: Recording, run_
                     "from": trading_json.instant(replay.begin + LEAD),
                     "to": trading_json.instant(replay.end),
                     "bars": replayed,
+                    "notes": list(notes),
                 },
                 "faults": venue.faults.desk.counters(),
                 "quarantined": [
