@@ -50,13 +50,16 @@ class History:
     feed: str = "sip"
     wait: Callable[[float], None] = time.sleep
     now_secs: Callable[[], float] = time.time
+    page: int = PAGE
+    transport: httpx.BaseTransport | None = None
+    """Instead of the network."""
 
     def bars(self, window: Window, told: Told = lambda _at: None) -> dict[str, list[Any]]:
         """Columns of bars: `ts` aware, numbers as the text that came. `told` hears how far it is. HistoryFailed."""
         columns: dict[str, list[Any]] = {
             name: [] for name in ("symbol", "ts", "open", "high", "low", "close", "volume")
         }
-        with httpx.Client(timeout=TIMEOUT_SECS) as client:
+        with httpx.Client(timeout=TIMEOUT_SECS, transport=self.transport) as client:
             for page in self._pages(client, window):
                 for bar in page:
                     columns["symbol"].append(window.symbol)
@@ -75,7 +78,7 @@ class History:
             "timeframe": TIMEFRAMES[window.step],
             "start": _text(window.start),
             "end": _text(window.end),
-            "limit": str(PAGE),
+            "limit": str(self.page),
             "sort": "asc",
         }
         if not pair:
