@@ -73,7 +73,7 @@ class FaultDesk:
             times=tally.fired,
             endpoint=call.endpoint,
             symbols=sorted(call.symbols),
-            event=call.event,
+            update=call.event,
             market_time=call.at.isoformat(),
         )
         return True
