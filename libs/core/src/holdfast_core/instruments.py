@@ -21,9 +21,13 @@ def tick_of(price: Decimal, *, book: str = "equity") -> Decimal:
     return SUB_PENNY if price < SUB_PENNY_BELOW else PENNY
 
 
-def round_price(price: Decimal, *, up: bool | None = None, book: str = "equity") -> Decimal:
-    """`price` on its tick: up, down, or to the nearest where `up` is None; never below one tick."""
-    tick = tick_of(price, book=book)
+def round_price(
+    price: Decimal, *, up: bool | None = None, book: str = "equity", tick: Decimal | None = None
+) -> Decimal:
+    """`price` on its tick: up, down, or to the nearest where `up` is None; never below one tick.
+
+    `tick`: the asset's own; None: the book's."""
+    tick = tick or tick_of(price, book=book)
     return max(round_to(price, tick, up=up), tick)
 
 
@@ -63,3 +67,10 @@ def lot_of(book: str) -> Lot:
 def book_of(symbol: str) -> str:
     """The book that a symbol belongs to: pairs as BTC/USD are crypto, everything else is an equity."""
     return "crypto" if "/" in symbol else "equity"
+
+
+def is_dust(quantity: Decimal, book: str) -> bool:
+    """True for a holding of coins that is too small for any order: nobody can sell it, and nothing has to protect it.
+
+    A fraction of a share is none: the venue sells it."""
+    return book == "crypto" and 0 < quantity < COINS.minimum

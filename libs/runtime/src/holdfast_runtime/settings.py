@@ -161,6 +161,9 @@ class GateSettings(Section):
     entries_per_minute: int = Field(default=60, ge=1, le=200, description="Per account.")
     entry_threshold: Annotated[float, Field(ge=0, le=5)] = Field(default=2.0, description="Composite score (FP-3.8).")
     min_order_notional: Money = Field(default=Decimal(1))
+    crypto_fee_bps: Annotated[Decimal, Field(ge=0, le=1_000)] = Field(
+        default=Decimal(25), description="Kept free beside the cost of a crypto entry: the venue's taker fee."
+    )
 
 
 class ExecutionSettings(Section):
@@ -177,6 +180,10 @@ class ExecutionSettings(Section):
     protection_bound_secs: Secs = Field(default=5.0, description="Every held quantity has an active stop within this.")
     verdict_max_age_secs: Secs = Field(default=90.0, description="Entries need a clean verdict younger than this.")
     stop_sweep_before_close_secs: Secs = Field(default=600.0)
+    stop_limit_slack: Annotated[Decimal, Field(gt=0, lt=1)] = Field(
+        default=Decimal("0.01"),
+        description="How far below its stop a crypto position's stop-limit still sells; beyond it the monitor does.",
+    )
 
 
 class ReconciliationSettings(Section):

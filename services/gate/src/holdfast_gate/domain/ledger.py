@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as execution
+from holdfast_core.instruments import Lot, lot_of
 from holdfast_core.money import ZERO
 from holdfast_runtime.errors import Malformed
 from holdfast_runtime.wire import from_decimal, from_timestamp
@@ -62,6 +63,18 @@ class LastEntry:
 class Asset:
     tradable: bool
     status: str
+    min_order_size: Decimal | None = None
+    """Shares or coins; None: the book's own rule, as with the two below."""
+    min_trade_increment: Decimal | None = None
+    price_increment: Decimal | None = None
+    """Dollars."""
+
+    def lot(self, book: str) -> Lot:
+        """What an order may be about: the broker's word where it gave one, else the book's rule. Shares are whole."""
+        rule = lot_of(book)
+        if book == "equity":
+            return rule
+        return Lot(self.min_trade_increment or rule.increment, self.min_order_size or rule.minimum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +129,7 @@ class LedgerView:
             open_orders=by_symbol,
             taken=_taken(holdings, by_symbol),
             last_entries=_last_entries(snapshot),
-            assets={each.symbol: Asset(each.tradable, each.status) for each in snapshot.assets},
+            assets={each.symbol: _asset(each) for each in snapshot.assets},
             progress={each.strategy: _progress(each) for each in snapshot.strategies},
             **_always_whole(snapshot),
         )
@@ -232,6 +245,19 @@ def _order(intent: execution.Intent) -> OpenOrder:
         intent.purpose == execution.PURPOSE_ENTRY,
         intent.purpose in (execution.PURPOSE_EXIT, execution.PURPOSE_FLATTEN),
         quantity - _amount(intent.filled_quantity, "Intent.filled_quantity"),
+    )
+
+
+def _asset(facts: execution.AssetFacts) -> Asset:
+    def step(value: common.Decimal, field: str) -> Decimal | None:
+        return from_decimal(value, field=f"AssetFacts.{field}") if value.value else None
+
+    return Asset(
+        tradable=facts.tradable,
+        status=facts.status,
+        min_order_size=step(facts.min_order_size, "min_order_size"),
+        min_trade_increment=step(facts.min_trade_increment, "min_trade_increment"),
+        price_increment=step(facts.price_increment, "price_increment"),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Self
 
 from holdfast_runtime.settings import Settings, VenueKind
 
+BASIS_POINT = Decimal("0.0001")
 MIN_WALL_STALE_SECS = 2.0
 """Nothing is called stale within so much wall time (order protocol, freshness)."""
 
@@ -37,6 +38,8 @@ class Rules:
     min_order_notional: Decimal
     buying_power_fraction: Decimal
     max_gross_exposure: Decimal
+    crypto_fee: Decimal
+    """Of what a crypto fill is worth."""
     max_entries_per_symbol_day: int
     entry_threshold: float
     verdict_max_age: timedelta
@@ -61,6 +64,7 @@ class Rules:
             min_order_notional=limits.min_order_notional,
             buying_power_fraction=limits.buying_power_fraction,
             max_gross_exposure=limits.max_gross_exposure,
+            crypto_fee=limits.crypto_fee_bps * BASIS_POINT,
             max_entries_per_symbol_day=limits.max_entries_per_symbol_day,
             entry_threshold=limits.entry_threshold,
             verdict_max_age=timedelta(seconds=settings.execution.verdict_max_age_secs),

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 
+from holdfast_core.instruments import Lot, lot_of
 from holdfast_core.money import ZERO
 from holdfast_gate.domain.funds import Funds
 from holdfast_gate.domain.ledger import LedgerView
@@ -86,3 +87,18 @@ class Context:
     strategy: StrategyRules | None
     """None: no strategy of that name is configured."""
     allowed: Allowed = Allowed()
+
+    def lot(self, symbol: str) -> Lot:
+        """Sizes of orders in `symbol`."""
+        asset = self.ledger.assets.get(symbol)
+        return lot_of(self.cycle.book) if asset is None else asset.lot(self.cycle.book)
+
+    def tick(self, symbol: str) -> Decimal | None:
+        """Step of prices in `symbol`, in dollars; None: the book's rule."""
+        asset = self.ledger.assets.get(symbol)
+        return asset.price_increment if asset is not None and self.cycle.book == "crypto" else None
+
+    @property
+    def fee_rate(self) -> Decimal:
+        """What a fill may cost beside its price, as a fraction of it."""
+        return self.rules.crypto_fee if self.cycle.book == "crypto" else ZERO

@@ -5,12 +5,11 @@ from dataclasses import replace
 from holdfast_core.money import ZERO
 from holdfast_gate.domain.signals import Candidate, Context
 from holdfast_gate.gates.base import Gate, Verdict, amount, blocked, passed, shrunk
-from holdfast_gate.gates.size import whole_shares
 
 
 class BuyingPower(Gate):
-    """The order's cost at its limit fits what is free: the smallest of three, each net of open orders and of what
-    this batch was allowed.
+    """The order's cost at its limit, with the fee that it may cost, fits what is free: the smallest of three, each net
+    of open orders and of what this batch was allowed.
 
     80 % of equity less what is invested; settled cash; the gross exposure limit less what is invested.
     """
@@ -27,18 +26,20 @@ class BuyingPower(Gate):
         by_cash = funds.cash - context.allowed.cost
         by_exposure = rules.max_gross_exposure * funds.equity - invested
         free = min(by_fraction, by_cash, by_exposure)
-        fits = min(signal.quantity, whole_shares(free, signal.limit_price or ZERO))
+        limit = (signal.limit_price or ZERO) * (1 + context.fee_rate)
+        fits = min(signal.quantity, context.lot(signal.symbol).bought_for(free, limit))
         numbers = {
             "equity": amount(funds.equity),
             "invested": amount(invested),
             "cash": amount(funds.cash),
             "free": amount(free),
             "cost": amount(signal.cost),
+            "fee": amount(signal.cost * context.fee_rate),
             "wanted": amount(signal.quantity),
             "quantity": amount(fits),
         }
         if fits <= 0 or fits * (signal.limit_price or ZERO) < rules.min_order_notional:
-            return blocked("BUYING_POWER_SHORT", "There is not enough buying power for one share.", numbers)
+            return blocked("BUYING_POWER_SHORT", "There is not enough buying power for the smallest order.", numbers)
         if fits < signal.quantity:
             smaller = replace(signal, quantity=fits)
             return shrunk("BUYING_POWER_SHORT", "Made smaller by the buying power left.", numbers, smaller)

@@ -5,7 +5,6 @@ from dataclasses import replace
 from holdfast_core.money import ZERO
 from holdfast_gate.domain.signals import Candidate, Context
 from holdfast_gate.gates.base import Gate, Verdict, amount, blocked, passed, shrunk
-from holdfast_gate.gates.size import whole_shares
 
 
 class NotionalCaps(Gate):
@@ -18,7 +17,7 @@ class NotionalCaps(Gate):
     def evaluate(self, signal: Candidate, context: Context) -> Verdict:
         rules = context.rules
         cap = min(rules.max_order_notional, rules.max_symbol_notional)
-        fits = min(signal.quantity, whole_shares(cap, signal.limit_price or ZERO))
+        fits = min(signal.quantity, context.lot(signal.symbol).bought_for(cap, signal.limit_price or ZERO))
         numbers = {
             "order_cap": amount(rules.max_order_notional),
             "symbol_cap": amount(rules.max_symbol_notional),
@@ -27,7 +26,7 @@ class NotionalCaps(Gate):
             "quantity": amount(fits),
         }
         if fits <= 0:
-            return blocked("NOTIONAL_EXCEEDED", "One share costs more than the cap.", numbers)
+            return blocked("NOTIONAL_EXCEEDED", "The smallest order costs more than the cap.", numbers)
         if fits < signal.quantity:
             return shrunk("NOTIONAL_EXCEEDED", "Made smaller by the cap.", numbers, replace(signal, quantity=fits))
         return passed(numbers)

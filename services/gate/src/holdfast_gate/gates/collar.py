@@ -33,12 +33,13 @@ class PriceCollar(Gate):
         }
         if distance > collar:
             return blocked("COLLAR_EXCEEDED", "The price has moved away from what the strategy saw.", numbers)
-        book = context.cycle.book
+        book, tick = context.cycle.book, context.tick(signal.symbol)
         # Down: the limit stays inside the collar. Up: the stop risks no more than its fraction.
-        limit = round_price(basis.price * (1 + collar), up=False, book=book)
-        stop = round_price(basis.price * (1 - _stop_fraction(signal, context)), up=True, book=book)
+        limit = round_price(basis.price * (1 + collar), up=False, book=book, tick=tick)
+        stop = round_price(basis.price * (1 - _stop_fraction(signal, context)), up=True, book=book, tick=tick)
         if stop >= basis.price:
-            stop = round_price(basis.price - tick_of(basis.price, book=book), up=False, book=book)
+            step = tick or tick_of(basis.price, book=book)
+            stop = round_price(basis.price - step, up=False, book=book, tick=tick)
         if not stop < basis.price:
             return blocked("COLLAR_NO_PRICE", "The price leaves no room for a stop below it.", numbers)
         numbers["limit"], numbers["stop"] = amount(limit), amount(stop)

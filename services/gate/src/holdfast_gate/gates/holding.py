@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from holdfast_core.instruments import is_dust
 from holdfast_core.money import ZERO
 from holdfast_gate.domain.market import Basis
 from holdfast_gate.domain.signals import Candidate, Context
@@ -27,8 +28,8 @@ class HoldingToExit(Gate):
         held = holding.quantity if holding is not None else ZERO
         entering = sum((order.remaining for order in orders if order.entry), ZERO)
         numbers = {"held": amount(held), "entering": amount(entering)}
-        if held + entering <= 0:
-            return blocked("NOTHING_HELD", f"{strategy} holds no {symbol}.", numbers)
+        if held + entering <= 0 or is_dust(held + entering, context.cycle.book):
+            return blocked("NOTHING_HELD", f"{strategy} holds no {symbol} that could be sold.", numbers)
         for order in orders:
             if order.exit:
                 numbers["intent_id"] = order.intent_id

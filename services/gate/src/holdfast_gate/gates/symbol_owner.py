@@ -1,5 +1,6 @@
 """SYMBOL_OWNED, POSITION_HELD."""
 
+from holdfast_core.instruments import is_dust
 from holdfast_gate.domain.signals import Candidate, Context
 from holdfast_gate.gates.base import Gate, Verdict, amount, blocked, passed
 
@@ -17,7 +18,9 @@ class SymbolOwner(Gate):
 
     def evaluate(self, signal: Candidate, context: Context) -> Verdict:
         symbol, strategy = signal.symbol, context.cycle.strategy
-        if holding := context.ledger.holdings.get(symbol):
+        holding = context.ledger.holdings.get(symbol)
+        # Dust of its own is in nobody's way: it cannot be sold, and the entry adds to it.
+        if holding and not (holding.strategy == strategy and is_dust(holding.quantity, holding.book)):
             numbers = {"owner": holding.strategy or "none", "held": amount(holding.quantity)}
             if holding.strategy != strategy:
                 return blocked("SYMBOL_OWNED", f"{holding.strategy or 'Nobody of ours'} holds {symbol}.", numbers)
