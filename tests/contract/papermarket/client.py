@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -55,3 +56,15 @@ def market_order(side: OrderSide, quantity: int = 10, **fields: Any) -> MarketOr
 
 def headers(market: Embedded, **changes: str) -> dict[str, str]:
     return {"APCA-API-KEY-ID": market.keys.key, "APCA-API-SECRET-KEY": market.keys.secret} | changes
+
+
+@asynccontextmanager
+async def streaming(stream: Any) -> AsyncIterator[Any]:
+    """alpaca-py's own stream, running in this loop."""
+    task = asyncio.create_task(stream._run_forever())
+    try:
+        yield stream
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await stream.close()

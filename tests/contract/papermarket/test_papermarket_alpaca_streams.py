@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import msgpack
@@ -20,19 +18,8 @@ from tests.contract.papermarket.client import (
     ask,
     eventually,
     protected_entry,
+    streaming,
 )
-
-
-@asynccontextmanager
-async def streaming(stream: Any) -> AsyncIterator[Any]:
-    """alpaca-py's own stream, running in this loop."""
-    task = asyncio.create_task(stream._run_forever())
-    try:
-        yield stream
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await stream.close()
 
 
 async def test_trade_updates_reach_the_clients_stream(market: Embedded, trading: TradingClient) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgpack
 import pytest
+import requests
 from alpaca.data.live.stock import StockDataStream
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -17,7 +18,7 @@ from holdfast_exchange.recording import Recording
 from holdfast_papermarket import hubs
 from holdfast_papermarket.api.data_streams import StreamLimits
 from holdfast_papermarket.embedded import Embedded, embedded
-from tests.contract.papermarket.client import MINUTE, OPEN, eventually
+from tests.contract.papermarket.client import MINUTE, OPEN, ask, eventually, headers, streaming
 
 POLICY = 1008
 STOCK_CHANNELS = [
@@ -90,14 +91,11 @@ async def test_the_clients_stream_reads_every_channel(market: Embedded) -> None:
     stream.subscribe_trades(on_item, "SPY")
     stream.subscribe_quotes(on_item, "SPY")
     stream.subscribe_trading_statuses(on_item, "*")
-    task = asyncio.create_task(stream._run_forever())
-    await eventually(lambda: len(seen) == 7)
-    market.step_to(OPEN + 6 * MINUTE)
-    await eventually(lambda: len(seen) == 14)
-    assert market.venue.data.sent == market.venue.data_sent == 14
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    await stream.close()
+    async with streaming(stream):
+        await eventually(lambda: len(seen) == 7)
+        market.step_to(OPEN + 6 * MINUTE)
+        await eventually(lambda: len(seen) == 14)
+        assert market.venue.data.sent == market.venue.data_sent == 14
     newest = seen[7:]
     assert [(type(item).__name__, item.symbol) for item in newest] == [
         ("Quote", "SPY"),
@@ -150,6 +148,37 @@ async def test_subscriptions_are_told_whole_after_each_change(market: Embedded) 
             ("q", "AIG"),
             *(("b", symbol) for symbol in ("AIG", "BAC", "IBM", "SPY")),
         ]
+
+
+async def test_a_halt_and_its_end_are_told_as_statuses(market: Embedded) -> None:
+    """TL-3, BS-10: per symbol; whoever comes later is told as well."""
+    seen: list[Any] = []
+
+    async def on_status(status: Any) -> None:
+        seen.append(status)
+
+    def stream() -> Any:
+        made = StockDataStream(market.keys.key, market.keys.secret, url_override=market.data_stream_url)
+        made.subscribe_trading_statuses(on_status, "*")
+        return made
+
+    fault = {"id": "pause", "kind": "halt", "secs": 120, "scope": {"symbol": "SPY"}}
+    answer = await ask(
+        lambda: requests.post(f"{market.url}/papermarket/v1/faults", json=fault, headers=headers(market), timeout=5)
+    )
+    assert answer.status_code == 200
+    async with streaming(stream()):
+        await eventually(lambda: market.venue.data.sent is not None)
+        market.step_to(OPEN + 6 * MINUTE)
+        await eventually(lambda: len(seen) == 1)
+        market.step_to(OPEN + 9 * MINUTE)
+        await eventually(lambda: len(seen) == 2)
+    assert [(status.symbol, status.status_message) for status in seen] == [("SPY", "Trading Halt"), ("SPY", "Resume")]
+    assert [status.timestamp for status in seen] == [OPEN + 6 * MINUTE, OPEN + 8 * MINUTE]
+    await eventually(lambda: not market.venue.data.full)
+    async with streaming(stream()):
+        await eventually(lambda: len(seen) == 3)
+    assert (seen[2].symbol, seen[2].status_message) == ("SPY", "Resume")
 
 
 @pytest.mark.parametrize(

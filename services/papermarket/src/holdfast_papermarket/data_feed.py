@@ -99,15 +99,27 @@ def halts_between(
     before: Mapping[str, datetime], after: Mapping[str, datetime], at: datetime, symbols: Iterable[str]
 ) -> list[DataItem]:
     """What has changed of the halted symbols; the empty symbol stands for all of `symbols`."""
-
-    def halted(of: Mapping[str, datetime], symbol: str) -> bool:
-        return symbol in of or "" in of
-
     return [
-        DataItem(Channel.STATUSES, Halt(symbol, at, halted(after, symbol)))
+        DataItem(Channel.STATUSES, Halt(symbol, at, _is_halted(after, symbol)))
         for symbol in sorted(symbols)
-        if halted(before, symbol) != halted(after, symbol)
+        if _is_halted(before, symbol) != _is_halted(after, symbol)
     ]
+
+
+def statuses_of(
+    ever: Collection[str], halted: Mapping[str, datetime], at: datetime, symbols: Iterable[str]
+) -> list[DataItem]:
+    """The present status of each of `symbols` that was ever halted; `ALL_SYMBOLS` or the empty one stands for all."""
+    everything = not {"", ALL_SYMBOLS}.isdisjoint(ever)
+    return [
+        DataItem(Channel.STATUSES, Halt(symbol, at, _is_halted(halted, symbol)))
+        for symbol in sorted(symbols)
+        if everything or symbol in ever
+    ]
+
+
+def _is_halted(of: Mapping[str, datetime], symbol: str) -> bool:
+    return symbol in of or "" in of
 
 
 def key(channel: Channel, symbol: str) -> str:

@@ -8,7 +8,16 @@ from holdfast_exchange.commands import Advance, Cancel, Command, Replace, Submit
 from holdfast_exchange.exchange import Exchange, Outcome
 from holdfast_exchange.orders import NewOrder, Order, Replacement, Update
 from holdfast_exchange.replay import Replay
-from holdfast_papermarket.data_feed import CHANNELS, DataItem, Feed, channels_of, items_at, wants
+from holdfast_papermarket.data_feed import (
+    CHANNELS,
+    DataItem,
+    Feed,
+    channels_of,
+    halts_between,
+    items_at,
+    statuses_of,
+    wants,
+)
 from holdfast_papermarket.faults.carried_out import VenueFaults
 from holdfast_papermarket.hubs import Connection, Hub
 from holdfast_runtime.errors import AskPerson
@@ -56,6 +65,7 @@ class PaperVenue:
         self._resend = resend_on_subscribe
         for line in journal.lines:
             self._take(decode(line))
+        self._halts = self._halted()
 
     def _change(self) -> None:
         self.changed()
@@ -75,6 +85,10 @@ class PaperVenue:
         outcome = self._command(Replace(self.market_now(), order_id, change))
         assert outcome.order is not None
         return outcome.order
+
+    def carry_out(self, command: Command) -> Outcome:
+        """Takes any other command. Raises Refusal."""
+        return self._command(command)
 
     def advance(self, number: int, at: datetime, *, data: bool) -> None:
         """Moves market time to tick `number`; with `data` the recording is visible up to there and orders match."""
@@ -103,6 +117,9 @@ class PaperVenue:
         connection.symbols, connection.listening = symbols, True
         if first and self._resend:
             newest = self.faults.told(items_at(self.exchange.market, feed, CHANNELS[feed]))
+            # Whoever was away may have missed a halt or its end.
+            halts = self.exchange.disturbances.halts
+            newest = [*statuses_of(halts, self._halts, self.exchange.now, self._symbols(feed)), *newest]
             if chosen := [item for item in newest if wants(connection, item)]:
                 connection.send(chosen)
         self._change()
@@ -126,7 +143,21 @@ class PaperVenue:
         if outcome.updates:
             self.updates.publish(outcome.updates, _everything)
             self.faults.after_updates(outcome.updates)
+        self._tell_halts()
         return outcome
+
+    def _tell_halts(self) -> None:
+        """A halt that began or ended with the last command goes to whoever has subscribed to statuses."""
+        before, self._halts = self._halts, self._halted()
+        if before != self._halts:
+            for feed, hub in self.hubs.items():
+                hub.publish(halts_between(before, self._halts, self.exchange.now, self._symbols(feed)), wants)
+
+    def _halted(self) -> dict[str, datetime]:
+        return self.exchange.disturbances.halts_at(self.exchange.now)
+
+    def _symbols(self, feed: Feed) -> list[str]:
+        return [symbol for symbol in self.exchange.market.symbols if feed.has(symbol)]
 
     def _take(self, command: Command) -> Outcome:
         before = self.exchange.market.released

@@ -194,9 +194,14 @@ class _DataStream:
         await self._write([message])
 
     async def _send(self, items: list[MarketItem]) -> None:
-        await self._write([market_json.stream_item(item, packed=self._packed) for item in items])
+        await self._frame([market_json.stream_item(item, packed=self._packed) for item in items])
 
     async def _write(self, messages: list[Json]) -> None:
+        # What was handed over before goes out all the same.
+        if not self._connection.mute:
+            await self._frame(messages)
+
+    async def _frame(self, messages: list[Json]) -> None:
         if self._packed:
             await self._socket.send_bytes(market_json.pack(messages))
         else:
