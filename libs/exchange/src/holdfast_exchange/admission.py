@@ -165,7 +165,7 @@ def check_class_fits(new: NewOrder, intent: Intent) -> None:
 def check_amount(asset: Asset, new: NewOrder, value: Decimal) -> None:
     """Least and most that an order of a part of a share, or of coins, may be worth, in dollars."""
     small = asset.is_crypto or is_fractional(new.quantity, new.notional)
-    if small and value < LEAST_AMOUNT and new.side is Side.BUY:
+    if small and ZERO < value < LEAST_AMOUNT and new.side is Side.BUY:
         raise Refusal(
             403,
             FORBIDDEN,
