@@ -51,12 +51,14 @@ def load_defaults(books: Sequence[str], *, symbols: Iterable[str] = ()) -> Combi
     return combine(loaded)
 
 
-def load_folder(folder: Path, books: Sequence[str], *, symbols: Iterable[str] = ()) -> Combined:
-    """The recording in `folder`, narrowed to `symbols` and to what `books` trade.
+def load_folder(
+    folder: Path, books: Sequence[str], *, symbols: Iterable[str] = (), now: datetime | None = None
+) -> Combined:
+    """The recording in `folder`, narrowed to `symbols` and to what `books` trade. `now`: see recording.load.
 
     Raises RecordingInvalid where nothing of it belongs to any of the books.
     """
-    recording = load(folder, symbols=symbols)
+    recording = load(folder, symbols=symbols, now=now)
     others = [symbol for symbol in recording.symbols if _book_of(symbol) not in books]
     if not others:
         return Combined(recording)
@@ -66,7 +68,9 @@ def load_folder(folder: Path, books: Sequence[str], *, symbols: Iterable[str] = 
             f"{folder} holds {', '.join(others)}: nothing of the {' and '.join(books)} book; "
             f"allowed: --book {_book_of(others[0])}"
         )
-    return Combined(load(folder, symbols=rest), (f"{', '.join(others)}: recorded, of a book that is not traded",))
+    return Combined(
+        load(folder, symbols=rest, now=now), (f"{', '.join(others)}: recorded, of a book that is not traded",)
+    )
 
 
 def combine(recordings: Sequence[Recording]) -> Combined:

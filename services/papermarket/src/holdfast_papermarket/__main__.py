@@ -4,11 +4,14 @@ import hashlib
 import json
 import os
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+import structlog
+
 from holdfast_exchange import recording as recordings
+from holdfast_exchange import recording_told
 from holdfast_exchange import replay as replays
 from holdfast_exchange.combining import load_defaults, load_folder
 from holdfast_exchange.exchange import Exchange, ExchangeConfig
@@ -29,6 +32,8 @@ from holdfast_runtime.settings import ReplaySettings
 
 WITHOUT_RUN_ID = "alone"
 
+log = structlog.get_logger()
+
 
 async def build(shell: Shell) -> None:
     """Wiring only."""
@@ -38,11 +43,16 @@ async def build(shell: Shell) -> None:
         if settings.recording is None:
             combined = load_defaults(shell.settings.active_books, symbols=settings.symbols)
         else:
-            combined = load_folder(settings.recording, shell.settings.active_books, symbols=settings.symbols)
+            combined = load_folder(
+                settings.recording, shell.settings.active_books, symbols=settings.symbols, now=_begun_at(run_id)
+            )
         recording = combined.recording
         replay = replays.plan(recording, start=settings.start, end=settings.end)
     except recordings.RecordingInvalid as error:
         raise AskPerson(str(error), steps=("Correct replay.* in the configuration, or the recording.",)) from error
+    notes = (*combined.notes, *recording_told.notes(recording, replay))
+    found = recording_told.told(recording, replay)
+    log.info("recording.loaded", bars=found["bars"], quarantined=found["quarantined"]["rules"], notes=list(notes))
     config = ExchangeConfig(starting_cash=settings.starting_cash, slippage_bps=settings.slippage_bps)
     journal = JournalFile(
         shell.settings.state_dir / "papermarket" / f"{run_id or WITHOUT_RUN_ID}.journal",
@@ -69,7 +79,7 @@ async def build(shell: Shell) -> None:
     limit = RateLimit(settings.speed, shell.monotonic_clock.now_secs, time.time)
     host, _, port = shell.endpoint("papermarket.http").rpartition(":")
     server = HttpServer(
-        build_app(venue, clock, recording, run_id=run_id, keys=keys, limit=limit, notes=combined.notes),
+        build_app(venue, clock, recording, run_id=run_id, keys=keys, limit=limit, notes=notes),
         host=host,
         port=int(port),
     )
@@ -90,6 +100,14 @@ def _fault_plan(file: Path) -> FaultPlan:
         return fault_plans.load(file)
     except fault_plans.PlanRefused as error:
         raise AskPerson(str(error), steps=("Correct the file that replay.faults names.",)) from error
+
+
+def _begun_at(run_id: str) -> datetime | None:
+    """When the run was begun, as its id says: what is recorded of a later time is no fact, today or after a restart."""
+    try:
+        return datetime.strptime(run_id.partition("-")[0], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _begun_with(run_id: str, settings: ReplaySettings, replay: replays.Replay) -> dict[str, str]:

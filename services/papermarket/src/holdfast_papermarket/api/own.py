@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Response
 
 from holdfast_exchange.recording import Recording
+from holdfast_exchange.recording_told import told
 from holdfast_exchange.replay import LEAD
 from holdfast_papermarket import trading_json
 from holdfast_papermarket.api.answers import answer
@@ -18,7 +19,7 @@ def own_routes(
     """Routes under /papermarket/v1. They hold no secret and change nothing, so they ask for no key."""
     routes = APIRouter(prefix="/papermarket/v1", tags=["papermarket"])
     replay, market = venue.replay, venue.exchange.market
-    replayed = sum(1 for bar in recording.minute_bars if replay.begin < bar.end <= replay.end)
+    found = told(recording, replay)
 
     @routes.get("/books")
     async def books() -> Response:
@@ -42,18 +43,13 @@ def own_routes(
                 "trade_updates_sent": venue.updates.sent,
                 "instants_done": done,
                 "instants_total": total,
-                "recording": {
-                    "symbols": list(recording.symbols),
+                "recording": found
+                | {
                     "from": trading_json.instant(replay.begin + LEAD),
                     "to": trading_json.instant(replay.end),
-                    "bars": replayed,
                     "notes": list(notes),
                 },
                 "faults": venue.faults.desk.counters(),
-                "quarantined": [
-                    {"file": row.file, "row": row.row, "reason": row.reason} for row in recording.quarantined[:100]
-                ],
-                "quarantined_rows": len(recording.quarantined),
             }
         )
 
