@@ -22,19 +22,25 @@
   };
   const clear = () => { times.length = values.length = days.length = minutes.length = 0; };
 
+  const opens = (index) => index > 0 && days[index] !== days[index - 1];
   const splits = (u, axis, low, high) => {
     const first = Math.max(0, Math.ceil(low)), last = Math.min(times.length - 1, Math.floor(high));
     const room = Math.max(2, Math.floor(u.bbox.width / devicePixelRatio / 84));
     const step = [1, 5, 15, 30, 60, 120].find((each) => (last - first) / each <= room) ?? 0;
     const found = [];
     for (let i = first; i <= last; i++) {
-      const opens = i === 0 || days[i] !== days[i - 1];
-      if ((opens && i > 0) || (step && minutes[i] % step === 0 && !opens)) found.push(i);
+      if (opens(i) || (i > 0 && step && minutes[i] % step === 0)) found.push(i);
     }
     const least = (last - first) / room / 1.4;
-    return found.filter((index, place) => place === 0 || index - found[place - 1] >= least || (index > 0 && days[index] !== days[index - 1]));
+    // Where two would touch, the day's name stays and the minute before it goes.
+    return found.reduce((kept, index) => {
+      const near = kept.length > 0 && index - kept[kept.length - 1] < least;
+      if (near && opens(index)) kept.pop();
+      if (!near || opens(index)) kept.push(index);
+      return kept;
+    }, []);
   };
-  const label = (index) => (index > 0 && days[index] !== days[index - 1] ? days[index].replace(",", "").split(" ").slice(0, 2).join(" ") : parts.format(at(index)));
+  const label = (index) => (opens(index) ? days[index].replace(",", "").split(" ").slice(0, 2).join(" ") : parts.format(at(index)));
 
   const describe = (index) => {
     if (!times.length) { read.textContent = ""; return; }
