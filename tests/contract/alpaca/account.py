@@ -1,7 +1,4 @@
-"""The account that the suite talks to: papermarket's, or with `HOLDFAST_CONTRACT_VENUE=alpaca` Alpaca's paper account.
-
-Never a live one: the only hosts that are accepted are Alpaca's paper host and this machine (for trying the switch out).
-"""
+"""The account that the suite talks to: papermarket's, or Alpaca's paper account."""
 
 import asyncio
 import os
@@ -10,7 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import requests
 from alpaca.common.exceptions import APIError
@@ -22,28 +18,11 @@ from alpaca.trading.enums import QueryOrderStatus
 from alpaca.trading.requests import GetOrdersRequest
 
 from holdfast_papermarket.embedded import Embedded
+from tests.contract.alpaca import hosts
 from tests.contract.witness import Witness
 
-VENUE = "HOLDFAST_CONTRACT_VENUE"
-KEY, SECRET = "ALPACA_API_KEY", "ALPACA_SECRET_KEY"
-PAPER_URL, DATA_URL = "ALPACA_PAPER_URL", "ALPACA_DATA_URL"
-PAPER, DATA = "https://paper-api.alpaca.markets", "https://data.alpaca.markets"
-DATA_STREAM = "wss://stream.data.alpaca.markets"
-HERE = ("127.0.0.1", "localhost", "::1")
 TIMEOUT_SECS = 20
 Value = TypeVar("Value")
-
-
-class RefusedHost(Exception):
-    """The suite sends orders: it does so to a paper account only."""
-
-
-def accept(url: str, *, published: str) -> str:
-    """`url`, where it is the published paper (or data) host, or on this machine. Raises RefusedHost."""
-    found = urlsplit(url)
-    if url == published or (found.hostname in HERE and not found.username and found.path in ("", "/")):
-        return url.rstrip("/")
-    raise RefusedHost(f"{url} is neither {published} nor on this machine")
 
 
 @dataclass(kw_only=True)
@@ -143,24 +122,19 @@ def of_papermarket(market: Embedded) -> PaperAccount:
 
 def of_environment() -> PaperAccount:
     """Alpaca's paper account. Raises RefusedHost, KeyError."""
-    url = accept(os.environ.get(PAPER_URL, PAPER), published=PAPER)
-    data_url = accept(os.environ.get(DATA_URL, DATA), published=DATA)
+    url, data_url = hosts.trading_url(), hosts.data_url()
     stream = url.replace("http", "ws", 1)
-    data_stream = DATA_STREAM if data_url == DATA else data_url.replace("http", "ws", 1)
+    data_stream = hosts.DATA_STREAM if data_url == hosts.DATA else data_url.replace("http", "ws", 1)
     return PaperAccount(
         url=url,
         data_url=data_url,
         trading_stream_url=f"{stream}/stream",
         data_stream_url=f"{data_stream}/v2/iex",
         crypto_stream_url=f"{data_stream}/v1beta3/crypto/us",
-        key=os.environ[KEY],
-        secret=os.environ[SECRET],
+        key=os.environ[hosts.KEY],
+        secret=os.environ[hosts.SECRET],
         market=None,
     )
-
-
-def is_real() -> bool:
-    return os.environ.get(VENUE) == "alpaca"
 
 
 @asynccontextmanager

@@ -8,7 +8,8 @@ import pytest
 from holdfast_exchange import recording as recordings
 from holdfast_exchange.recording import Recording
 from holdfast_papermarket.embedded import Embedded, embedded
-from tests.contract.alpaca.account import PaperAccount, cleaned, is_real, of_environment, of_papermarket
+from tests.contract.alpaca.account import PaperAccount, cleaned, of_environment, of_papermarket
+from tests.contract.alpaca.hosts import is_real
 from tests.contract.papermarket.client import MINUTE, OPEN
 
 

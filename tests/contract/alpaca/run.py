@@ -12,24 +12,24 @@ import pytest
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[2]))
 
-from tests.contract.alpaca import account  # noqa: E402 - after the path
+from tests.contract.alpaca import hosts  # noqa: E402 - after the path
 
 
 def main(arguments: list[str]) -> int:
-    lacking = [name for name in (account.KEY, account.SECRET) if not os.environ.get(name)]
+    lacking = [name for name in (hosts.KEY, hosts.SECRET) if not os.environ.get(name)]
     if lacking:
         print(
             f"contract-alpaca: set {' and '.join(lacking)} to the keys of a paper account (never of a live one).",
             file=sys.stderr,
         )
         return 2
-    os.environ[account.VENUE] = "alpaca"
+    os.environ[hosts.VENUE] = "alpaca"
     try:
-        paper = account.of_environment()
-    except account.RefusedHost as error:
+        trading, data = hosts.trading_url(), hosts.data_url()
+    except hosts.RefusedHost as error:
         print(f"contract-alpaca: {error}. This suite sends orders: to a paper account only.", file=sys.stderr)
         return 2
-    print(f"contract-alpaca: {paper.url}, data from {paper.data_url}")
+    print(f"contract-alpaca: {trading}, data from {data}")
     return int(pytest.main([str(HERE), "-q", "-rs", *arguments]))
 
 

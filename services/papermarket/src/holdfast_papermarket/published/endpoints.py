@@ -289,6 +289,13 @@ STOCKS = (
     _data("/v2/stocks/quotes/latest", "Newest quotes", market.LatestStockQuotes, SYMBOLS, FEED, CURRENCY),
     _data("/v2/stocks/trades/latest", "Newest trades", market.LatestStockTrades, SYMBOLS, FEED, CURRENCY),
     _data("/v2/stocks/snapshots", "Snapshots", market.StockSnapshots, SYMBOLS, FEED, CURRENCY),
+    _data("/v2/stocks/meta/exchanges", "Codes of exchanges", market.Names),
+    _data(
+        "/v2/stocks/meta/conditions/{ticktype}",
+        "Codes of conditions",
+        market.Names,
+        _q("tape", Literal["A", "B", "C"], required=True),
+    ),
     _data("/v2/stocks/{symbol}/bars", "Bars of one", market.StockBarsOfOne, TIMEFRAME, *_HISTORY, ADJUSTMENT),
     _data("/v2/stocks/{symbol}/quotes", "Quotes of one", market.StockQuotesOfOne, *_HISTORY),
     _data("/v2/stocks/{symbol}/trades", "Trades of one", market.StockTradesOfOne, *_HISTORY),

@@ -288,7 +288,7 @@ class StreamError(Published):
     """The codes and words are Alpaca's own."""
 
     T: Literal["error"]
-    code: Literal[400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 500]
+    code: Literal[400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 500]
     msg: Text
 
 
