@@ -62,10 +62,11 @@ def _tradable(state: State, symbol: str) -> Asset:
 
 def _completed(new: NewOrder, asset: Asset) -> NewOrder:
     """An OCO is its take profit; a buy stop gets the limit that the venue gives it."""
-    if new.kind is OrderClass.OCO and new.limit_price is None:
+    if new.kind is OrderClass.OCO and new.type is OrderType.LIMIT and new.limit_price is None:
         return replace(new, limit_price=new.take_profit_price)
     stop = new.stop_price
-    if new.type is OrderType.STOP and new.side is Side.BUY and stop is not None and stop.is_finite() and stop > 0:
+    converted = new.type is OrderType.STOP and new.side is Side.BUY and not asset.is_crypto
+    if converted and stop is not None and stop.is_finite() and stop > 0:
         limit = stop * (STOP_COLLAR_CHEAP if stop < CHEAP else STOP_COLLAR)
         tick = asset.tick(limit)
         return replace(new, type=OrderType.STOP_LIMIT, limit_price=(limit / tick).quantize(Decimal(1), ROUND_UP) * tick)
