@@ -28,7 +28,7 @@ from holdfast_exchange import recording as recordings
 from holdfast_exchange.combining import default_folder_of
 from holdfast_exchange.recording import Recording
 from holdfast_papermarket.embedded import Embedded, embedded
-from tests.contract.papermarket.client import MINUTE, ask, eventually, headers, streaming
+from tests.contract.papermarket.client import MINUTE, ask, eventually, headers, refused, streaming
 
 MIDNIGHT = datetime(2018, 4, 5, tzinfo=UTC)
 NOW = MIDNIGHT + 90 * MINUTE
@@ -83,6 +83,15 @@ async def test_bars_begin_at_midnight_of_utc(
     wanted = CryptoBarsRequest(symbol_or_symbols="BTC/USD", timeframe=timeframe, start=MIDNIGHT)
     found = await ask(history.get_crypto_bars, wanted)
     assert [bar.timestamp for bar in found.data.get("BTC/USD", [])] == starts
+
+
+async def test_crypto_data_needs_no_keys(market: Embedded) -> None:
+    keyless = CryptoHistoricalDataClient(url_override=market.url)
+    found = await ask(keyless.get_crypto_latest_bar, CryptoLatestBarRequest(symbol_or_symbols="BTC/USD"))
+    assert found["BTC/USD"].timestamp == NOW - MINUTE
+    stranger = CryptoHistoricalDataClient("who", "knows", url_override=market.url)
+    status, _ = await refused(stranger.get_crypto_latest_bar, CryptoLatestBarRequest(symbol_or_symbols="BTC/USD"))
+    assert status == 401
 
 
 async def test_days_of_utc_weeks_from_monday(market: Embedded, history: CryptoHistoricalDataClient) -> None:

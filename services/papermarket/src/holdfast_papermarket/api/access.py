@@ -17,6 +17,8 @@ REQUESTS_PER_MINUTE = 200
 WINDOW_SECS = 60.0
 GUARDED = ("/v1/", "/v1beta", "/v2/", "/v3/")
 MARKET_DATA = ("/v1/", "/v1beta", "/v2/stocks/")
+PUBLIC = "/v1beta3/crypto/"
+"""Needs no keys; wrong ones are refused all the same."""
 NOT_AUTHORIZED = {"message": "unauthorized."}
 """Alpaca's answer to wrong and to missing keys: it has no code."""
 TOO_MANY = {"code": 42910000, "message": "rate limit exceeded"}
@@ -86,7 +88,8 @@ def guarded(app: App, keys: Keys, limit: RateLimit) -> App:
             return
         headers = dict(scope["headers"])
         key = headers.get(b"apca-api-key-id", b"").decode("latin-1")
-        if not keys.match(key, headers.get(b"apca-api-secret-key", b"").decode("latin-1")):
+        keyless = b"apca-api-key-id" not in headers and scope["path"].startswith(PUBLIC)
+        if not keyless and not keys.match(key, headers.get(b"apca-api-secret-key", b"").decode("latin-1")):
             await _answer(send, 401, NOT_AUTHORIZED, [])
             return
         data = scope["path"].startswith(MARKET_DATA)
