@@ -1,6 +1,6 @@
 """A venue five minutes into a recorded day, and alpaca-py's clients of it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from holdfast_exchange import recording as recordings
 from holdfast_exchange.recording import Recording
 from holdfast_papermarket.embedded import Embedded, embedded
 from tests.contract.papermarket.client import MINUTE, OPEN
+from tests.contract.witness import Witness
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +28,24 @@ async def market(recorded: Recording, tmp_path: Path) -> AsyncIterator[Embedded]
 
 
 @pytest.fixture
-def trading(market: Embedded) -> TradingClient:
-    return TradingClient(market.keys.key, market.keys.secret, url_override=market.url)
+def witness() -> Iterator[Witness]:
+    """Every answer that a client of this file's fixtures gets is as Alpaca publishes it."""
+    seen = Witness()
+    yield seen
+    seen.confirm()
 
 
 @pytest.fixture
-def history(market: Embedded) -> StockHistoricalDataClient:
-    return StockHistoricalDataClient(market.keys.key, market.keys.secret, url_override=market.url)
+def trading(market: Embedded, witness: Witness) -> TradingClient:
+    followed: TradingClient = witness.follow(
+        TradingClient(market.keys.key, market.keys.secret, url_override=market.url)
+    )
+    return followed
+
+
+@pytest.fixture
+def history(market: Embedded, witness: Witness) -> StockHistoricalDataClient:
+    followed: StockHistoricalDataClient = witness.follow(
+        StockHistoricalDataClient(market.keys.key, market.keys.secret, url_override=market.url)
+    )
+    return followed
