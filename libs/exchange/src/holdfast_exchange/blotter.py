@@ -41,8 +41,14 @@ class Blotter:
         return str(uuid5(self.namespace, f"client/{self.next_sequence()}"))
 
     def next_execution_id(self) -> str:
+        """Ids of executions ascend, so that activities of one instant are in their order."""
         self.executions += 1
-        return str(uuid5(self.namespace, f"execution/{self.executions}"))
+        return self.activity_id(self.executions, 0)
+
+    def activity_id(self, executions: int, since: int) -> str:
+        """The id of what was booked after so many executions, and so many other bookings since the last of them."""
+        chance = str(uuid5(self.namespace, f"execution/{executions}/{since}"))
+        return f"{executions:08x}-{since:04x}{chance[13:]}"
 
     def put(self, order: Order) -> Order:
         """Keeps the newest state of an order."""

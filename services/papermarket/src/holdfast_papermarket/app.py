@@ -9,6 +9,7 @@ from holdfast_exchange.history import BarHistory
 from holdfast_exchange.orders import Refusal
 from holdfast_exchange.recording import Recording
 from holdfast_papermarket.api.access import App, Keys, RateLimit, guarded
+from holdfast_papermarket.api.account import account_routes
 from holdfast_papermarket.api.answers import refused, unknown_or_malformed
 from holdfast_papermarket.api.crypto import crypto_routes
 from holdfast_papermarket.api.data_streams import StreamLimits, data_stream_routes
@@ -17,6 +18,8 @@ from holdfast_papermarket.api.faults import fault_routes
 from holdfast_papermarket.api.market import market_routes
 from holdfast_papermarket.api.market_rows import MarketRows
 from holdfast_papermarket.api.own import own_routes
+from holdfast_papermarket.api.positions import position_routes
+from holdfast_papermarket.api.references import reference_routes
 from holdfast_papermarket.api.streams import stream_routes
 from holdfast_papermarket.api.trading import trading_routes
 from holdfast_papermarket.faults.http import FaultyHttp
@@ -41,7 +44,10 @@ def build_app(
     for status in (404, 405):
         app.add_exception_handler(status, unknown_or_malformed)
     app.add_exception_handler(RequestValidationError, unknown_or_malformed)
-    app.include_router(trading_routes(venue, venue.replay.begin))
+    app.include_router(trading_routes(venue))
+    app.include_router(account_routes(venue, venue.replay.begin))
+    app.include_router(position_routes(venue))
+    app.include_router(reference_routes(venue))
     rows = MarketRows(venue.exchange.market, BarHistory(venue.exchange.market, recording.adjustments))
     app.include_router(market_routes(venue, rows))
     app.include_router(crypto_routes(venue, rows))

@@ -1,4 +1,4 @@
-"""The account in Alpaca's JSON: every field of its Order, Account, Position, Asset, Clock, Calendar and activity.
+"""Orders and the market's times in Alpaca's JSON: every field of its Order, trade update, Clock and Calendar.
 
 Money and quantities are decimal strings; instants RFC 3339 in UTC, except the clock's, which are New York's. What this
 venue does not model is null, zero or false, as Alpaca has it for an account without that feature.
@@ -9,16 +9,13 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from holdfast_core.money import ZERO, plain
+from holdfast_core.money import plain
 from holdfast_core.sessions import Session, is_open, next_close, next_open
-from holdfast_exchange.books import Position
 from holdfast_exchange.exchange import Exchange
-from holdfast_exchange.market import Market
-from holdfast_exchange.orders import Fill, Order, Side, Status, Update
+from holdfast_exchange.orders import Order, Status, Update
 from holdfast_exchange.recording import NEW_YORK
 
 Json = dict[str, Any]
-RATIO = Decimal("0.000000001")
 
 
 def number(value: Decimal | None) -> str | None:
@@ -102,157 +99,6 @@ def update(exchange: Exchange, value: Update) -> Json:
     return {"stream": "trade_updates", "data": data}
 
 
-def account(exchange: Exchange, opened_at: datetime) -> Json:
-    """A cash account: multiplier 1, no short sales."""
-    cash, held = exchange.books.cash, exchange.market_value()
-    buying_power = max(exchange.buying_power(), ZERO)
-    previous = sum(
-        (p.quantity * (exchange.market.previous_close(p.symbol) or ZERO) for p in exchange.books.positions.values()),
-        cash,
-    )
-    return {
-        "id": exchange.account_id,
-        "account_number": "PA" + exchange.account_id.replace("-", "")[:10].upper(),
-        "status": "ACTIVE",
-        "crypto_status": "INACTIVE",
-        "currency": "USD",
-        "buying_power": number(buying_power),
-        "regt_buying_power": number(buying_power),
-        "daytrading_buying_power": "0",
-        "effective_buying_power": number(buying_power),
-        "non_marginable_buying_power": number(buying_power),
-        "options_buying_power": "0",
-        "bod_dtbp": "0",
-        "cash": number(cash),
-        "accrued_fees": "0",
-        "pending_transfer_in": "0",
-        "pending_transfer_out": "0",
-        "portfolio_value": number(cash + held),
-        "equity": number(cash + held),
-        "last_equity": number(previous),
-        "long_market_value": number(held),
-        "short_market_value": "0",
-        "position_market_value": number(held),
-        "initial_margin": number(held),
-        "maintenance_margin": "0",
-        "last_maintenance_margin": "0",
-        "sma": "0",
-        "multiplier": "1",
-        "pattern_day_trader": False,
-        "daytrade_count": 0,
-        "shorting_enabled": False,
-        "trading_blocked": False,
-        "transfers_blocked": False,
-        "account_blocked": False,
-        "trade_suspended_by_user": False,
-        "created_at": instant(opened_at),
-        "balance_asof": opened_at.astimezone(NEW_YORK).date().isoformat(),
-        "crypto_tier": 0,
-        "options_approved_level": 0,
-        "options_trading_level": 0,
-        "intraday_adjustments": "0",
-        "pending_reg_taf_fees": "0",
-        "admin_configurations": {},
-        "user_configurations": None,
-    }
-
-
-CONFIGURATIONS: Json = {
-    "dtbp_check": "entry",
-    "fractional_trading": False,
-    "max_margin_multiplier": "1",
-    "max_options_trading_level": 0,
-    "no_shorting": True,
-    "pdt_check": "entry",
-    "ptp_no_exception_entry": False,
-    "suspend_trade": False,
-    "trade_confirm_email": "none",
-}
-
-
-def position(exchange: Exchange, value: Position) -> Json:
-    price = exchange.price_of(value.symbol)
-    worth = value.quantity * price
-    before = exchange.market.previous_close(value.symbol) or price
-    gain = worth - value.cost
-    today = (price - before) * value.quantity
-    selling = sum(
-        (o.remaining for o in exchange.open_orders() if o.symbol == value.symbol and _reserves(o)),
-        ZERO,
-    )
-    return {
-        "asset_id": exchange.asset_id(value.symbol),
-        "symbol": value.symbol,
-        "exchange": "NYSE",
-        "asset_class": "us_equity",
-        "asset_marginable": False,
-        "qty": number(value.quantity),
-        "qty_available": number(value.quantity - selling),
-        "avg_entry_price": number(value.average_price),
-        "side": "long",
-        "market_value": number(worth),
-        "cost_basis": number(value.cost),
-        "unrealized_pl": number(gain),
-        "unrealized_plpc": _ratio(gain, value.cost),
-        "unrealized_intraday_pl": number(today),
-        "unrealized_intraday_plpc": _ratio(today, before * value.quantity),
-        "current_price": number(price),
-        "lastday_price": number(before),
-        "change_today": _ratio(price - before, before),
-    }
-
-
-def _reserves(value: Order) -> bool:
-    return value.side is Side.SELL and value.status is not Status.HELD
-
-
-def _ratio(part: Decimal, whole: Decimal) -> str:
-    return str(plain((part / whole).quantize(RATIO))) if whole else "0"
-
-
-def asset(exchange: Exchange, symbol: str) -> Json:
-    return {
-        "id": exchange.asset_id(symbol),
-        "class": "us_equity",
-        "exchange": "NYSE",
-        "symbol": symbol,
-        "name": symbol,
-        "status": "active",
-        "tradable": exchange.asset(symbol).tradable,
-        "marginable": False,
-        "shortable": False,
-        "easy_to_borrow": False,
-        "fractionable": False,
-        "maintenance_margin_requirement": 100,
-        "margin_requirement_long": "100",
-        "margin_requirement_short": "100",
-        "attributes": [],
-    }
-
-
-def activity(exchange: Exchange, fill: Fill) -> Json:
-    return {
-        "id": activity_id(fill),
-        "account_id": exchange.account_id,
-        "activity_type": "FILL",
-        "transaction_time": instant(fill.at),
-        "type": "fill" if not fill.leaves else "partial_fill",
-        "price": number(fill.price),
-        "qty": number(fill.quantity),
-        "side": fill.side.value,
-        "symbol": fill.symbol,
-        "leaves_qty": number(fill.leaves),
-        "order_id": fill.order_id,
-        "cum_qty": number(fill.cumulative),
-        "order_status": "filled" if not fill.leaves else "partially_filled",
-    }
-
-
-def activity_id(fill: Fill) -> str:
-    """Alpaca's form: the time to the millisecond, then a UUID."""
-    return f"{fill.at.astimezone(UTC):%Y%m%d%H%M%S}{fill.at.microsecond // 1000:03d}::{fill.id}"
-
-
 def clock(now: datetime) -> Json:
     return {
         "timestamp": local(now),
@@ -275,22 +121,3 @@ def calendar(sessions: list[Session], settlement: Mapping[date, date]) -> list[J
         }
         for session in sessions
     ]
-
-
-def books(exchange: Exchange, market: Market) -> Json:
-    """The venue's own account of everything, for checking others against."""
-    return {
-        "starting_cash": number(exchange.books.starting_cash),
-        "cash": number(exchange.books.cash),
-        "equity": number(exchange.equity()),
-        "realised_pnl": number(exchange.books.realised_total),
-        "unrealised_pnl": number(exchange.market_value() - sum((p.cost for p in _held(exchange)), ZERO)),
-        "orders": [order(exchange, value, nested=False) for value in exchange.orders.values()],
-        "fills": [activity(exchange, fill) for fill in exchange.books.fills],
-        "positions": [position(exchange, value) for value in _held(exchange)],
-        "prices": {symbol: number(market.price(symbol)) for symbol in market.symbols},
-    }
-
-
-def _held(exchange: Exchange) -> list[Position]:
-    return [exchange.books.positions[symbol] for symbol in sorted(exchange.books.positions)]

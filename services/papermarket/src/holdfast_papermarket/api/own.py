@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from holdfast_exchange.recording import Recording
 from holdfast_exchange.recording_told import told
 from holdfast_exchange.replay import LEAD
-from holdfast_papermarket import trading_json
+from holdfast_papermarket import account_json, trading_json
 from holdfast_papermarket.api.answers import answer
 from holdfast_papermarket.lockstep import MarketClock
 from holdfast_papermarket.venue import PaperVenue
@@ -23,7 +23,7 @@ def own_routes(
 
     @routes.get("/books")
     async def books() -> Response:
-        return answer(trading_json.books(venue.exchange, market))
+        return answer(account_json.books(venue.exchange))
 
     @routes.get("/status")
     async def status() -> Response:
