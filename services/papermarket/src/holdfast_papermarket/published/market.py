@@ -255,6 +255,20 @@ class StockMerger(_Action):
     effective_date: Day
 
 
+class StockAndCashMerger(StockMerger):
+    cash_rate: Number
+
+
+class SpinOff(_Action):
+    source_symbol: Text
+    source_cusip: str
+    source_rate: Number
+    new_symbol: Text
+    new_cusip: str
+    new_rate: Number
+    ex_date: Day
+
+
 class NameChange(_Action):
     old_symbol: Text
     old_cusip: str
@@ -268,6 +282,8 @@ class CorporateActionsByKind(Published):
     cash_dividends: list[CashDividend] = Field(default_factory=list)
     cash_mergers: list[CashMerger] = Field(default_factory=list)
     stock_mergers: list[StockMerger] = Field(default_factory=list)
+    stock_and_cash_mergers: list[StockAndCashMerger] = Field(default_factory=list)
+    spin_offs: list[SpinOff] = Field(default_factory=list)
     name_changes: list[NameChange] = Field(default_factory=list)
 
 
