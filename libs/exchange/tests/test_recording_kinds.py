@@ -9,6 +9,7 @@ import pytest
 from holdfast_exchange import recording
 from holdfast_exchange.market import Market
 from holdfast_exchange.recording import RecordingInvalid
+from holdfast_exchange.recording_told import notes, told
 from holdfast_exchange.replay import Replay, plan
 from libs.exchange.tests.recording_files_made import (
     CLOSE,
@@ -181,3 +182,22 @@ def test_many_rows_take_little_room_and_are_made_when_asked_for(tmp_path: Path) 
     assert loaded.driving[10] is not loaded.driving[10]
     assert loaded.driving[-1].start == OPEN + timedelta(seconds=1_999)
     assert datetime(2013, 10, 7, 13, 30, 5, tzinfo=UTC) in {each.start for each in loaded.driving[:10]}
+
+
+def test_a_replay_is_told_with_what_drives_it_and_what_is_wrong(tmp_path: Path) -> None:
+    write(tmp_path, "bars_1m", [bar(OPEN), bar(OPEN + MINUTE, close=-1.0)])
+    write(tmp_path, "bars_1h", [bar(OPEN + HOUR / 2, "IBM"), bar(OPEN + DAY, "SPY", ts=OPEN + DAY + HOUR / 2)])
+    write(tmp_path, "bars_1d", [bar(MIDNIGHT + DAY * 4, "BAC")])
+    write(tmp_path, "prices", [bar(OPEN)])
+    loaded = recording.load(tmp_path)
+    replay = plan(loaded, start="2013-10-07", end="2013-10-08")
+    found = told(loaded, replay)
+    assert found["driven_by"] == {"BAC": [], "IBM": ["1h"], "SPY": ["1m", "1h"]}
+    assert (found["bars"], found["quarantined"]["rules"]) == (3, {"PRICE_NOT_POSITIVE": 1})
+    assert found["quarantined"]["first"] == [{"file": "bars_1m.parquet", "row": 1, "reason": "PRICE_NOT_POSITIVE"}]
+    assert notes(loaded, replay) == (
+        "1 rows of the recording are quarantined and not replayed",
+        "not read, no prefix fits the name: prices.parquet",
+        "only hours or days are recorded of IBM: strategies on daily bars trade them, strategies on minute bars do not",
+        "nothing is recorded of BAC in the time that is replayed",
+    )

@@ -5,20 +5,21 @@ from collections import Counter
 from typing import Any
 
 from holdfast_exchange.recording import MINUTE, Bar, Recording
+from holdfast_exchange.recording_files import BAR_KINDS
 from holdfast_exchange.replay import Replay
-from holdfast_exchange.rows import Rows, micros, tabled
+from holdfast_exchange.rows import MICROSECOND, Rows, micros, tabled
 
 MOST_ROWS = 100
-_MICROSECONDS = 1_000_000
 
 
 def told(recording: Recording, replay: Replay) -> dict[str, Any]:
     """Plain JSON: symbols, how many bars are replayed, which kinds drive each symbol, quarantined rows, files."""
     rules = Counter(row.reason for row in recording.quarantined)
+    driving = {symbol: (rows, _replayed(rows, replay)) for symbol, rows in _driving(recording).items()}
     return {
         "symbols": list(recording.symbols),
-        "bars": sum(len(_replayed(rows, replay)) for rows in _driving(recording).values()),
-        "driven_by": {symbol: list(steps) for symbol, steps in recording.steps.items()},
+        "bars": sum(len(places) for _, places in driving.values()),
+        "driven_by": {symbol: _steps(rows, places) for symbol, (rows, places) in driving.items()},
         "quarantined": {
             "rows": len(recording.quarantined),
             "rules": dict(sorted(rules.items())),
@@ -49,7 +50,7 @@ def notes(recording: Recording, replay: Replay) -> tuple[str, ...]:
         found.append(f"{bad} rows of the recording are quarantined and not replayed")
     if recording.unread:
         found.append(f"not read, no prefix fits the name: {', '.join(recording.unread)}")
-    minute = MINUTE.total_seconds() * _MICROSECONDS
+    minute = MINUTE // MICROSECOND
     coarse, absent = [], []
     for symbol, rows in _driving(recording).items():
         places = _replayed(rows, replay)
@@ -69,6 +70,13 @@ def notes(recording: Recording, replay: Replay) -> tuple[str, ...]:
 
 def _driving(recording: Recording) -> dict[str, Rows[Bar]]:
     return tabled(recording.driving or recording.minute_bars, lambda bar: bar.symbol).by_symbol
+
+
+def _steps(rows: Rows[Bar], places: range) -> list[str]:
+    """Names of the kinds among the rows, finest first. The first and last hour of a session are shorter than one."""
+    lengths = {rows.ends[place] - rows.starts[place] for place in places}
+    kinds = zip(BAR_KINDS, (-1, *(kind.step // MICROSECOND for kind in BAR_KINDS)), strict=False)
+    return [kind.name for kind, below in kinds if any(below < length <= kind.step // MICROSECOND for length in lengths)]
 
 
 def _replayed(rows: Rows[Bar], replay: Replay) -> range:
