@@ -14,6 +14,7 @@ from holdfast_cli import plan as plans
 from holdfast_cli import ready as ready_command
 from holdfast_cli import status as status_command
 from holdfast_cli import up as up_command
+from holdfast_cli.recording_fit import fit
 from holdfast_cli.trace_view import TraceNotFound, show
 from holdfast_exchange.faults import plan as fault_plans
 from holdfast_runtime.config import InvalidConfiguration, dump_settings, load_settings
@@ -168,6 +169,8 @@ def _refuse_impossible(settings: Settings, *, live: bool, until_end: bool, repor
     if settings.venue.kind is VenueKind.PAPERMARKET:
         if live:
             _fail("--live needs --venue alpaca: papermarket trades no real money")
+        if settings.replay.recording is not None:
+            _refuse_idle(settings, settings.replay.recording)
         if settings.replay.faults is not None:
             _refuse_wrong_faults(settings.replay.faults)
         return
@@ -189,6 +192,15 @@ def _refuse_wrong_faults(file: Path) -> None:
         fault_plans.load(file)
     except fault_plans.PlanRefused as error:
         _fail(f"the fault plan is refused\n{error}")
+
+
+def _refuse_idle(settings: Settings, recording: Path) -> None:
+    """Refuses a recording that no strategy can trade, and says which strategies cannot."""
+    found = fit(recording, makers_of(settings.traded))
+    if found.refusal:
+        _fail(found.refusal)
+    for note in found.notes:
+        errors.print(Text.assemble(("recording: ", "yellow"), note), soft_wrap=True)
 
 
 def _unwritable(file: Path) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -63,7 +64,7 @@ class Screen:
 
     async def run(self, calls: StackCalls) -> None:
         if not self._console.is_terminal:
-            await self._lines()
+            await self._lines(calls)
             return
         with Live(self._render(), console=self._console, refresh_per_second=4, transient=False) as live:
             while True:
@@ -71,9 +72,14 @@ class Screen:
                 live.update(self._render())
                 await asyncio.sleep(REFRESH_SECS)
 
-    async def _lines(self) -> None:
+    async def _lines(self, calls: StackCalls) -> None:
         shown: dict[str, State] = {}
         while True:
+            if calls.on_papermarket and not self._venue:
+                with suppress(httpx.HTTPError):
+                    self._venue = await calls.venue("status")
+                    for note in self._notes():
+                        self._console.print(note, soft_wrap=True)
             for child in self._supervisor.children:
                 if shown.get(child.process.name) is not child.state:
                     shown[child.process.name] = child.state
@@ -113,7 +119,7 @@ class Screen:
             "   stop: ",
             ("Ctrl-C", "bold"),
         )
-        return Group(head, *self._progress(), table, foot)
+        return Group(head, *self._progress(), *self._notes(), table, foot)
 
     def _market_time(self) -> str:
         stamp = self._venue.get("market_time")
@@ -123,6 +129,11 @@ class Screen:
         speed = self._plan.settings.replay.speed
         pace = "lock-step" if speed == 0 else f"{speed:g}×"
         return f"{local:%a %Y-%m-%d %H:%M:%S} New York  {pace}" + ("  ended" if self._venue.get("ended") else "")
+
+    def _notes(self) -> list[Text]:
+        """What a person must know of the recording before believing the run."""
+        notes = self._venue.get("recording", {}).get("notes", ())
+        return [Text.assemble(("recording: ", "yellow"), str(note)) for note in notes]
 
     def _progress(self) -> list[RenderableType]:
         done, total = self._venue.get("instants_done"), self._venue.get("instants_total")
