@@ -69,13 +69,15 @@ class Desk:
     """One account's stack. `start` begins a process on the ledger file, `kill` ends it without a word."""
 
     def __init__(self, folder: Path, bars: list[Bar], config: dict[str, Any]) -> None:
-        recording = Recording(symbols=SYMBOLS, minute_bars=tuple(bars), minute_quotes=(), daily_bars=(), quarantined=())
+        pairs = tuple(sorted({bar.symbol for bar in bars if "/" in bar.symbol}))
+        symbols, book = (pairs, "crypto") if pairs else (SYMBOLS, "equity")
+        recording = Recording(symbols=symbols, minute_bars=tuple(bars), minute_quotes=(), daily_bars=(), quarantined=())
         self.clock = ManualMarketClock(OPEN)
         self.monotonic = ManualMonotonicClock()
         exchange = Exchange("desk", Market(recording, OPEN - MINUTE), ExchangeConfig(slippage_bps=Decimal(0), **config))
         self.broker = MemoryBroker(exchange, self.clock, self.monotonic)
         self.settings = Settings(
-            state_dir=folder, strategies=(StrategySettings(id=STRATEGY, kind="sma", symbols=SYMBOLS),)
+            state_dir=folder, strategies=(StrategySettings(id=STRATEGY, kind="sma", symbols=symbols, book=book),)
         )
         self.url = f"sqlite:///{folder / 'ledger.db'}"
         self._processes = 0
@@ -217,7 +219,7 @@ class Desk:
             cycle_id=f"{STRATEGY}.{now:%H%M%S}",
             strategy=STRATEGY,
             symbol=symbol,
-            book=common.BOOK_EQUITY,
+            book=common.BOOK_CRYPTO if "/" in symbol else common.BOOK_EQUITY,
             direction=direction,
             allowed=True,
             reason="ALLOWED",

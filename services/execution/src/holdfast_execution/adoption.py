@@ -5,22 +5,25 @@ The same news may come as an answer, a trade update, a look-up or a snapshot, in
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 import structlog
 
+from holdfast_core.instruments import book_of
 from holdfast_core.money import ZERO
 from holdfast_execution.books import Books
 from holdfast_execution.domain.intents import TERMINAL, IntentState, Purpose
 from holdfast_execution.domain.naming import intent_name
 from holdfast_execution.domain.statuses import REPLACED, is_over, moves, state_of
 from holdfast_execution.guard import NO_GOOD_ANSWER
-from holdfast_execution.ledger import Ledger, UnknownRow
+from holdfast_execution.ledger import Ledger, LedgerReads, UnknownRow
 from holdfast_execution.rows import FillApplied, IntentRow, NewFill, NewIntent
 from holdfast_runtime.ports.venue import (
     Broker,
     BrokerOrder,
+    FeeActivity,
     FillActivity,
     OrderType,
     Side,
@@ -31,6 +34,7 @@ from holdfast_runtime.telemetry import metrics, traces
 
 log = structlog.get_logger()
 
+FEES_MARGIN = timedelta(days=1)
 _UNPROVEN = frozenset({IntentState.NOT_SENT, IntentState.TOMBSTONED, IntentState.ABORTED})
 """Ends that were declared here."""
 
@@ -157,6 +161,27 @@ def _time_in_force(word: str) -> TimeInForce:
     return TimeInForce(word) if word in set(TimeInForce) else TimeInForce.DAY
 
 
+def book_fees(ledger: Ledger, epoch: int, now: datetime, fees: Sequence[FeeActivity]) -> None:
+    """Counts each fee once."""
+    for fee in fees:
+        row = ledger.apply_fee(epoch, now, fee)
+        if row is not None:
+            log.info("fee.taken", symbol=row.symbol, quantity=str(row.quantity), cash=str(row.cash))
+
+
+def _known_fees(ledger: LedgerReads, *, fees: Sequence[FeeActivity]) -> set[str]:
+    return {fee.activity_id for fee in fees if ledger.has_adjustment(fee.activity_id)}
+
+
+def _is_news(ledger: LedgerReads, *, order: BrokerOrder) -> bool:
+    """True where more of an order of ours has filled than was counted."""
+    row = ledger.intent_of_order(broker_order_id=order.order_id, client_order_id=order.client_order_id)
+    if row is None:
+        return False
+    counted = [leg.filled_quantity for leg in ledger.orders(row.intent_id) if leg.broker_order_id == order.order_id]
+    return order.filled_quantity > max(counted, default=ZERO)
+
+
 def detail_of(update: TradeUpdate) -> list[NewFill]:
     """The execution in a trade update; nothing where it has none."""
     order = update.order
@@ -201,16 +226,20 @@ class Adopter:
 
     async def apply(self, order: BrokerOrder, details: Sequence[NewFill] = ()) -> Adopted:
         """One order's news into the ledger. Raises what the broker raises where detail had to be asked for."""
-        adopted = await self._books.write(
-            lambda ledger, epoch, now: take_over(ledger, epoch, now, order, details, totals=False)
-        )
+        fees = await self._fees_of(order)
+
+        def take(ledger: Ledger, epoch: int, now: datetime, *, found: Sequence[NewFill], totals: bool) -> Adopted:
+            taken = take_over(ledger, epoch, now, order, found, totals=totals)
+            # In one transaction: nobody may see the coins without what the fee took of them.
+            book_fees(ledger, epoch, now, fees)
+            return taken
+
+        adopted = await self._books.write(partial(take, found=details, totals=False))
         self._tell(adopted)
         if adopted.gap and adopted.intent is not None:
             self.incomplete.add(adopted.intent.intent_id)
             more = await self._details(order, adopted.intent)
-            adopted = await self._books.write(
-                lambda ledger, epoch, now: take_over(ledger, epoch, now, order, more, totals=True)
-            )
+            adopted = await self._books.write(partial(take, found=more, totals=True))
             self._tell(adopted)
         if adopted.intent is not None and not adopted.gap:
             self.incomplete.discard(adopted.intent.intent_id)
@@ -219,6 +248,21 @@ class Adopter:
         if adopted.zombie:
             await self._cancel_zombie(order)
         return adopted
+
+    async def take_fees(self, since: datetime) -> None:
+        """Every fee since then that is not counted yet. Raises what the broker raises."""
+        fees = await self._broker.fees(since=since)
+        known = await self._books.read(partial(_known_fees, fees=fees))
+        if missing := [fee for fee in fees if fee.activity_id not in known]:
+            await self._books.write(partial(book_fees, fees=missing))
+
+    async def _fees_of(self, order: BrokerOrder) -> list[FeeActivity]:
+        """Fees since a pair's order was sent, where it tells of a fill that is not counted yet."""
+        if book_of(order.symbol) != "crypto" or not order.filled_quantity:
+            return []
+        if not await self._books.read(partial(_is_news, order=order)):
+            return []
+        return await self._broker.fees(since=order.submitted_at or self._books.now - FEES_MARGIN)
 
     async def _cancel_zombie(self, order: BrokerOrder) -> None:
         log.error("order.zombie", order=order.order_id, client_order_id=order.client_order_id)

@@ -17,6 +17,7 @@ from holdfast_execution.domain.rates import ACCOUNT_WINDOW, EntryRates
 from holdfast_execution.entries import EntryLane
 from holdfast_execution.guard import GuardedBroker
 from holdfast_execution.holdings import Holdings
+from holdfast_execution.instruments import Instruments
 from holdfast_execution.lanes import Lane, Rest
 from holdfast_execution.ledger import LedgerRunner, StaleFence
 from holdfast_execution.merge import Merger
@@ -33,7 +34,7 @@ from holdfast_runtime.ports.activity import Activity
 from holdfast_runtime.ports.calls import PricesCalls
 from holdfast_runtime.ports.clock import MarketClock, MonotonicClock
 from holdfast_runtime.ports.venue import Broker, BrokerAsset, Unauthorised
-from holdfast_runtime.settings import Settings
+from holdfast_runtime.settings import Book, Settings
 from holdfast_runtime.telemetry import metrics
 
 log = structlog.get_logger()
@@ -74,6 +75,7 @@ class Engine:
         self.guard = GuardedBroker(broker)
         self.guard.on_refused = self._credentials_refused
         self.books = books = Books(runner, tenure=tenure, market_clock=market_clock, activity=activity)
+        self._instruments = Instruments()
         adopter = Adopter(books, self.guard)
         self._sender = Sender(
             books, self.guard, adopter, monotonic_clock=monotonic_clock, timeout_secs=settings.venue.timeout_secs
@@ -82,15 +84,15 @@ class Engine:
             books, self.guard, adopter, self._sender, monotonic_clock=monotonic_clock, settings=settings.execution
         )
         self._rates = EntryRates(settings.gate.entries_per_minute)
-        self.merger = Merger(books, self.guard, adopter)
+        self.merger = Merger(books, self.guard, adopter, fees=Book.CRYPTO in settings.active_books)
         self._monitor = StopMonitor(books, prices, monotonic_clock=monotonic_clock, settings=settings.feed)
-        hands = Hands(books, self.guard, adopter, settings)
+        hands = Hands(books, self.guard, adopter, settings, self._instruments)
         protector = Protector(
             books,
             self.guard,
             self._sender,
             hands,
-            Holdings(self._resolver),
+            Holdings(self._resolver, self._instruments),
             self._monitor,
             monotonic_clock=monotonic_clock,
             settings=settings.execution,
@@ -209,6 +211,7 @@ class Engine:
                 )
                 continue
             assets.append(asset)
+        self._instruments.learn(assets)
         await self.books.write(lambda ledger, epoch, now: ledger.record_assets(epoch, now, assets))
 
     async def _seed_rates(self) -> None:

@@ -6,6 +6,7 @@ from holdfast_core.money import ZERO
 from holdfast_execution.books import Mirror
 from holdfast_execution.domain.intents import TERMINAL, IntentState, Purpose
 from holdfast_execution.domain.views import HoldingView, OrderView, Owner, Phase, Role
+from holdfast_execution.instruments import Instruments
 from holdfast_execution.resolver import Resolver
 from holdfast_execution.rows import IntentRow
 
@@ -24,8 +25,9 @@ _PHASES = {
 class Holdings:
     """Builds views. Remembers when a partial entry was first seen: the ledger's rows do not say it."""
 
-    def __init__(self, resolver: Resolver) -> None:
+    def __init__(self, resolver: Resolver, instruments: Instruments) -> None:
         self._resolver = resolver
+        self._instruments = instruments
         self._first_fills: dict[str, datetime] = {}
 
     def of(self, symbol: str, mirror: Mirror) -> HoldingView:
@@ -39,6 +41,7 @@ class Holdings:
             for order in orders
             if order.role is Role.STOP and order.stop_price is not None and not order.dormant
         ]
+        book = (position.book if position is not None else "") or (intents[0].book if intents else "equity")
         known = position.stop_price if position is not None and position.quantity else None
         return HoldingView(
             symbol=symbol,
@@ -47,6 +50,8 @@ class Holdings:
             stop_price=max(stop_prices, default=known),
             owner=_owner(position.exit_owner if position is not None else ""),
             orders=orders,
+            book=book,
+            lot=self._instruments.lot(symbol, book),
         )
 
     def forget(self, mirror: Mirror) -> None:

@@ -114,6 +114,9 @@ class LedgerReads(Protocol):
 
     def position(self, symbol: str) -> PositionRow | None: ...
 
+    def has_adjustment(self, adjustment_id: str) -> bool:
+        """True where it was counted."""
+
     def positions(self, *, open_only: bool = True) -> list[PositionRow]: ...
 
     def halts(self) -> list[HaltRow]:

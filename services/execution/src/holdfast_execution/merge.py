@@ -14,7 +14,7 @@ from holdfast_core.ids import CLIENT_ORDER_ID_PREFIX
 from holdfast_core.money import ZERO
 from holdfast_execution.adoption import Adopted, Adopter, detail_of_activity
 from holdfast_execution.books import Books, Mirror
-from holdfast_execution.domain.intents import AT_BROKER, IntentState, Purpose
+from holdfast_execution.domain.intents import AT_BROKER, IntentState
 from holdfast_execution.domain.statuses import is_over
 from holdfast_execution.ledger import Ledger, LedgerReads
 from holdfast_execution.rows import IntentRow, NewFill
@@ -34,10 +34,12 @@ READS = 3
 class Merger:
     """Reads the broker and takes its word over."""
 
-    def __init__(self, books: Books, broker: Broker, adopter: Adopter) -> None:
+    def __init__(self, books: Books, broker: Broker, adopter: Adopter, *, fees: bool = False) -> None:
+        """`fees`: a book is traded whose fills cost coins and dollars beside their price."""
         self._books = books
         self._broker = broker
         self._adopter = adopter
+        self._fees = fees
         self._one_at_a_time = asyncio.Lock()
         self._not_ours: set[str] = set()
         """Orders of the newest fills that belong to nothing here: asked about once."""
@@ -77,9 +79,14 @@ class Merger:
             order = await self._find(intent)
             if order is not None:
                 await self.take(order, details.get(order.order_id, []))
+        if self._fees:
+            await self._adopter.take_fees(self._since(mirror))
+
+    def _since(self, mirror: Mirror) -> datetime:
+        return min([intent.created_at for intent in mirror.intents] + [self._books.now - FILLS_MARGIN])
 
     async def _details(self, mirror: Mirror) -> dict[str, list[NewFill]]:
-        since = min([intent.created_at for intent in mirror.intents] + [self._books.now - FILLS_MARGIN])
+        since = self._since(mirror)
         ours = {intent.broker_order_id for intent in mirror.intents if intent.broker_order_id}
         details: dict[str, list[NewFill]] = {}
         late: dict[str, list[NewFill]] = {}
@@ -137,7 +144,7 @@ class Merger:
 
     async def _complete(self, order: BrokerOrder, entry: IntentRow) -> None:
         """An entry that filled although its answer was lost: nobody has told of its leg, which holds the shares."""
-        if entry.purpose is not Purpose.ENTRY or entry.state is not IntentState.FILLED or order.legs:
+        if not entry.sent_with_stop or entry.state is not IntentState.FILLED or order.legs:
             return
         mirror = await self._books.look()
         if any(each.parent_intent_id == entry.intent_id for each in mirror.of_symbol(entry.symbol)):
@@ -237,9 +244,8 @@ def _alone(ledger: LedgerReads, *, symbols: set[str], since: datetime) -> list[I
     return [
         intent
         for intent in intents
-        if intent.purpose is Purpose.ENTRY
+        if intent.sent_with_stop
         and intent.symbol in symbols
         and intent.intent_id not in accompanied
         and intent.broker_order_id
-        and intent.protect_stop_price is not None
     ]

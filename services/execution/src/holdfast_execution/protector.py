@@ -6,7 +6,6 @@ One serial loop for everything that reduces risk at the broker: cancels, stops, 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import ROUND_FLOOR
 
 import structlog
 
@@ -270,7 +269,8 @@ class Protector:
     # --- protection
 
     async def _protect(self, holding: HoldingView, intents: dict[str, IntentRow]) -> bool:
-        session = sessions.session_at(self._books.now)
+        # Only shares have stops for the day, which a close would end.
+        session = sessions.session_at(self._books.now) if holding.book == "equity" else None
         actions = protection.due(
             holding,
             self._rules,
@@ -338,7 +338,7 @@ class Protector:
         live = [order for order in stops if order.phase is Phase.LIVE]
         covered = sum((order.remaining for order in live), ZERO) if holding.quantity > 0 else ZERO
         word = "none"
-        if holding.quantity > 0 and covered >= holding.quantity.to_integral_value(rounding=ROUND_FLOOR):
+        if holding.quantity > 0 and covered >= holding.protectable:
             word = "active"
         elif holding.quantity > 0 and stops:
             word = "pending"

@@ -85,7 +85,7 @@ class NewIntent:
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
     protect_stop_price: Decimal | None = None
-    """Stop price of the leg that is sent with an entry as OTO."""
+    """Stop price of the leg that is sent with an entry as OTO; of the stop that follows its fill where it is crypto."""
     valid_until: datetime | None = None
     """Entries only: no POST at or after this instant."""
     reserve_price: Decimal | None = None
@@ -140,6 +140,11 @@ class IntentRow:
     @property
     def open(self) -> bool:
         return self.state not in TERMINAL
+
+    @property
+    def sent_with_stop(self) -> bool:
+        """An entry that leaves as OTO: its stop is a leg at the broker. Of coins the stop follows the fill."""
+        return self.purpose is Purpose.ENTRY and self.protect_stop_price is not None and self.book != "crypto"
 
     @property
     def remaining(self) -> Decimal:

@@ -1,5 +1,6 @@
 """Sales, stops and cancels as the ledger and the broker see them: what the protective lane does with its hands."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -10,10 +11,12 @@ from holdfast_execution.adoption import Adopter
 from holdfast_execution.books import Books
 from holdfast_execution.domain.intents import PROVEN, IntentState, Purpose
 from holdfast_execution.domain.naming import intent_name, order_name, replacement_name
-from holdfast_execution.domain.prices import stop_below
+from holdfast_execution.domain.prices import limit_of_stop, stop_below
 from holdfast_execution.guard import NO_GOOD_ANSWER
+from holdfast_execution.instruments import Instruments
 from holdfast_execution.ledger import Ledger, LedgerReads, UnknownRow
 from holdfast_execution.rows import IntentRow, LedgerError, NewIntent, PositionRow
+from holdfast_execution.wishes import time_in_force_of
 from holdfast_runtime.ports.venue import (
     Broker,
     BrokerOrder,
@@ -30,6 +33,16 @@ log = structlog.get_logger()
 MAX_INTENTS_PER_PURPOSE = 1_000
 """Of one position and purpose: far more than a session can need, so that a loop ends."""
 DEFAULT_STOP_FRACTION = Decimal("0.05")
+
+
+@dataclass(frozen=True, slots=True)
+class OrderForm:
+    """How a selling order leaves."""
+
+    type: OrderType
+    time_in_force: TimeInForce
+    stop_price: Decimal | None = None
+    limit_price: Decimal | None = None
 
 
 class Origin:
@@ -58,15 +71,19 @@ def origin_of(ledger: LedgerReads, position: PositionRow) -> Origin:
 class Hands:
     """Stores and withdraws protective and selling intents."""
 
-    def __init__(self, books: Books, broker: Broker, adopter: Adopter, settings: Settings) -> None:
+    def __init__(
+        self, books: Books, broker: Broker, adopter: Adopter, settings: Settings, instruments: Instruments
+    ) -> None:
         self._books = books
         self._broker = broker
         self._adopter = adopter
         self._account = settings.account.id
+        self._instruments = instruments
+        self._slack = settings.execution.stop_limit_slack
         self._stop_fractions = {strategy.id: strategy.stop_fraction for strategy in settings.strategies}
 
     async def place_stop(self, symbol: str, quantity: Decimal, price: Decimal | None) -> IntentRow | None:
-        """A PENDING stop for `quantity`, GTC; None where nothing is held any more."""
+        """A PENDING stop for `quantity`, GTC, a stop-limit of coins; None where nothing is held any more."""
 
         def store(ledger: Ledger, epoch: int, now: datetime) -> IntentRow | None:
             position = ledger.position(symbol)
@@ -74,9 +91,8 @@ class Hands:
                 return None
             origin = origin_of(ledger, position)
             stop_price = price or origin.stop_price or self._fallback_stop(position)
-            return self._store(
-                ledger, epoch, now, position, origin, Purpose.STOP, quantity, OrderType.STOP, stop_price, "PROTECT"
-            )
+            form = self._stop_of(position, stop_price)
+            return self._store(ledger, epoch, now, position, origin, Purpose.STOP, quantity, form, "PROTECT")
 
         return await self._books.write(store)
 
@@ -100,14 +116,24 @@ class Hands:
                 ledger.mark_not_sent(epoch, now, sale.intent_id, "QUANTITY_CHANGED")
             amount = position.quantity if quantity is None else quantity
             origin = origin_of(ledger, position) if sale is None else Origin(position, sale)
-            self._store(ledger, epoch, now, position, origin, purpose, amount, OrderType.MARKET, None, reason)
+            form = OrderForm(OrderType.MARKET, time_in_force_of(position.book))
+            self._store(ledger, epoch, now, position, origin, purpose, amount, form, reason)
 
         await self._books.write(store)
         log.warning("exit.wanted", symbol=symbol, purpose=purpose.value, reason=reason)
 
     def _fallback_stop(self, position: PositionRow) -> Decimal:
         fraction = self._stop_fractions.get(position.strategy, DEFAULT_STOP_FRACTION)
-        return position.stop_price or stop_below(position.average_price, fraction, book=position.book)
+        tick = self._instruments.tick(position.symbol, position.book)
+        return position.stop_price or stop_below(position.average_price, fraction, book=position.book, tick=tick)
+
+    def _stop_of(self, position: PositionRow, stop_price: Decimal) -> OrderForm:
+        """The venue takes no plain stop of coins: a stop-limit, whose limit the monitor stands behind."""
+        if position.book != "crypto":
+            return OrderForm(OrderType.STOP, TimeInForce.GTC, stop_price)
+        tick = self._instruments.tick(position.symbol, position.book)
+        limit_price = limit_of_stop(stop_price, self._slack, book=position.book, tick=tick)
+        return OrderForm(OrderType.STOP_LIMIT, TimeInForce.GTC, stop_price, limit_price)
 
     def _store(
         self,
@@ -118,12 +144,10 @@ class Hands:
         origin: Origin,
         purpose: Purpose,
         quantity: Decimal,
-        order_type: OrderType,
-        stop_price: Decimal | None,
+        form: OrderForm,
         reason: str,
     ) -> IntentRow:
         """The next leg of an intent whose last one is proven over and bought nothing, else the next intent."""
-        time_in_force = TimeInForce.GTC if purpose is Purpose.STOP else TimeInForce.DAY
         for number in range(1, MAX_INTENTS_PER_PURPOSE):
             name = intent_name(origin.signal_id, purpose, number)
             try:
@@ -140,11 +164,12 @@ class Hands:
                         side=Side.SELL,
                         purpose=purpose,
                         quantity=quantity,
-                        order_type=order_type,
-                        time_in_force=time_in_force,
+                        order_type=form.type,
+                        time_in_force=form.time_in_force,
                         client_order_id=order_name(self._account, position.strategy, origin.signal_id, name, 1),
                         book=position.book,
-                        stop_price=stop_price,
+                        limit_price=form.limit_price,
+                        stop_price=form.stop_price,
                         traceparent=origin.traceparent,
                         reason=reason,
                     ),
@@ -157,9 +182,10 @@ class Hands:
                     name,
                     client_id,
                     quantity=quantity,
-                    order_type=order_type,
-                    time_in_force=time_in_force,
-                    stop_price=stop_price,
+                    order_type=form.type,
+                    time_in_force=form.time_in_force,
+                    limit_price=form.limit_price,
+                    stop_price=form.stop_price,
                     reason=reason,
                 )
         raise LedgerError(f"{position.symbol}: more than {MAX_INTENTS_PER_PURPOSE} intents to {purpose.value}")

@@ -46,7 +46,7 @@ def request_of(intent: IntentRow) -> OrderRequest:
         time_in_force=intent.time_in_force,
         limit_price=intent.limit_price,
         stop_price=intent.stop_price,
-        protect_stop_price=intent.protect_stop_price if intent.purpose is Purpose.ENTRY else None,
+        protect_stop_price=intent.protect_stop_price if intent.sent_with_stop else None,
     )
 
 

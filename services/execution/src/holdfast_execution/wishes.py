@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from holdfast.common.v1 import common_pb2 as common
 from holdfast.gate.v1 import gate_pb2 as gate
+from holdfast_core.instruments import lot_of
 from holdfast_core.money import ZERO
 from holdfast_execution.books import Mirror
 from holdfast_execution.domain.intents import Purpose
@@ -19,7 +20,8 @@ _ONE = Decimal(1)
 
 
 def wish_of(decision: gate.Decision, account: str, mirror: Mirror) -> NewIntent:
-    """Entries: a marketable limit order for the day with its stop. Exits: a market sale that waits for the handover.
+    """Entries: a marketable limit order for the day with its stop; of coins for the moment, and the stop follows the
+    fill, since the venue has neither days nor legs for them. Exits: a market sale that waits for the handover.
 
     Raises Malformed for a decision that lacks what its order needs.
     """
@@ -37,8 +39,8 @@ def _entry(decision: gate.Decision, account: str) -> NewIntent:
     quantity = _amount(decision, "quantity")
     limit_price = sendable(_price(decision, "limit_price"), selling=False, book=book)
     stop_price = sendable(_price(decision, "stop_price"), selling=True, book=book)
-    if quantity is None or quantity <= 0 or quantity != quantity.to_integral_value():
-        raise Malformed(f"{decision.signal_id}: quantity {quantity} is no number of whole shares")
+    if quantity is None or quantity <= 0 or quantity % lot_of(book).increment:
+        raise Malformed(f"{decision.signal_id}: quantity {quantity} is nothing that the {book} book trades")
     if limit_price is None or stop_price is None or stop_price >= limit_price:
         raise Malformed(f"{decision.signal_id}: limit {limit_price} and stop {stop_price} make no protected entry")
     if not decision.HasField("valid_until"):
@@ -53,7 +55,7 @@ def _entry(decision: gate.Decision, account: str) -> NewIntent:
         purpose=Purpose.ENTRY,
         quantity=quantity,
         order_type=OrderType.LIMIT,
-        time_in_force=TimeInForce.DAY,
+        time_in_force=TimeInForce.IOC if book == "crypto" else TimeInForce.DAY,
         client_order_id=order_name(account, decision.strategy, decision.signal_id, name, 1),
         book=book,
         limit_price=limit_price,
@@ -80,11 +82,16 @@ def _exit(decision: gate.Decision, account: str, mirror: Mirror) -> NewIntent:
         purpose=Purpose.EXIT,
         quantity=held or entering or _amount(decision, "quantity") or _ONE,
         order_type=OrderType.MARKET,
-        time_in_force=TimeInForce.DAY,
+        time_in_force=time_in_force_of(_BOOKS[decision.book]),
         client_order_id=order_name(account, decision.strategy, decision.signal_id, name, 1),
         book=_BOOKS[decision.book],
         traceparent=decision.traceparent,
     )
+
+
+def time_in_force_of(book: str) -> TimeInForce:
+    """How long a sale works: for the day; of coins, which know no day, until it has filled."""
+    return TimeInForce.GTC if book == "crypto" else TimeInForce.DAY
 
 
 def _amount(decision: gate.Decision, name: str) -> Decimal | None:

@@ -85,6 +85,8 @@ def next_move(
     remainder = min(holding.quantity, broker_quantity)
     if remainder <= 0:
         return ExitMove(step=ExitStep.NOTHING_HELD, reason=BROKER_HOLDS_NOTHING)
+    if holding.is_dust(remainder):
+        return ExitMove(step=ExitStep.NOTHING_HELD, reason="DUST_HELD")
     return ExitMove(step=ExitStep.SELL, quantity=remainder)
 
 

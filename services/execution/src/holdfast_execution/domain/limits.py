@@ -13,6 +13,7 @@ from decimal import Decimal
 from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
+from holdfast_core.instruments import is_dust
 from holdfast_core.money import ZERO, plain
 from holdfast_execution.domain.intents import Purpose
 from holdfast_execution.rows import HaltRow, LedgerView, LimitsCheck
@@ -110,6 +111,8 @@ class _Tally:
         self._view = view
         self._locked = entries_locked_reason
         self._owners = {row.symbol: row.strategy for row in view.positions}
+        # Dust is in the way of nobody but other strategies: its own may add to it, and cannot sell it.
+        self._dust = {row.symbol for row in view.positions if is_dust(row.quantity, row.book)}
         self._held = {row.symbol: row for row in view.positions}
         entries = [row for row in view.open_intents if row.purpose is Purpose.ENTRY]
         self._entering = {row.symbol for row in entries}
@@ -140,6 +143,8 @@ class _Tally:
             return Breach("NOTHING_HELD", f"no position and no entry in {decision.symbol}")
         if owner != decision.strategy:
             return Breach("SYMBOL_OWNED", f"{decision.symbol} belongs to {owner}", {"owner": owner})
+        if decision.symbol in self._dust - self._entering:
+            return Breach("NOTHING_HELD", f"what is held of {decision.symbol} is too little to be sold")
         if decision.symbol in self._exiting:
             return Breach("EXIT_UNDERWAY", f"{decision.symbol} is being sold already")
         self._exiting.add(decision.symbol)
@@ -208,6 +213,8 @@ class _Tally:
             return None
         if owner != decision.strategy:
             return Breach("SYMBOL_OWNED", f"{decision.symbol} belongs to {owner}", {"owner": owner})
+        if decision.symbol in self._dust - self._entering:
+            return None
         return Breach("POSITION_HELD", f"{decision.symbol} is held or being bought already")
 
     def _throttled(self, decision: gate.Decision) -> Breach | None:

@@ -5,9 +5,14 @@ from decimal import Decimal
 from holdfast_core.instruments import round_price
 
 
-def stop_below(price: Decimal, fraction: Decimal, *, book: str = "equity") -> Decimal:
+def stop_below(price: Decimal, fraction: Decimal, *, book: str = "equity", tick: Decimal | None = None) -> Decimal:
     """Stop price of a long position: `fraction` (0.05 is 5 %) below `price`, rounded up: never more is risked."""
-    return round_price(price * (1 - fraction), up=True, book=book)
+    return round_price(price * (1 - fraction), up=True, book=book, tick=tick)
+
+
+def limit_of_stop(stop_price: Decimal, slack: Decimal, *, book: str = "crypto", tick: Decimal | None = None) -> Decimal:
+    """The least that a stop-limit sells at: `slack` (0.01 is 1 %) below its stop; lower than that the monitor sells."""
+    return round_price(stop_price * (1 - slack), up=False, book=book, tick=tick)
 
 
 def sendable(price: Decimal | None, *, selling: bool, book: str = "equity") -> Decimal | None:

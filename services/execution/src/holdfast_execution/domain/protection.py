@@ -1,4 +1,4 @@
-"""What protection asks for: every held whole share has an active stop (order protocol, "Protection").
+"""What protection asks for: every held whole share, and every coin, has an active stop (order protocol, "Protection").
 
 Pure: the protector calls `due` for each holding after every change and does what it says, one action per intent.
 Instants are market time; only the age of an unknown outcome is monotonic, so that a crash does not move market time.
@@ -6,7 +6,7 @@ Instants are market time; only the age of an unknown outcome is monotonic, so th
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 from enum import StrEnum
 
 from holdfast_core.money import ZERO
@@ -128,7 +128,7 @@ def _cover(holding: HoldingView, rules: Rules, now: datetime, closes_at: datetim
     if any(entry.phase is not Phase.PENDING for entry in holding.of(Role.ENTRY)):
         # The entry still works: its own leg, or the cut, settles what protects the shares.
         return []
-    whole = holding.quantity.to_integral_value(rounding=ROUND_FLOOR)
+    whole = holding.protectable
     stops = [order for order in holding.of(Role.STOP) if not order.dormant]
     if any(order.phase is Phase.CANCELLING for order in stops):
         return []
@@ -193,6 +193,8 @@ def watch_stop(
     """The stop monitor's rule: it sells only where the broker's stop is absent, or unfilled `bound` after its price
     traded. `breached_at`: market time at which the price was first seen through, kept by the caller."""
     if holding.quantity <= 0 or holding.stop_price is None or holding.owner is not Owner.STOP:
+        return Watch.REST
+    if holding.is_dust(holding.quantity):
         return Watch.REST
     if not price.fresh:
         return Watch.SUSPENDED

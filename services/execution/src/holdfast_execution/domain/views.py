@@ -5,6 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from holdfast_core.instruments import SHARES, Lot
+
 
 class Role(StrEnum):
     """Why an order exists: the purposes of the contract, by their words."""
@@ -91,6 +93,17 @@ class HoldingView:
     stop_price: Decimal | None
     owner: Owner
     orders: tuple[OrderView, ...]
+    book: str = "equity"
+    lot: Lot = SHARES
+
+    @property
+    def protectable(self) -> Decimal:
+        """What a stop can be about: whole shares, coins down to the smallest order."""
+        return self.lot.tradable(self.quantity)
+
+    def is_dust(self, quantity: Decimal) -> bool:
+        """True where nobody can sell `quantity`. A fraction of a share can be sold."""
+        return self.book == "crypto" and not self.lot.tradable(quantity)
 
     def of(self, *roles: Role) -> tuple[OrderView, ...]:
         """Its orders of these roles that are not over."""

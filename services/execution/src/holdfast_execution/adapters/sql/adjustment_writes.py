@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_core.instruments import book_of
 from holdfast_execution import messages
-from holdfast_execution.adapters.sql import convert, queries, tables
+from holdfast_execution.adapters.sql import convert, tables
 from holdfast_execution.adapters.sql.fill_writes import FillWrites
 from holdfast_execution.rows import AdjustmentRow
 from holdfast_runtime.ledger_halts import to_micros
@@ -22,7 +22,7 @@ class AdjustmentWrites(FillWrites):
 
     def apply_fee(self, epoch: int, now: datetime, fee: FeeActivity) -> AdjustmentRow | None:
         quantity, cash = convert.quantity_units(fee.quantity), convert.cash_units(fee.cash)
-        if not (quantity or cash) or self._rows(queries.ADJUSTMENT, adjustment_id=fee.activity_id):
+        if not (quantity or cash) or self.has_adjustment(fee.activity_id):
             return None
         with self._write(epoch) as transaction:
             held = self.position(fee.symbol) if fee.symbol else None

@@ -113,6 +113,9 @@ class SqlReads:
         rows = self._rows(queries.ADJUSTMENTS, since=-1 if since is None else to_micros(since))
         return [convert.adjustment_row(row) for row in rows]
 
+    def has_adjustment(self, adjustment_id: str) -> bool:
+        return bool(self._rows(queries.ADJUSTMENT, adjustment_id=adjustment_id))
+
     # --- decisions
 
     def decisions(self, signal_ids: Sequence[str]) -> list[gate.Decision]:
