@@ -112,8 +112,8 @@ class Unpackable(ValueError):
     """Bytes that are no msgpack."""
 
 
-def pack(messages: list[Json]) -> bytes:
-    """One frame of the data stream."""
+def pack(messages: list[Json] | Json) -> bytes:
+    """One frame of a stream."""
     packed: bytes = msgpack.packb(messages)  # type: ignore[no-untyped-call]  # untyped package
     return packed
 

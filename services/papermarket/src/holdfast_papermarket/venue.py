@@ -58,7 +58,7 @@ class PaperVenue:
         self.hubs = {Feed.STOCKS: self.data, Feed.CRYPTO: self.crypto_data}
         self.feeds = frozenset(feed for feed in Feed if any(feed.has(symbol) for symbol in exchange.market.symbols))
         """The data streams that must be listened to before a lock-step goes on."""
-        self.updates: Hub[Update] = Hub(self._change, limit=16)
+        self.updates: Hub[Update] = Hub(self._change, limit=1)
         self.faults = VenueFaults(exchange, self._command, lambda: self.market_now())
         self.faults.between(self.updates, self.hubs.values())
         self._journal = journal

@@ -1,4 +1,7 @@
-"""Alpaca's WebSocket of trade updates: JSON in binary frames."""
+"""Alpaca's WebSocket of trade updates: JSON in binary frames, or msgpack for a client whose content type says so.
+
+An account has one such stream: while somebody listens, a further connection is answered with HTTP 429.
+"""
 
 import asyncio
 import json
@@ -8,14 +11,16 @@ import structlog
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from holdfast_exchange.orders import Update
-from holdfast_papermarket import trading_json
+from holdfast_papermarket import market_json, trading_json
 from holdfast_papermarket.api.access import Keys
-from holdfast_papermarket.api.sockets import pump, receive
+from holdfast_papermarket.api.answers import answer
+from holdfast_papermarket.api.sockets import CLOSE_POLICY, pump, receive
 from holdfast_papermarket.hubs import Connection
 from holdfast_papermarket.venue import PaperVenue
 
 Json = dict[str, Any]
 TRADE_UPDATES = "trade_updates"
+TOO_MANY_STREAMS = {"code": 42910000, "message": "connection limit exceeded"}
 MAX_SHOWN = 64
 """Characters of an unknown action that the answer repeats."""
 
@@ -28,6 +33,9 @@ def stream_routes(venue: PaperVenue, keys: Keys) -> APIRouter:
 
     @routes.websocket("/stream")
     async def trading(socket: WebSocket) -> None:
+        if venue.updates.full:
+            await socket.send_denial_response(answer(TOO_MANY_STREAMS, 429))
+            return
         await _TradingStream(venue, keys, socket).run()
 
     return routes
@@ -40,6 +48,7 @@ class _TradingStream:
         self._socket = socket
         self._connection: Connection[Update] = Connection()
         self._authorized = False
+        self._packed = "msgpack" in socket.headers.get("content-type", "")
 
     async def run(self) -> None:
         await self._socket.accept()
@@ -47,6 +56,7 @@ class _TradingStream:
         try:
             while (message := await receive(self._socket)) is not None:
                 if not await self._take(message):
+                    await self._socket.close(CLOSE_POLICY)
                     break
         except (WebSocketDisconnect, RuntimeError):
             log.info("trading_stream.gone")
@@ -57,7 +67,7 @@ class _TradingStream:
     async def _take(self, message: str | bytes) -> bool:
         """False ends the connection."""
         try:
-            asked = json.loads(message)
+            asked = market_json.unpack(message) if self._packed and isinstance(message, bytes) else json.loads(message)
             action, data = asked.get("action"), asked.get("data") or asked
             assert isinstance(data, dict)
         except (ValueError, AttributeError, AssertionError):
@@ -70,7 +80,8 @@ class _TradingStream:
             await self._control("authorization", {"action": "authenticate", "status": status})
             return self._authorized
         if action == "listen" and self._authorized:
-            await self._listen(data.get("streams") or [])
+            streams = data.get("streams")
+            await self._listen(streams if isinstance(streams, list) else [])
             return True
         if not self._authorized:
             await self._control("authorization", {"action": "listen", "status": "unauthorized"})
@@ -84,14 +95,20 @@ class _TradingStream:
         if wanted and not self._connection.listening:
             self._connection.listening = True
             self._venue.updates.join(self._connection)
+        elif not wanted and self._connection.listening:
+            self._connection.listening = False
+            self._venue.updates.leave(self._connection)
 
     async def _control(self, stream: str, data: Json) -> None:
-        if self._connection.mute:
-            return
-        await self._socket.send_bytes(json.dumps({"stream": stream, "data": data}).encode())
+        if not self._connection.mute:
+            await self._write({"stream": stream, "data": data})
 
     async def _send(self, updates: list[Update]) -> None:
         for update in updates:
             frame = trading_json.update(self._venue.exchange, update)
             self._venue.faults.spoil(frame, update)
-            await self._socket.send_bytes(json.dumps(frame, separators=(",", ":")).encode())
+            await self._write(frame)
+
+    async def _write(self, frame: Json) -> None:
+        packed = market_json.pack(frame) if self._packed else json.dumps(frame, separators=(",", ":")).encode()
+        await self._socket.send_bytes(packed)
