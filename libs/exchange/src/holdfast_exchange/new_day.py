@@ -29,8 +29,8 @@ def begin_day(state: "State", updates: list[Update]) -> None:
         return
     day = new_york_day(state.now)
     equity, maintenance = state.equity(), account.balances(state).maintenance_margin
-    pay_dividends(state, day)
     _take_due(state, updates)
+    pay_dividends(state, day)
     held = {symbol: position.quantity for symbol, position in sorted(state.books.positions.items())}
     state.account.today = DayStart(day, midnight_after(day), equity, maintenance, held)
 
