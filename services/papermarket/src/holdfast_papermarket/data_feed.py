@@ -87,9 +87,12 @@ def items_at(market: Market, feed: Feed, channels: Collection[Channel]) -> list[
     for channel in (Channel.QUOTES, Channel.ORDERBOOKS):
         if channel in channels:
             made += [DataItem(channel, quote) for quote in quotes]
-    for channel in (Channel.TRADES, Channel.BARS):
-        if channel in channels:
-            made += [DataItem(channel, bar) for bar in bars]
+    if Channel.TRADES in channels:
+        # The last trade of the finest bar that is recorded: of a second, a minute, an hour or a day.
+        trading = market.trading_bars_ending(market.released).values()
+        made += [DataItem(Channel.TRADES, bar) for bar in trading if feed.has(bar.symbol)]
+    if Channel.BARS in channels:
+        made += [DataItem(Channel.BARS, bar) for bar in bars]
     if Channel.DAILY_BARS in channels:
         made += [DataItem(Channel.DAILY_BARS, day) for bar in bars if (day := _day_so_far(market, bar.symbol))]
     return made
