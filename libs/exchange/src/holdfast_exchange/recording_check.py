@@ -53,9 +53,13 @@ def inspect(
     steps: dict[str, tuple[str, ...]] = {}
     if not refused:
         try:
-            steps = load(folder, now=now).steps
+            found = load(folder, now=now)
         except RecordingInvalid as error:
             refused.append(str(error))
+        else:
+            steps = found.steps
+            # Tables beside the rows are judged by those who use them.
+            quarantined = list(found.quarantined)
     return Inspection(
         files=tuple(reports),
         quarantined=tuple(quarantined),

@@ -88,6 +88,7 @@ BAR_KINDS = (BARS_1S, BARS_1M, BARS_1H, BARS_1D)
 """Finest first."""
 KINDS = (*BAR_KINDS, QUOTES_1M, OPTIONS_1M, OPTIONS_1D)
 PAIRS_PREFIX = "crypto_"
+ACTIONS_PREFIX = "corporate_actions"
 
 
 def files_of(folder: Path, kind: Kind) -> list[Path]:
@@ -105,7 +106,8 @@ def kind_of(name: str) -> Kind | None:
 
 def unknown_files(folder: Path) -> list[str]:
     """Parquet files that no prefix claims: they are not read."""
-    return sorted(file.name for file in folder.glob("*.parquet") if kind_of(file.name) is None)
+    names = (file.name for file in folder.glob("*.parquet"))
+    return sorted(name for name in names if kind_of(name) is None and not name.startswith(ACTIONS_PREFIX))
 
 
 def raw(file: Path, kind: Kind, wanted: Iterable[str] = ()) -> pl.DataFrame:
