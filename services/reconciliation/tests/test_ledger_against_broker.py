@@ -1,6 +1,6 @@
 """What differs, and what evidence allows: each case as its requirement or its incident reads."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from holdfast_reconciliation.domain.comparison import Action, Kind, compare, needs_look_up
 from holdfast_reconciliation.domain.states import BrokerSide, Execution, Held, LedgerSide, Stage, Wish
 from holdfast_reconciliation.verdict import after_evidence
-from holdfast_runtime.ports.venue import BrokerOrder, Side
+from holdfast_runtime.ports.venue import BrokerOrder, FeeActivity, Side
 
 NOON = datetime(2013, 10, 7, 16, 0, tzinfo=UTC)
 OLD = NOON - timedelta(minutes=5)
@@ -362,3 +362,56 @@ def test_whatever_fills_the_ledger_missed_they_explain_the_position_in_any_order
     assert missing == {each for each, total in cumulative.items() if ledger_filled.get(each, 0) < total}
     positions = [each.action for each in books.differences() if each.kind is Kind.POSITION_DIFFERS]
     assert positions == ([Action.APPLY] if missing else [])
+
+
+# --- fees
+
+
+def fee(quantity="-0.0025", cash="0", activity_id="fee1"):
+    return FeeActivity(
+        activity_id=activity_id,
+        kind="CFEE",
+        symbol="BTC/USD",
+        quantity=Decimal(quantity),
+        cash=Decimal(cash),
+        price=Decimal(100),
+        at=NOON,
+        description="",
+    )
+
+
+def test_a_fee_that_the_ledger_does_not_know_explains_what_is_missing_of_the_coins():
+    """Invariant 6: execution is asked to read the broker again; to the last digit, or the symbol is halted."""
+    books = Books(held={"BTC/USD": 1}, filled={"b1": 1})
+    books.executions = [execution(symbol="BTC/USD", signed=1, cumulative=1)]
+    ledger, broker = books.sides()
+    broker = replace(broker, held={"BTC/USD": Decimal("0.9975")}, fees=(fee(),))
+    found = compare(ledger, broker, now=NOON, young=YOUNG)
+    kinds = {(each.kind, each.symbol, each.action) for each in found if each.kind is not Kind.STOP_MISSING}
+    assert kinds == {
+        (Kind.FEE_MISSING, "BTC/USD", Action.APPLY),
+        (Kind.POSITION_DIFFERS, "BTC/USD", Action.APPLY),
+    }
+    off = replace(broker, held={"BTC/USD": Decimal("0.997499999")})
+    assert any(
+        each.kind is Kind.POSITION_DIFFERS and each.action is Action.HALT
+        for each in compare(ledger, off, now=NOON, young=YOUNG)
+    )
+
+
+def test_a_fee_that_is_counted_is_no_difference_and_dust_needs_no_stop():
+    """Invariants 7 and 14: below the smallest order nothing can be sold, so nothing can protect it."""
+    books = Books(held={"BTC/USD": Decimal("0.00009")}, filled={"b1": Decimal("0.0000902")})
+    ledger, broker = books.sides()
+    ledger = replace(ledger, adjusted=frozenset({"fee1"}))
+    broker = replace(broker, held={"BTC/USD": Decimal("0.00009")}, fees=(fee("-0.0000002"),))
+    assert compare(ledger, broker, now=NOON, young=YOUNG) == []
+
+
+def test_coins_are_protected_to_the_last_one():
+    """Invariant 7: a stop for a part of them is not enough."""
+    books = Books(held={"BTC/USD": Decimal("0.123456789")})
+    ledger, broker = books.sides()
+    broker = replace(broker, held={"BTC/USD": Decimal("0.123456789")})
+    found = compare(ledger, broker, now=NOON, young=YOUNG)
+    assert [(each.kind, each.broker_value) for each in found] == [(Kind.STOP_MISSING, "0 of 0.123456789")]

@@ -14,7 +14,7 @@ from tools.cli.tests.ledgers import START, STARTING_CASH, Trade, World, amount
 
 PARTS = {
     "orders", "fills", "positions", "cash", "equity", "realised_pnl", "unrealised_pnl", "decisions", "reconciliation",
-    "invariants", "stages", "recording",
+    "invariants", "stages", "recording", "fees", "books",
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from holdfast_reconciliation.domain.states import BrokerSide, LedgerSide
 from holdfast_runtime.errors import Retry
 from holdfast_runtime.ports.calls import ExecutionCalls
 from holdfast_runtime.ports.clock import MonotonicClock
-from holdfast_runtime.ports.venue import Broker, BrokerOrder, FillActivity
+from holdfast_runtime.ports.venue import Broker, BrokerOrder, FeeActivity, FillActivity
 from holdfast_runtime.wire import to_timestamp
 
 T = TypeVar("T")
@@ -32,10 +32,12 @@ MAX_BACKOFF_SECS = 2.0
 class Reader:
     """Both sides, each read complete or not at all."""
 
-    def __init__(self, execution: ExecutionCalls, broker: Broker, clock: MonotonicClock) -> None:
+    def __init__(self, execution: ExecutionCalls, broker: Broker, clock: MonotonicClock, *, fees: bool = False) -> None:
+        """`fees`: a book is traded whose fills cost coins and dollars beside their price."""
         self._execution = execution
         self._broker = broker
         self._clock = clock
+        self._with_fees = fees
 
     async def ledger(self, since: datetime) -> LedgerSide:
         """Everything open, and what has changed since. Raises Retry, Malformed."""
@@ -48,18 +50,25 @@ class Reader:
         Raises Retry after BROKER_TRIES, Unauthorised."""
 
         async def read() -> BrokerSide:
-            account, positions, orders, fills = await asyncio.gather(
+            account, positions, orders, fills, fees = await asyncio.gather(
                 self._broker.account(),
                 self._broker.positions(),
                 self._broker.orders(open_only=True),
                 self._fills(fills_since),
+                self._fees(fills_since),
             )
-            return BrokerSide.of(account, positions, orders, fills)
+            return BrokerSide.of(account, positions, orders, fills, fees)
 
         return await self._patiently(read)
 
     async def _fills(self, since: datetime | None) -> list[FillActivity]:
         return [] if since is None else await self._broker.fills(since=since)
+
+    async def _fees(self, since: datetime | None) -> list[FeeActivity]:
+        """Those stamped since: the ledger is asked for no older ones either."""
+        if since is None or not self._with_fees:
+            return []
+        return [fee for fee in await self._broker.fees(since=since) if fee.at >= since]
 
     async def with_look_ups(self, ledger: LedgerSide, broker: BrokerSide) -> BrokerSide:
         """`broker`, and every order that is live in the ledger and missing in its list. Raises as `broker`."""

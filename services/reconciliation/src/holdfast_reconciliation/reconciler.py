@@ -21,7 +21,7 @@ from holdfast_runtime.ports.activity import Activity
 from holdfast_runtime.ports.calls import ExecutionCalls
 from holdfast_runtime.ports.clock import MarketClock, MonotonicClock
 from holdfast_runtime.ports.venue import Broker, Throttled, Unauthorised, VenueUnavailable
-from holdfast_runtime.settings import Settings
+from holdfast_runtime.settings import Book, Settings
 from holdfast_runtime.telemetry import metrics, traces
 
 FIRST_LOOKBACK = timedelta(days=7)
@@ -67,7 +67,7 @@ class Reconciler:
         activity: Activity,
     ) -> None:
         self._execution = execution
-        self._reader = Reader(execution, broker, monotonic_clock)
+        self._reader = Reader(execution, broker, monotonic_clock, fees=Book.CRYPTO in settings.active_books)
         self._market_clock = market_clock
         self._clock = monotonic_clock
         self._activity = activity

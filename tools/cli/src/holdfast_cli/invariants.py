@@ -6,12 +6,13 @@ Pure: takes what was read, gives a finding per invariant. A finding that could n
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as pb
 from holdfast_core.ids import CLIENT_ORDER_ID_PREFIX
+from holdfast_core.instruments import book_of, is_dust
 from holdfast_core.money import ZERO
 
 MAX_SENDS = 4
@@ -26,6 +27,7 @@ LIVE = frozenset(
 )
 WORKING = frozenset({"new", "accepted", "pending_new", "partially_filled", "pending_cancel", "pending_replace"})
 """The venue's words for orders that may fill; a held leg may not."""
+CASH_STEP = Decimal("0.00000001")
 UNRESOLVED = frozenset({pb.INTENT_STATE_SENDING, pb.INTENT_STATE_UNKNOWN})
 
 
@@ -92,19 +94,27 @@ def _positions_off(ledger: pb.GetLedgerResponse) -> list[str]:
     sums: dict[str, Decimal] = defaultdict(lambda: ZERO)
     for fill in ledger.fills:
         sums[fill.symbol] += signed(fill.side, number(fill.quantity))
+    for adjustment in ledger.adjustments:
+        sums[adjustment.symbol] += number(adjustment.quantity)
     held = {p.symbol: number(p.quantity) for p in ledger.positions}
     return [
-        f"{symbol}: fills {sums[symbol]}, position {held.get(symbol, ZERO)}"
+        f"{symbol}: fills and fees {sums[symbol]}, position {held.get(symbol, ZERO)}"
         for symbol in sums.keys() | held.keys()
         if sums[symbol] != held.get(symbol, ZERO)
     ]
 
 
 def _cash_off(ledger: pb.GetLedgerResponse) -> list[str]:
-    spent = sum((signed(f.side, number(f.quantity) * number(f.price)) for f in ledger.fills), ZERO)
-    expected = number(ledger.account.starting_cash) - spent
+    spent = sum((signed(f.side, _worth(f)) for f in ledger.fills), ZERO)
+    adjusted = sum((number(each.cash) for each in ledger.adjustments), ZERO)
+    expected = number(ledger.account.starting_cash) - spent + adjusted
     cash = number(ledger.account.cash)
-    return [] if expected == cash else [f"starting cash less fills {expected}, cash {cash}"]
+    return [] if expected == cash else [f"starting cash less fills and fees {expected}, cash {cash}"]
+
+
+def _worth(fill: pb.Fill) -> Decimal:
+    """Dollars as they are booked: coins in nine decimals have more digits than cash."""
+    return (number(fill.quantity) * number(fill.price)).quantize(CASH_STEP, rounding=ROUND_HALF_EVEN)
 
 
 def _fills_twice(fills: Iterable[pb.Fill]) -> list[str]:
@@ -120,7 +130,9 @@ def _unprotected(positions: Iterable[pb.Position]) -> list[str]:
     return [
         f"{p.symbol}: {p.quantity.value} held, stop for {p.stop_quantity.value or 0}"
         for p in positions
-        if number(p.quantity) and (p.protection != pb.PROTECTION_ACTIVE or number(p.stop_quantity) < number(p.quantity))
+        if number(p.quantity)
+        and not is_dust(number(p.quantity), book_of(p.symbol))
+        and (p.protection != pb.PROTECTION_ACTIVE or number(p.stop_quantity) < number(p.quantity))
     ]
 
 

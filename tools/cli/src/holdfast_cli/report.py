@@ -1,6 +1,6 @@
 """The JSON report of a run: what was traded, what was decided, whether everything held."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
@@ -11,8 +11,9 @@ from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as pb
 from holdfast.reconciliation.v1 import reconciliation_pb2
 from holdfast.signal.v1 import signal_pb2
-from holdfast_cli.invariants import check, number
+from holdfast_cli.invariants import CASH_STEP, check, number
 from holdfast_cli.stack_calls import StackCalls
+from holdfast_core.instruments import book_of
 from holdfast_core.money import CENT, ZERO
 from holdfast_runtime.telemetry.trace_file import Latency
 from holdfast_runtime.wire import from_timestamp
@@ -34,11 +35,13 @@ def build(
     return {
         "orders": [_order(intent) for intent in ledger.intents],
         "fills": [_fill(fill) for fill in ledger.fills],
+        "fees": [_fee(each) for each in ledger.adjustments],
         "positions": [_position(p, prices) for p in ledger.positions if number(p.quantity)],
         "cash": money(cash),
         "equity": money(cash + held),
         "realised_pnl": money(number(ledger.account.realised_pnl)),
         "unrealised_pnl": money(unrealised),
+        "books": _books(ledger, prices),
         "decisions": {
             "allowed": ledger.decisions_allowed,
             "blocked": ledger.decisions_blocked,
@@ -65,6 +68,30 @@ def build(
         },
         "recording": dict(recording),
     }
+
+
+def _books(ledger: pb.GetLedgerResponse, prices: Mapping[str, Decimal]) -> dict[str, dict[str, Any]]:
+    """What each book has traded. P&L in dollars, net of fees; `fees` at the price at which they were taken."""
+    symbols = [intent.symbol for intent in ledger.intents] + [position.symbol for position in ledger.positions]
+    return {
+        book: {
+            "orders": sum(1 for intent in ledger.intents if book_of(intent.symbol) == book),
+            "fills": sum(1 for fill in ledger.fills if book_of(fill.symbol) == book),
+            "fees": money(-sum((_fee_in_dollars(f) for f in ledger.adjustments if book_of(f.symbol) == book), ZERO)),
+            "realised_pnl": money(_total(ledger, book, lambda p: number(p.realised_pnl))),
+            "unrealised_pnl": money(_total(ledger, book, lambda p: _unrealised(p, prices))),
+            "held": money(_total(ledger, book, lambda p: number(p.quantity) * _price(p, prices))),
+        }
+        for book in sorted({book_of(symbol) for symbol in symbols})
+    }
+
+
+def _total(ledger: pb.GetLedgerResponse, book: str, of: Callable[[pb.Position], Decimal]) -> Decimal:
+    return sum((of(position) for position in ledger.positions if book_of(position.symbol) == book), ZERO)
+
+
+def _fee_in_dollars(fee: pb.Adjustment) -> Decimal:
+    return (number(fee.cash) + number(fee.quantity) * number(fee.price)).quantize(CASH_STEP)
 
 
 def money(value: Decimal) -> str:
@@ -117,6 +144,7 @@ def _order(intent: pb.Intent) -> dict[str, Any]:
         "intent_id": intent.intent_id,
         "signal_id": intent.signal_id,
         "strategy": intent.strategy,
+        "book": book_of(intent.symbol),
         "symbol": intent.symbol,
         "side": _side(intent.side),
         "purpose": pb.Purpose.Name(intent.purpose).removeprefix("PURPOSE_").lower(),
@@ -147,6 +175,19 @@ def _fill(fill: pb.Fill) -> dict[str, Any]:
         "filled_at": _instant(fill.filled_at),
         "intent_id": fill.intent_id,
         "broker_order_id": fill.broker_order_id,
+    }
+
+
+def _fee(fee: pb.Adjustment) -> dict[str, Any]:
+    return {
+        "kind": fee.kind,
+        "symbol": fee.symbol,
+        "strategy": fee.strategy,
+        "quantity": fee.quantity.value or "0",
+        "cash": fee.cash.value or "0",
+        "price": fee.price.value or None,
+        "at": _instant(fee.at),
+        "description": fee.description,
     }
 
 

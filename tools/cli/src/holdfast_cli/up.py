@@ -108,6 +108,14 @@ def _conclude(found: dict[str, Any], report_file: Path | None, console: Console)
         f"{decisions['allowed']} allowed, {decisions['blocked']} blocked; "
         f"reconciliation {found['reconciliation']['state']}",
     )
+    for book, traded in found["books"].items() if len(found["books"]) > 1 else ():
+        _say(
+            console,
+            f"  {book}: {traded['orders']} orders, {traded['fills']} fills, realised {traded['realised_pnl']}, "
+            f"unrealised {traded['unrealised_pnl']}, fees {traded['fees']}",
+        )
+    for note in found["recording"].get("notes", ()):
+        _say(console, f"  {note}")
     broken = [each for each in found["invariants"] if not each["held"]]
     for each in broken:
         _say(console, f" {each['name']}: {each['detail']}", alarm="invariant not held")

@@ -12,6 +12,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 
 from holdfast_core.ids import CLIENT_ORDER_ID_PREFIX
+from holdfast_core.instruments import book_of, lot_of
 from holdfast_core.money import ZERO
 from holdfast_reconciliation.domain.states import BrokerSide, LedgerSide, Stage, Wish
 from holdfast_runtime.ports.venue import BrokerOrder, Side
@@ -28,6 +29,8 @@ class Kind(StrEnum):
     """One side holds an order for live, the other for over."""
     FILL_MISSING = "FILL_MISSING"
     """The broker executed more of an order than the ledger knows."""
+    FEE_MISSING = "FEE_MISSING"
+    """The broker took a fee that the ledger does not know."""
     POSITION_DIFFERS = "POSITION_DIFFERS"
     CASH_DIFFERS = "CASH_DIFFERS"
     STOP_MISSING = "STOP_MISSING"
@@ -78,7 +81,7 @@ def compare(ledger: LedgerSide, broker: BrokerSide, *, now: datetime, young: tim
     positions, cash = list(_positions(ledger, broker)), list(_cash(ledger, broker))
     # What others traded on the account before, or beside us without a trace, explains nothing here and is none of ours.
     touched = None if cash else {each.symbol for each in positions}
-    missing = list(_missing_fills(ledger, broker, touched))
+    missing = [*_missing_fills(ledger, broker, touched), *_missing_fees(ledger, broker)]
     return [
         *_broker_orders(ledger, broker),
         *_ledger_orders(ledger, broker, now, young),
@@ -201,6 +204,20 @@ def _missing_fills(ledger: LedgerSide, broker: BrokerSide, touched: set[str] | N
             )
 
 
+def _missing_fees(ledger: LedgerSide, broker: BrokerSide) -> Iterator[Difference]:
+    """By the broker's id of each."""
+    for fee in broker.fees:
+        if fee.activity_id not in ledger.adjusted and (fee.quantity or fee.cash):
+            yield Difference(
+                kind=Kind.FEE_MISSING,
+                symbol=fee.symbol,
+                subject=fee.activity_id,
+                ledger_value="unknown",
+                broker_value=f"{fee.quantity:f} {fee.symbol}, {fee.cash:f} dollars",
+                action=Action.APPLY,
+            )
+
+
 def _positions(ledger: LedgerSide, broker: BrokerSide) -> Iterator[Difference]:
     unknown = _uncounted(ledger, broker)
     for symbol in sorted({*ledger.held, *broker.held}):
@@ -220,8 +237,11 @@ def _positions(ledger: LedgerSide, broker: BrokerSide) -> Iterator[Difference]:
 
 
 def _uncounted(ledger: LedgerSide, broker: BrokerSide) -> dict[str, Decimal]:
-    """By symbol, the signed quantity that the broker executed and the ledger does not know."""
+    """By symbol, the signed quantity that the broker executed, or took as a fee, and the ledger does not know."""
     total: dict[str, Decimal] = {}
+    for fee in broker.fees:
+        if fee.activity_id not in ledger.adjusted:
+            total[fee.symbol] = total.get(fee.symbol, ZERO) + fee.quantity
     for each in broker.executions:
         beyond = each.cumulative - ledger.filled.get(each.order_id, ZERO)
         part = min(max(beyond, ZERO), abs(each.signed))
@@ -253,7 +273,8 @@ def _stops(ledger: LedgerSide, broker: BrokerSide, now: datetime, young: timedel
             protected[order.symbol] = protected.get(order.symbol, ZERO) + order.quantity - order.filled_quantity
     selling = {wish.symbol for wish in ledger.wishes if wish.sells and wish.stage is not Stage.OVER}
     for symbol, held in sorted(ledger.held.items()):
-        whole = held.quantity // 1
+        # Shares are protected whole, coins to the last one; dust cannot be.
+        whole = lot_of(book_of(symbol)).tradable(held.quantity) if held.quantity > 0 else ZERO
         if whole <= 0 or symbol in selling or now - held.updated_at < young:
             continue
         resting = protected.get(symbol, ZERO)

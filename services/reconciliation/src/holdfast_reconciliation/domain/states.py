@@ -10,7 +10,7 @@ from typing import Self
 from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as pb
 from holdfast_core.money import ZERO
-from holdfast_runtime.ports.venue import BrokerAccount, BrokerOrder, BrokerPosition, FillActivity, Side
+from holdfast_runtime.ports.venue import BrokerAccount, BrokerOrder, BrokerPosition, FeeActivity, FillActivity, Side
 from holdfast_runtime.wire import from_decimal, from_timestamp
 
 
@@ -74,6 +74,8 @@ class LedgerSide:
     """Largest cumulative quantity of each broker order that a fill is known of."""
     halted: frozenset[str]
     """Symbols that are halted; "" where the whole account is."""
+    adjusted: frozenset[str] = frozenset()
+    """Ids of the broker's activities, other than fills, that are counted."""
 
     @classmethod
     def of(cls, answer: pb.GetLedgerResponse) -> Self:
@@ -93,6 +95,7 @@ class LedgerSide:
             wishes=[_wish(each) for each in answer.intents],
             filled=filled,
             halted=frozenset(each.symbol for each in answer.halts if not each.strategy),
+            adjusted=frozenset(each.adjustment_id for each in answer.adjustments),
         )
 
 
@@ -117,6 +120,8 @@ class BrokerSide:
     parents: Mapping[str, str]
     """Order id of a leg → order id of the order it came with."""
     executions: Sequence[Execution]
+    fees: Sequence[FeeActivity] = ()
+    """What was taken of positions and cash beside the fills."""
     absent: frozenset[str] = field(default_factory=frozenset)
     """Order ids that were asked for and that the broker does not know."""
 
@@ -127,6 +132,7 @@ class BrokerSide:
         positions: Iterable[BrokerPosition],
         orders: Iterable[BrokerOrder],
         fills: Iterable[FillActivity],
+        fees: Iterable[FeeActivity] = (),
     ) -> Self:
         flat: dict[str, BrokerOrder] = {}
         parents: dict[str, str] = {}
@@ -149,6 +155,7 @@ class BrokerSide:
                 )
                 for each in fills
             ],
+            fees=tuple(fees),
         )
 
 
