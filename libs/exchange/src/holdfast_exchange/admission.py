@@ -114,9 +114,9 @@ def check_shares(
         FORBIDDEN,
         message,
         {
-            "available": str(plain(available)),
-            "existing_qty": str(plain(held)),
-            "held_for_orders": str(plain(reserved)),
+            "available": f"{plain(available):f}",
+            "existing_qty": f"{plain(held):f}",
+            "held_for_orders": f"{plain(reserved):f}",
             "related_orders": [order.id for order in closing],
             "symbol": asset.symbol,
         },
@@ -170,7 +170,7 @@ def check_amount(asset: Asset, new: NewOrder, value: Decimal) -> None:
             403,
             FORBIDDEN,
             f"cost basis must be >= minimal amount of order {LEAST_AMOUNT}",
-            {"cost_basis": str(plain(value))},
+            {"cost_basis": f"{plain(value):f}"},
         )
     if asset.is_crypto and value > MOST_CRYPTO_AMOUNT:
         raise unprocessable(f"notional must be <= {MOST_CRYPTO_AMOUNT}")
@@ -182,7 +182,7 @@ def check_buying_power(cost: Decimal, buying_power: Decimal) -> None:
             403,
             FORBIDDEN,
             "insufficient buying power",
-            {"buying_power": str(plain(buying_power)), "cost_basis": str(plain(cost))},
+            {"buying_power": f"{plain(buying_power):f}", "cost_basis": f"{plain(cost):f}"},
         )
 
 

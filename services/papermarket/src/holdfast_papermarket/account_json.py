@@ -121,7 +121,7 @@ def position(exchange: Exchange, value: Position) -> Json:
 
 
 def _ratio(part: Decimal, whole: Decimal) -> str:
-    return str(plain((part / whole).quantize(RATIO))) if whole else "0"
+    return f"{plain((part / whole).quantize(RATIO)):f}" if whole else "0"
 
 
 def asset(exchange: Exchange, symbol: str) -> Json:

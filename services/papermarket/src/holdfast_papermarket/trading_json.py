@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 def number(value: Decimal | None) -> str | None:
     """A decimal string without exponent and trailing zeros."""
-    return None if value is None else str(plain(value))
+    return None if value is None else f"{plain(value):f}"
 
 
 def instant(value: datetime | None) -> str | None:
