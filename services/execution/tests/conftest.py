@@ -65,6 +65,12 @@ def bars_of(symbol: str, rows: list[tuple[str, str, str, str]], volume: int) -> 
     ]
 
 
+def _is_of_the_engine(task: "asyncio.Task[Any]") -> bool:
+    """What the engine has begun beside its loops: sends, and what is stored for a caller."""
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code is not None and "holdfast_execution" in code.co_filename
+
+
 class Desk:
     """One account's stack. `start` begins a process on the ledger file, `kill` ends it without a word."""
 
@@ -149,9 +155,10 @@ class Desk:
 
     async def kill(self) -> None:
         """As kill -9: nothing is finished, nothing is given up."""
-        for task in self._tasks:
+        begun = [task for task in asyncio.all_tasks() if _is_of_the_engine(task)]
+        for task in (*self._tasks, *begun):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *begun, return_exceptions=True)
         self._tasks = []
         if self._database is not None:
             self._database.close()

@@ -1,5 +1,6 @@
 """The table of the order protocol's point 6, and points 7 to 9, on the whole engine."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -159,6 +160,9 @@ async def test_refused_credentials_outlive_a_restart(desk: Any) -> None:
     desk.broker.script("submit_order", Fault.UNAUTHORISED)
     await desk.broker.cancel_order(desk.resting()[0].id)
     await desk.until(lambda: desk.engine.guard.shut)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert "credentials" in {halt.kind for halt in await desk.halts()}
     await desk.kill()
     asked = len(desk.broker.calls)
     await desk.start()

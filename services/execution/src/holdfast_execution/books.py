@@ -26,6 +26,11 @@ LOOSE = UNSETTLED | {IntentState.PENDING}
 
 LOCKED_WITHOUT_LEASE = "NOT_HOLDER"
 
+HELD_BACK_SECS = 0.005
+"""The loops of this process wait no longer for an order that is about to leave."""
+TURNS_TO_SEND = 3
+"""Turns of the event loop from an order's commit to the thread that sends it."""
+
 
 class Tenure(Protocol):
     """The account's lease, as its keeper sees it (`lease.LeaseKeeper`)."""
@@ -116,6 +121,8 @@ class Books:
         self._mirror = Mirror()
         self._changed = asyncio.Event()
         self._wakes: list[Callable[[], None]] = []
+        self._woken_at = 0
+        self._held: asyncio.TimerHandle | None = None
         self._locks: dict[str, bool] = {}
         self.mark = 0
         """Raised by every change: a loop that was idle at an older mark has to look again."""
@@ -191,11 +198,34 @@ class Books:
     def pulse(self) -> None:
         """Something that loops decide on has changed."""
         self.mark += 1
+        if self._held is None:
+            self._wake()
+        self._activity.changed()
+
+    def _wake(self) -> None:
+        self._woken_at = self.mark
         self._changed.set()
         self._changed = asyncio.Event()
         for wake in self._wakes:
             wake()
-        self._activity.changed()
+
+    def hold_back(self) -> None:
+        """An order is about to leave: what its commit would wake waits for it a moment, and is not idle meanwhile."""
+        if self._held is None:
+            self._held = asyncio.get_running_loop().call_later(HELD_BACK_SECS, self._let_go)
+
+    def let_go(self, turns: int = TURNS_TO_SEND) -> None:
+        """The end of `hold_back`, once what goes on now has had its turns of the event loop."""
+        if turns:
+            asyncio.get_running_loop().call_soon(self.let_go, turns - 1)
+        elif self._held is not None:
+            self._held.cancel()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._held = None
+        if self._woken_at != self.mark:
+            self._wake()
 
     def listen(self) -> asyncio.Event:
         """Set at the next change. Take it before looking."""

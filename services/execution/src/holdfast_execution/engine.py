@@ -5,11 +5,13 @@ under the lease, after the broker's word was taken over.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 import structlog
 
+from holdfast.gate.v1.gate_pb2 import Decision
 from holdfast_execution.adoption import Adopter
 from holdfast_execution.books import Books, Mirror, Tenure
 from holdfast_execution.domain.intents import IntentState, Purpose
@@ -23,13 +25,13 @@ from holdfast_execution.ledger import LedgerRunner, StaleFence
 from holdfast_execution.merge import Merger
 from holdfast_execution.protector import Protector
 from holdfast_execution.resolver import Resolver
-from holdfast_execution.rows import HaltRow
+from holdfast_execution.rows import HaltRow, IntentRow, LimitsCheck, NewIntent, StoredCycle
 from holdfast_execution.sales import Hands
 from holdfast_execution.sender import Sender
 from holdfast_execution.snapshots import Snapshots
 from holdfast_execution.stop_monitor import StopMonitor
 from holdfast_execution.updates import STARTING, Updates
-from holdfast_runtime.errors import AskBroker, AskPerson, Refused, Retry
+from holdfast_runtime.errors import AskBroker, AskPerson, HoldfastError, Refused, Retry
 from holdfast_runtime.ports.activity import Activity
 from holdfast_runtime.ports.calls import PricesCalls
 from holdfast_runtime.ports.clock import MarketClock, MonotonicClock
@@ -39,6 +41,7 @@ from holdfast_runtime.telemetry import metrics
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
 Loop = Callable[[Callable[[], None]], Awaitable[None]]
 """Runs until cancelled, and calls what it was given once a turn."""
 
@@ -71,7 +74,7 @@ class Engine:
         self._market_clock = market_clock
         self._clock = monotonic_clock
         self._tenure = tenure
-        self._chores: set[asyncio.Task[None]] = set()
+        self._chores: set[asyncio.Task[Any]] = set()
         self.guard = GuardedBroker(broker)
         self.guard.on_refused = self._credentials_refused
         self.books = books = Books(runner, tenure=tenure, market_clock=market_clock, activity=activity)
@@ -100,9 +103,8 @@ class Engine:
         self.snapshots = Snapshots(books, market_clock=market_clock, monotonic_clock=monotonic_clock)
         self._updates = Updates(books, self.guard, self.merger, self._resolver, monotonic_clock=monotonic_clock)
         self._protective = self._lane("protect", protector.turn)
-        self._entries = self._lane(
-            "entries", EntryLane(books, self._sender, hands, self._rates, self._yield_to_protection).turn
-        )
+        self._entry_lane = EntryLane(books, self._sender, hands, self._rates, self._yield_to_protection)
+        self._entries = self._lane("entries", self._entry_lane.turn)
         self._lookups = self._lane("look-ups", self._look_up)
         activity.settled_when(lambda: self.settled)
 
@@ -140,6 +142,8 @@ class Engine:
     async def stop(self) -> None:
         """Lets sends in flight end and be written down."""
         self.books.working = False
+        while self._chores:
+            await asyncio.wait(set(self._chores))
         await self._sender.settle()
 
     # --- the lease
@@ -245,6 +249,67 @@ class Engine:
         waits = self._resolver.waits_for_detail
         return Rest(did=asked, pending=waits, after_secs=self._resolver.next_wait_secs())
 
+    # --- decisions
+
+    async def store(
+        self, strategy: str, decisions: Sequence[Decision], intents: Mapping[str, NewIntent], check: LimitsCheck
+    ) -> StoredCycle:
+        """Stores a batch. An entry of it that may leave at once is claimed by the same commit and sent beside the
+        answer: nobody waits for a POST. A caller that goes away stops nothing. Raises as `Ledger.store_cycle`."""
+        return await asyncio.shield(self._start(self._store(strategy, decisions, intents, check)))
+
+    async def _store(
+        self, strategy: str, decisions: Sequence[Decision], intents: Mapping[str, NewIntent], check: LimitsCheck
+    ) -> StoredCycle:
+        if not (intents and await self._reserve(strategy)):
+            return await self.books.write(
+                lambda ledger, epoch, now: ledger.store_cycle(epoch, now, decisions, intents, check)
+            )
+        claimed: IntentRow | None = None
+        self.books.hold_back()
+        try:
+            stored = await self.books.write(
+                lambda ledger, epoch, now: ledger.store_cycle(epoch, now, decisions, intents, check, claim=True)
+            )
+            claimed = stored.claimed
+            return stored
+        finally:
+            self.books.let_go()
+            if claimed is not None:
+                self._start(self._follow_up(self._entry_lane.send_claimed(claimed)))
+            else:
+                self._entry_lane.give_back()
+
+    async def _reserve(self, strategy: str) -> bool:
+        if self.guard.shut or not self.books.working or not self._protective.idle:
+            return False
+        mirror = await self.books.look()
+        return not _sale_waits(mirror) and self._entry_lane.reserve(strategy, mirror)
+
+    async def _follow_up(self, sending: Awaitable[None]) -> None:
+        """As a lane does: what could not be written down stays as it is, and the look-ups ask for it."""
+        with self.books.activity.busy():
+            try:
+                await sending
+            except StaleFence as error:
+                log.warning("entry.lease_lost", error=str(error))
+                await self._tenure.lost()
+            except (Retry, AskBroker, Refused) as error:
+                log.warning("entry.send_not_recorded", error=str(error))
+
+    def _start(self, chore: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """A task that nobody has to wait for."""
+        task = asyncio.ensure_future(chore)
+        self._chores.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, chore: "asyncio.Task[Any]") -> None:
+        self._chores.discard(chore)
+        error = None if chore.cancelled() else chore.exception()
+        if error is not None and not isinstance(error, HoldfastError):
+            log.error("engine.chore_failed", exc_info=error)
+
     async def _yield_to_protection(self, at_most_secs: float) -> None:
         """What reduces risk goes first: the protective lane at rest, no sale waiting for its handover."""
         if self._protective.idle and not _sale_waits(await self.books.look()):
@@ -272,9 +337,7 @@ class Engine:
     def _credentials_refused(self) -> None:
         """Told once, in the middle of a broker call: the halt is written beside it."""
         self.books.working = False
-        chore = asyncio.ensure_future(self._record_credentials_halt())
-        self._chores.add(chore)
-        chore.add_done_callback(self._chores.discard)
+        self._start(self._record_credentials_halt())
 
     async def _record_credentials_halt(self) -> None:
         with self.books.activity.busy():

@@ -1,5 +1,6 @@
 """The entry lane: sends allowed entries in their order, as fast as the rates allow, never before what protects."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from holdfast_execution.domain.rates import EntryRates
 from holdfast_execution.lanes import Rest
 from holdfast_execution.rows import IntentRow
 from holdfast_execution.sales import Hands
-from holdfast_execution.sender import Sender
+from holdfast_execution.sender import Sender, Sent
 from holdfast_execution.waiting import IDLE_TURN_SECS
 from holdfast_runtime.ports.venue import Unauthorised
 
@@ -48,6 +49,36 @@ class EntryLane:
         self._yield_first = yield_first
         self._delayed: set[str] = set()
         self._scores: dict[str, float] = {}
+        self._sending = False
+        """An entry is being sent that was claimed as it was stored: the others come after it."""
+
+    def reserve(self, strategy: str, mirror: Mirror) -> bool:
+        """True where an entry of `strategy` could leave at once, before any other. Its place is then the caller's, who
+        ends that with `send_claimed` or `give_back`."""
+        waits = any(each.purpose is Purpose.ENTRY and each.state is IntentState.PENDING for each in mirror.loose)
+        now = self._books.now
+        if waits or self._sending or self._books.locked_reason or self._rates.free_at(strategy, now) > now:
+            return False
+        self._sending = True
+        return True
+
+    def give_back(self) -> None:
+        """Nothing leaves by the reserved place."""
+        self._sending = False
+        self._books.pulse()
+
+    def send_claimed(self, intent: IntentRow) -> Awaitable[None]:
+        """Begins to send, now, what was claimed with the reserved place."""
+        return self._finish_claimed(intent, self._sender.begin(intent, claimed=True))
+
+    async def _finish_claimed(self, intent: IntentRow, sending: "asyncio.Task[Sent]") -> None:
+        now = self._books.now
+        try:
+            await self._finish(intent, await asyncio.shield(sending), now)
+        except Unauthorised:
+            log.error("entry.credentials_refused")
+        finally:
+            self.give_back()
 
     async def turn(self, mirror: Mirror) -> Rest:
         """Sends the first entry that may go now, or ends one whose time has passed."""
@@ -58,6 +89,9 @@ class EntryLane:
         if not waiting:
             self._scores.clear()
             return Rest()
+        if self._sending:
+            # What the one under way leaves of the rates is known when it has left: that wakes this lane.
+            return Rest(pending=True)
         waiting = await self._ranked(waiting)
         now = self._books.now
         for intent in waiting:
@@ -88,10 +122,17 @@ class EntryLane:
 
     async def _send(self, intent: IntentRow, now: datetime) -> Rest:
         await self._yield_first(YIELD_SECS)
+        if self._sending:
+            return Rest(pending=True)
+        self._sending = True
         try:
-            sent = await self._sender.send(intent)
+            return await self._finish(intent, await self._sender.send(intent), now)
         except Unauthorised:
             return Rest()
+        finally:
+            self._sending = False
+
+    async def _finish(self, intent: IntentRow, sent: Sent, now: datetime) -> Rest:
         if sent.outcome is not None:
             self._rates.sent(intent.strategy, now)
         if sent.refused in _AGAIN:

@@ -149,11 +149,16 @@ class Ledger(LedgerReads, Protocol):
         decisions: Sequence[gate.Decision],
         intents: Mapping[str, NewIntent],
         limits: LimitsCheck | None = None,
+        *,
+        claim: bool = False,
     ) -> StoredCycle:
         """Stores all decisions of one cycle and the intents of the allowed ones (keyed by signal id), atomically.
 
         Signals that were decided before keep what was stored. `limits` sees the rest inside the transaction; an intent
         whose decision comes back blocked is dropped. Raises the strategy's last decided cycle time.
+
+        `claim`: where the batch holds entries only, its first one is claimed in the same commit (order protocol, point
+        3), as `claim_send` would; `limits` has checked its halts and its validity.
         """
 
     def add_intent(self, epoch: int, now: datetime, intent: NewIntent) -> IntentRow:

@@ -343,6 +343,8 @@ class StoredCycle:
     """As stored, in the order of the request."""
     intents: tuple[IntentRow, ...]
     """Created by this call; empty where replayed."""
+    claimed: IntentRow | None
+    """The one of them that is SENDING already: who asked for the claim sends it."""
     replayed: bool
     """True where every signal had been decided before."""
     version: int

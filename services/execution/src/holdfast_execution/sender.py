@@ -68,11 +68,15 @@ class Sender:
         """Monotonic instant before which the venue's rate limit wants to hear nothing of an intent."""
 
     async def send(self, intent: IntentRow) -> Sent:
-        """Sends the present leg once. A caller that goes away does not stop a send that has begun."""
-        task = asyncio.ensure_future(self._send(intent))
+        """Claims and sends the present leg once. A caller that goes away does not stop a send that has begun."""
+        return await asyncio.shield(self.begin(intent))
+
+    def begin(self, intent: IntentRow, *, claimed: bool = False) -> "asyncio.Task[Sent]":
+        """Begins a send. `claimed`: the intent is SENDING already, by the commit that stored it."""
+        task = asyncio.ensure_future(self._send(intent, claimed=claimed))
         self._in_flight[task] = intent.intent_id
         task.add_done_callback(self._landed)
-        return await asyncio.shield(task)
+        return task
 
     def _landed(self, task: asyncio.Task[Sent]) -> None:
         del self._in_flight[task]
@@ -92,7 +96,7 @@ class Sender:
             await asyncio.wait(set(self._in_flight))
             await asyncio.sleep(0)
 
-    async def _send(self, intent: IntentRow) -> Sent:
+    async def _send(self, intent: IntentRow, *, claimed: bool) -> Sent:
         with (
             self._books.activity.busy(),
             traces.span(
@@ -102,30 +106,32 @@ class Sender:
                 client_order_id=intent.client_order_id,
                 purpose=intent.purpose.value,
                 symbol=intent.symbol,
-                attempt=intent.attempts + 1,
+                attempt=intent.attempts + (not claimed),
             ) as span,
         ):
-            try:
-                claimed = await self._books.write(
-                    lambda ledger, epoch, now: ledger.claim_send(epoch, now, intent.intent_id)
-                )
-            except ClaimRefused as refusal:
-                span.set(refused=refusal.reason)
-                return Sent(intent=intent, refused=refusal.reason)
+            if not claimed:
+                try:
+                    intent = await self._claim(intent)
+                except ClaimRefused as refusal:
+                    span.set(refused=refusal.reason)
+                    return Sent(intent=intent, refused=refusal.reason)
             last_write_at_secs = self._books.tenure.last_write_at_secs
-            reason = self._too_late(claimed, last_write_at_secs)
+            reason = self._too_late(intent, last_write_at_secs)
             if reason:
-                return await self._give_back(claimed, reason)
-            request = request_of(claimed)
+                return await self._give_back(intent, reason)
+            request = request_of(intent)
             began_secs = self._monotonic_clock.now_secs()
-            answer = await self._post(request, last_write_at_secs, reducing=not claimed.purpose.raises_risk)
+            answer = await self._post(request, last_write_at_secs, reducing=not intent.purpose.raises_risk)
             ended_secs = self._monotonic_clock.now_secs()
             outcome = read_answer(request, answer)
             span.set(outcome=outcome.step.value, reason=outcome.reason)
             metrics.SENDS.labels(request="submit", outcome=outcome.step.value).inc()
             metrics.SEND_SECONDS.labels(request="submit").observe(ended_secs - began_secs)
             deadline_secs = began_secs + self._timeout_secs
-            return await self._record(claimed, outcome, deadline_secs)
+            return await self._record(intent, outcome, deadline_secs)
+
+    async def _claim(self, intent: IntentRow) -> IntentRow:
+        return await self._books.write(lambda ledger, epoch, now: ledger.claim_send(epoch, now, intent.intent_id))
 
     def _too_late(self, claimed: IntentRow, last_write_at_secs: float) -> str:
         if self._monotonic_clock.now_secs() >= last_write_at_secs:

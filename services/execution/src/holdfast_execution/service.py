@@ -83,9 +83,7 @@ class ExecutionService:
             }
             check = enforcer(self._limits, entries_locked_reason=self._books.locked_reason)
             try:
-                stored = await self._books.write(
-                    lambda ledger, epoch, now: ledger.store_cycle(epoch, now, ranked, intents, check)
-                )
+                stored = await self._engine.store(request.strategy, ranked, intents, check)
             except StaleFence:
                 await self._books.tenure.lost()
                 self._books.require_holder()

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +11,7 @@ from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_execution.adapters.sql import convert, queries, tables
+from holdfast_execution.adapters.sql.intent_values import changed, direction_word, intent_values, present_order
 from holdfast_execution.adapters.sql.session import Transaction
 from holdfast_execution.adapters.sql.writes import SqlWrites
 from holdfast_execution.domain.intents import (
@@ -54,6 +54,8 @@ class IntentWrites(SqlWrites):
         decisions: Sequence[gate.Decision],
         intents: Mapping[str, NewIntent],
         limits: LimitsCheck | None = None,
+        *,
+        claim: bool = False,
     ) -> StoredCycle:
         asked = [decision.signal_id for decision in decisions]
         if len(set(asked)) != len(asked) or not all(asked):
@@ -65,14 +67,20 @@ class IntentWrites(SqlWrites):
                 symbols = [decision.symbol for decision in fresh if decision.allowed]
                 fresh = list(limits(self.view(now, symbols), fresh))
             created: list[IntentRow] = []
+            claimed: IntentRow | None = None
             if fresh:
                 self._insert_decisions(transaction, now, fresh)
                 wishes = [intents[each.signal_id] for each in fresh if each.allowed and each.signal_id in intents]
-                created = self._insert_intents(transaction, now, wishes)
+                # What a claim asks for was asked just now, in this transaction: halts and validity are limits.
+                entries = bool(wishes) and all(wish.purpose.raises_risk for wish in wishes)
+                claims = claim and limits is not None and entries and not self.compatible()
+                created = self._insert_intents(transaction, now, wishes, claim_first=claims)
+                claimed = created[0] if claims else None
                 stored |= {decision.signal_id: decision for decision in fresh}
             return StoredCycle(
                 decisions=tuple(stored[signal_id] for signal_id in asked),
                 intents=tuple(created),
+                claimed=claimed,
                 replayed=bool(asked) and not fresh,
                 version=transaction.header.version,
             )
@@ -176,7 +184,7 @@ class IntentWrites(SqlWrites):
             units = left if quantity is None else convert.quantity_units(quantity)
             leg = row["leg"] + 1
             self._insert_order(transaction, row, client_order_id, leg=leg, quantity=units)
-            columns = _changed(
+            columns = changed(
                 order_type=order_type and order_type.value,
                 time_in_force=time_in_force and time_in_force.value,
                 limit_price=convert.optional_units(limit_price),
@@ -211,7 +219,7 @@ class IntentWrites(SqlWrites):
             )  # fmt: skip
             before = IntentState(row["state"])
             state = before if before in TERMINAL or before is IntentState.CANCELLING else IntentState.ACKED
-            columns = _changed(
+            columns = changed(
                 stop_price=convert.optional_units(stop_price), time_in_force=time_in_force and time_in_force.value
             )
             return self._move(transaction, now, row, state, client_order_id=client_order_id, **columns)
@@ -291,11 +299,18 @@ class IntentWrites(SqlWrites):
                 )
                 transaction.note(raised)
 
-    def _insert_intents(self, transaction: Transaction, now: datetime, wishes: Sequence[NewIntent]) -> list[IntentRow]:
+    def _insert_intents(
+        self, transaction: Transaction, now: datetime, wishes: Sequence[NewIntent], *, claim_first: bool = False
+    ) -> list[IntentRow]:
+        """`claim_first`: the first one is SENDING from the beginning, with its first attempt counted."""
         if not wishes:
             return []
         epoch = transaction.header.epoch
-        rows = [_intent_values(wish, self._account, epoch, to_micros(now)) for wish in wishes]
+        rows = [intent_values(wish, self._account, epoch, to_micros(now)) for wish in wishes]
+        attempts = [0] * len(wishes)
+        if claim_first:
+            rows[0] |= {"state": IntentState.SENDING.value, "total_attempts": 1}
+            attempts[0] = 1
         transaction.connection.execute(_INSERT_INTENTS, rows)
         transaction.connection.execute(
             _INSERT_ORDERS,
@@ -306,17 +321,20 @@ class IntentWrites(SqlWrites):
                     "intent_id": wish.intent_id,
                     "leg": 1,
                     "sequence": 1,
-                    "attempts": 0,
+                    "attempts": tried,
                     "broker_order_id": wish.broker_order_id or None,
                     "quantity": convert.quantity_units(wish.quantity),
                     "filled_quantity": 0,
                     "replaces": "",
                     "status": "",
                 }
-                for wish in wishes
+                for wish, tried in zip(wishes, attempts, strict=True)
             ],
         )
-        created = [convert.intent_row(row | _present_order(wish)) for row, wish in zip(rows, wishes, strict=True)]
+        created = [
+            convert.intent_row(row | present_order(wish, tried))
+            for row, wish, tried in zip(rows, wishes, attempts, strict=True)
+        ]
         for row, columns in zip(created, rows, strict=True):
             transaction.note(IntentChange(row, convert.reserved_units(columns)))
             self._tell_intent(transaction, now, row)
@@ -350,57 +368,3 @@ class IntentWrites(SqlWrites):
                 "status": "",
             },
         )
-
-
-def _present_order(wish: NewIntent) -> dict[str, Any]:
-    """The order's columns of a new intent, as a query would join them."""
-    return {
-        "order_attempts": 0,
-        "order_broker_order_id": wish.broker_order_id or None,
-        "order_quantity": convert.quantity_units(wish.quantity),
-        "order_filled_quantity": 0,
-    }
-
-
-@cache
-def direction_word(direction: common.Direction.ValueType) -> str:
-    """`enter_long`, `exit_long`."""
-    return common.Direction.Name(direction).removeprefix("DIRECTION_").lower()
-
-
-def _changed(**columns: Any) -> dict[str, Any]:
-    return {name: value for name, value in columns.items() if value is not None}
-
-
-def _intent_values(wish: NewIntent, account: str, epoch: int, now: int) -> dict[str, Any]:
-    return {
-        "account": account,
-        "intent_id": wish.intent_id,
-        "signal_id": wish.signal_id,
-        "strategy": wish.strategy,
-        "symbol": wish.symbol,
-        "book": wish.book,
-        "side": wish.side.value,
-        "purpose": wish.purpose.value,
-        "state": (IntentState.ACKED if wish.broker_order_id else IntentState.PENDING).value,
-        "epoch": epoch,
-        "leg": 1,
-        "total_attempts": 0,
-        "client_order_id": wish.client_order_id,
-        "order_type": wish.order_type.value,
-        "time_in_force": wish.time_in_force.value,
-        "quantity": convert.quantity_units(wish.quantity),
-        "limit_price": convert.optional_units(wish.limit_price),
-        "stop_price": convert.optional_units(wish.stop_price),
-        "protect_stop_price": convert.optional_units(wish.protect_stop_price),
-        "reserve_price": convert.optional_units(wish.reserve_price),
-        "filled_quantity": 0,
-        "filled_cost": 0,
-        "counted_quantity": 0,
-        "reason": wish.reason,
-        "valid_until": convert.optional_micros(wish.valid_until),
-        "parent_intent_id": wish.parent_intent_id,
-        "traceparent": wish.traceparent,
-        "created_at": now,
-        "updated_at": now,
-    }
