@@ -74,15 +74,15 @@ def _many_routes(routes: APIRouter, venue: PaperVenue, rows: MarketRows) -> None
 
     @routes.get("/bars/latest")
     async def latest_bars(request: Request) -> Response:
-        return answer({"bars": _newest(venue, request, rows.latest_bar, market_json.bar)})
+        return _shown(request, {"bars": _newest(venue, request, rows.latest_bar, market_json.bar)})
 
     @routes.get("/quotes/latest")
     async def latest_quotes(request: Request) -> Response:
-        return answer({"quotes": _newest(venue, request, rows.latest_quote, market_json.quote)})
+        return _shown(request, {"quotes": _newest(venue, request, rows.latest_quote, market_json.quote)})
 
     @routes.get("/trades/latest")
     async def latest_trades(request: Request) -> Response:
-        return answer({"trades": _newest(venue, request, rows.latest_trade, market_json.trade)})
+        return _shown(request, {"trades": _newest(venue, request, rows.latest_trade, market_json.trade)})
 
     @routes.get("/snapshots")
     async def snapshots(request: Request) -> Response:
@@ -108,21 +108,31 @@ def _single_routes(routes: APIRouter, venue: PaperVenue, rows: MarketRows) -> No
 
     @routes.get("/{symbol}/bars/latest")
     async def latest_bar(symbol: str, request: Request) -> Response:
-        return answer({"symbol": symbol, "bar": _newest_of(venue, request, symbol, rows.latest_bar, market_json.bar)})
+        return _shown(
+            request, {"symbol": symbol, "bar": _newest_of(venue, request, symbol, rows.latest_bar, market_json.bar)}
+        )
 
     @routes.get("/{symbol}/quotes/latest")
     async def latest_quote(symbol: str, request: Request) -> Response:
         found = _newest_of(venue, request, symbol, rows.latest_quote, market_json.quote)
-        return answer({"symbol": symbol, "quote": found})
+        return _shown(request, {"symbol": symbol, "quote": found})
 
     @routes.get("/{symbol}/trades/latest")
     async def latest_trade(symbol: str, request: Request) -> Response:
         found = _newest_of(venue, request, symbol, rows.latest_trade, market_json.trade)
-        return answer({"symbol": symbol, "trade": found})
+        return _shown(request, {"symbol": symbol, "trade": found})
 
     @routes.get("/{symbol}/snapshot")
     async def snapshot(symbol: str, request: Request) -> Response:
-        return answer({"symbol": symbol} | _newest_of(venue, request, symbol, lambda found: found, rows.snapshot))
+        return _shown(
+            request, {"symbol": symbol} | _newest_of(venue, request, symbol, lambda found: found, rows.snapshot)
+        )
+
+
+def _shown(request: Request, body: Json) -> Response:
+    """With the currency where it was asked for, as Alpaca does."""
+    currency = request.query_params.get("currency")
+    return answer(body | {"currency": currency} if currency else body)
 
 
 def _recorded(venue: PaperVenue) -> Iterable[str]:
@@ -137,14 +147,14 @@ def _asked(venue: PaperVenue, request: Request) -> Range:
 def _history(venue: PaperVenue, request: Request, name: str, rows: Rows[Row]) -> Response:
     symbols = read_symbols(request, STOCKS, _recorded(venue))
     found, token = page(rows, symbols, _asked(venue, request))
-    return answer({name: found, "next_page_token": token})
+    return _shown(request, {name: found, "next_page_token": token})
 
 
 def _history_of(venue: PaperVenue, request: Request, symbol: str, name: str, rows: Rows[Row]) -> Response:
     check_symbol(symbol, STOCKS)
     known = [symbol] if symbol in _recorded(venue) else []
     found, token = page(rows, known, _asked(venue, request))
-    return answer({name: found.get(symbol, []), "symbol": symbol, "next_page_token": token})
+    return _shown(request, {name: found.get(symbol, []), "symbol": symbol, "next_page_token": token})
 
 
 def _newest(
