@@ -18,6 +18,7 @@ from holdfast_admin.domain.views import (
     MarketTime,
     PositionView,
 )
+from holdfast_core.instruments import book_of
 from holdfast_core.money import ZERO
 from holdfast_core.sessions import Calendar, OutsideCalendar
 from holdfast_runtime.ledger_halts import KILL_SWITCH
@@ -54,6 +55,7 @@ def _position(sources: Sources, held: pb.Position) -> PositionView:
     return PositionView(
         symbol=held.symbol,
         strategy=held.strategy,
+        book=book_of(held.symbol),
         quantity=quantity,
         average_price=average,
         price=price,

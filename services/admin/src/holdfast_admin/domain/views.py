@@ -99,6 +99,7 @@ class PositionView(View):
 
     symbol: str
     strategy: str
+    book: str = Field(description="equity or crypto.")
     quantity: Amount
     average_price: Amount
     price: Amount | None = Field(description="Close of the newest bar.")

@@ -6,7 +6,7 @@ REASONS: dict[str, str] = {
     "ASSET_NOT_TRADABLE": "The broker does not trade this asset now",
     "ASSET_UNKNOWN": "The broker has not told about this asset",
     "BUYING_POWER_SHORT": "Not enough buying power",
-    "CAP_NOTIONAL": "One share costs more than the cap allows",
+    "CAP_NOTIONAL": "The smallest order costs more than the cap allows",
     "COLLAR_EXCEEDED": "The price moved too far from what the strategy saw",
     "COLLAR_NO_PRICE": "There is no fresh price to measure the order by",
     "COOLDOWN_ACTIVE": "Cooling down: this symbol was entered a short while ago",
@@ -26,7 +26,7 @@ REASONS: dict[str, str] = {
     "RECONCILIATION_STALE": "The last clean comparison with the broker is too old",
     "SCORE_LOW": "The score is below the entry threshold",
     "SESSION_CLOSED": "The market is closed",
-    "SIZE_ZERO": "The allocation does not buy one share",
+    "SIZE_ZERO": "The allocation does not buy the smallest order",
     "STRATEGY_HALTED": "The strategy is halted",
     "STRATEGY_SYMBOL": "The strategy may not trade this symbol",
     "STRATEGY_UNKNOWN": "The strategy is not configured and enabled",
@@ -54,6 +54,7 @@ ORDER_REASONS: dict[str, str] = {
     "CREDENTIALS_REFUSED": "The broker refuses the credentials",
     "RATE_EXCEEDED": "The order rate was used up until the signal expired",
     "BROKER_HOLDS_NOTHING": "The broker holds none of it",
+    "DUST_HELD": "What is held is too little to be sold",
     "RECONCILING": "Ledger and broker are being compared",
 }
 """What execution says of an order."""
