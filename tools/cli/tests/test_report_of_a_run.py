@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.execution.v1 import execution_pb2 as pb
-from holdfast_cli.report import build, money
+from holdfast.signal.v1 import signal_pb2
+from holdfast_cli.report import build, money, seen_price
 from holdfast_runtime.telemetry.trace_file import Latency
+from holdfast_runtime.wire import to_decimal
 from tools.cli.tests.ledgers import START, STARTING_CASH, Trade, World, amount
 
 PARTS = {
@@ -50,6 +52,15 @@ def test_a_symbol_without_a_price_counts_at_what_it_cost() -> None:
     report = reported(World([Trade("SPY", 10, Decimal(100))]))
     assert report["unrealised_pnl"] == "0.00"
     assert report["equity"] == money(STARTING_CASH)
+
+
+def test_a_symbol_that_has_no_minutes_counts_at_its_bid() -> None:
+    """Of hours and days the stream brings quotes alone."""
+    price = signal_pb2.Price(symbol="SPY", bid=to_decimal(Decimal("9.5")), ask=to_decimal(Decimal("9.6")))
+    assert seen_price(price) == Decimal("9.5")
+    price.last.CopyFrom(to_decimal(Decimal(10)))
+    assert seen_price(price) == Decimal(10)
+    assert seen_price(signal_pb2.Price(symbol="SPY")) == 0
 
 
 def test_what_was_sold_is_no_position() -> None:

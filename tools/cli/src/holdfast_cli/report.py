@@ -108,7 +108,7 @@ async def gather(calls: StackCalls, stages: Mapping[str, Latency]) -> tuple[dict
     ledger = await calls.execution.get_ledger(pb.GetLedgerRequest(since=Timestamp(seconds=0)))
     prices: dict[str, Decimal] = {}
     async for answer in calls.prices.watch(signal_pb2.WatchRequest()):
-        prices = {price.symbol: number(price.last) for price in answer.prices}
+        prices = {price.symbol: seen_price(price) for price in answer.prices}
         break
     books = await calls.venue("books") if calls.on_papermarket else None
     status = await calls.venue("status") if calls.on_papermarket else {}
@@ -121,6 +121,11 @@ async def gather(calls: StackCalls, stages: Mapping[str, Latency]) -> tuple[dict
         recording=status.get("recording", {}),
     )
     return found, books
+
+
+def seen_price(price: signal_pb2.Price) -> Decimal:
+    """What a share is worth: the last minute's close; without one (hours, days) the bid at which it can be sold."""
+    return number(price.last) or number(price.bid)
 
 
 def _price(position: pb.Position, prices: Mapping[str, Decimal]) -> Decimal:
