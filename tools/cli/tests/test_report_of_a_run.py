@@ -56,10 +56,9 @@ def test_a_symbol_without_a_price_counts_at_what_it_cost() -> None:
 
 def test_a_symbol_that_has_no_minutes_counts_at_its_bid() -> None:
     """Of hours and days the stream brings quotes alone."""
-    price = signal_pb2.Price(symbol="SPY", bid=to_decimal(Decimal("9.5")), ask=to_decimal(Decimal("9.6")))
-    assert seen_price(price) == Decimal("9.5")
-    price.last.CopyFrom(to_decimal(Decimal(10)))
-    assert seen_price(price) == Decimal(10)
+    bid = to_decimal(Decimal("9.5"))
+    assert seen_price(signal_pb2.Price(symbol="SPY", bid=bid, ask=to_decimal(Decimal("9.6")))) == Decimal("9.5")
+    assert seen_price(signal_pb2.Price(symbol="SPY", bid=bid, last=to_decimal(Decimal(10)))) == Decimal(10)
     assert seen_price(signal_pb2.Price(symbol="SPY")) == 0
 
 
