@@ -80,6 +80,26 @@ def _spelled(text: str) -> date | datetime | None:
 Moment = Annotated[str, AfterValidator(_moment)]
 
 
+class VenueAccountSettings(Section):
+    """How the account is set up that papermarket opens. Its owner's configuration can be changed over its API."""
+
+    margin_multiplier: Literal[1, 2, 4] = Field(
+        default=1, description="Buying power: 1 cash, 2 Regulation T, 4 a day trader's."
+    )
+    short_sales: bool = Field(default=False, description="True: no_shorting is off. Needs a multiplier of 2 or 4.")
+    settlement_days: int = Field(default=1, ge=0, le=5, description="Sessions until a sale's proceeds are settled.")
+    spend_unsettled: bool = Field(
+        default=True, description="False: an account of multiplier 1 buys with settled cash only."
+    )
+    commission_per_share: Annotated[Decimal, Field(ge=0, le=10)] = Field(
+        default=Decimal(0), description="Dollars for each share of an equity."
+    )
+    commission_per_order: Annotated[Decimal, Field(ge=0, le=1000)] = Field(
+        default=Decimal(0), description="Dollars for each equity order that fills."
+    )
+    crypto_fees: bool = Field(default=True, description="Alpaca's fees by volume, taken of what is received.")
+
+
 class ReplaySettings(Section):
     """What papermarket replays, and how fast."""
 
@@ -94,6 +114,10 @@ class ReplaySettings(Section):
     slippage_bps: Annotated[Decimal, Field(ge=0, le=100)] = Field(
         default=Decimal(1), description="Added to what the recording says, against the order."
     )
+    volume_share: Annotated[Decimal, Field(gt=0, le=1)] = Field(
+        default=Decimal(1), description="Part of a bar's volume that the account's orders may take."
+    )
+    account: VenueAccountSettings = VenueAccountSettings()
     faults: Path | None = Field(default=None, description="File with a plan of faults (docs/faults.md); empty: none.")
     roster: tuple[str, ...] = Field(
         default=("signal", "scoring", "gate", "execution", "reconciliation"),

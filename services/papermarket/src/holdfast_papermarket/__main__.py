@@ -13,10 +13,13 @@ import structlog
 from holdfast_exchange import recording as recordings
 from holdfast_exchange import recording_told
 from holdfast_exchange import replay as replays
+from holdfast_exchange.account import AccountConfig
 from holdfast_exchange.combining import load_defaults, load_folder
+from holdfast_exchange.configuration import Configuration
 from holdfast_exchange.exchange import Exchange, ExchangeConfig
 from holdfast_exchange.faults import plan as fault_plans
 from holdfast_exchange.faults.plan import FaultPlan
+from holdfast_exchange.fees import CRYPTO_TIERS, FeeSchedule
 from holdfast_exchange.market import Market
 from holdfast_papermarket.adapters.http_server import HttpServer
 from holdfast_papermarket.adapters.journal_file import JournalFile
@@ -28,7 +31,7 @@ from holdfast_runtime.clock import VenueMarketClock
 from holdfast_runtime.errors import AskPerson
 from holdfast_runtime.ports.calls import MarketClockCalls
 from holdfast_runtime.service import Shell, run
-from holdfast_runtime.settings import ReplaySettings
+from holdfast_runtime.settings import ReplaySettings, VenueAccountSettings
 
 WITHOUT_RUN_ID = "alone"
 
@@ -53,7 +56,12 @@ async def build(shell: Shell) -> None:
     notes = (*combined.notes, *recording_told.notes(recording, replay))
     found = recording_told.told(recording, replay)
     log.info("recording.loaded", bars=found["bars"], quarantined=found["quarantined"]["rules"], notes=list(notes))
-    config = ExchangeConfig(starting_cash=settings.starting_cash, slippage_bps=settings.slippage_bps)
+    config = ExchangeConfig(
+        starting_cash=settings.starting_cash,
+        slippage_bps=settings.slippage_bps,
+        volume_share=settings.volume_share,
+        account=_account_of(settings.account),
+    )
     journal = JournalFile(
         shell.settings.state_dir / "papermarket" / f"{run_id or WITHOUT_RUN_ID}.journal",
         run=_begun_with(run_id, settings, replay),
@@ -91,6 +99,21 @@ async def build(shell: Shell) -> None:
     shell.on_stop(clock.stop)
 
 
+def _account_of(settings: VenueAccountSettings) -> AccountConfig:
+    fees = FeeSchedule(
+        per_share=settings.commission_per_share,
+        per_order=settings.commission_per_order,
+        crypto_tiers=CRYPTO_TIERS if settings.crypto_fees else (),
+    )
+    return AccountConfig(
+        multiplier=settings.margin_multiplier,
+        settlement_days=settings.settlement_days,
+        spend_unsettled=settings.spend_unsettled,
+        fees=fees,
+        configuration=Configuration(no_shorting=not settings.short_sales),
+    )
+
+
 def _set_clock(market_clock: VenueMarketClock, at: datetime, speed: float) -> None:
     market_clock.set(at, speed=speed)
 
@@ -112,7 +135,8 @@ def _begun_at(run_id: str) -> datetime | None:
 
 def _begun_with(run_id: str, settings: ReplaySettings, replay: replays.Replay) -> dict[str, str]:
     """What must be the same for a journal to be gone on with."""
-    told = settings.model_dump(mode="json", include={"recording", "symbols", "starting_cash", "slippage_bps"})
+    shaping = {"recording", "symbols", "starting_cash", "slippage_bps", "volume_share", "account"}
+    told = settings.model_dump(mode="json", include=shaping)
     told |= {"begin": replay.begin.isoformat(), "end": replay.end.isoformat()}
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     return {"run_id": run_id, "settings": digest[:16]}
