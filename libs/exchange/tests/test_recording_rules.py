@@ -12,6 +12,7 @@ import pytest
 from holdfast_exchange import recording
 from holdfast_exchange.recording import RecordingInvalid
 from holdfast_exchange.recording_check import inspect as inspected
+from holdfast_exchange.recording_files import KINDS
 from holdfast_exchange.recording_rules import EXPLAINED, Rule
 from libs.exchange.tests import recording_files_made as made
 from libs.exchange.tests.recording_files_made import CLOSE, DAY, MIDNIGHT, MINUTE, OPEN, bar, option, quote, write
@@ -187,3 +188,9 @@ def test_every_rule_is_tested_and_explained() -> None:
     here = inspect.getsource(inspect.getmodule(rules_of) or made)
     assert [rule for rule in Rule if f"Rule.{rule.name}" not in here] == []
     assert set(EXPLAINED) == set(Rule)
+
+
+def test_the_documentation_explains_every_rule_and_names_every_kind_of_file() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "recordings.md").read_text("utf-8")
+    assert [rule for rule in Rule if f"| `{rule}` | {EXPLAINED[rule]} |" not in page] == []
+    assert [kind.prefix for kind in KINDS if f"`{kind.prefix}*`" not in page] == []
