@@ -118,6 +118,13 @@ class ReplaySettings(Section):
         default=Decimal(1), description="Part of a bar's volume that the account's orders may take."
     )
     account: VenueAccountSettings = VenueAccountSettings()
+    seed: int = Field(default=1, ge=0, le=2**31, description="Of generated options flow and derivatives intelligence.")
+    stream_symbols: int = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        description="Symbols of trades, quotes and order books on one data stream (Alpaca's free plan: 30); 0: any.",
+    )
     faults: Path | None = Field(default=None, description="File with a plan of faults (docs/faults.md); empty: none.")
     roster: tuple[str, ...] = Field(
         default=("signal", "scoring", "gate", "execution", "reconciliation"),

@@ -24,16 +24,20 @@ from holdfast_exchange.market import Market
 from holdfast_papermarket.adapters.http_server import HttpServer
 from holdfast_papermarket.adapters.journal_file import JournalFile
 from holdfast_papermarket.api.access import Keys, RateLimit
+from holdfast_papermarket.api.data_streams import StreamLimits
+from holdfast_papermarket.api.sources import OutsideSources
 from holdfast_papermarket.app import build_app
 from holdfast_papermarket.lockstep import MarketClock
 from holdfast_papermarket.venue import PaperVenue
 from holdfast_runtime.clock import VenueMarketClock
 from holdfast_runtime.errors import AskPerson
 from holdfast_runtime.ports.calls import MarketClockCalls
+from holdfast_runtime.secrets import SecretStore
 from holdfast_runtime.service import Shell, run
 from holdfast_runtime.settings import ReplaySettings, VenueAccountSettings
 
 WITHOUT_RUN_ID = "alone"
+FLOW_KEY, INTELLIGENCE_KEY = "UNUSUAL_WHALES_API_KEY", "COINGLASS_API_KEY"
 
 log = structlog.get_logger()
 
@@ -87,7 +91,21 @@ async def build(shell: Shell) -> None:
     limit = RateLimit(settings.speed, shell.monotonic_clock.now_secs, time.time)
     host, _, port = shell.endpoint("papermarket.http").rpartition(":")
     server = HttpServer(
-        build_app(venue, clock, recording, run_id=run_id, keys=keys, limit=limit, notes=notes),
+        build_app(
+            venue,
+            clock,
+            recording,
+            run_id=run_id,
+            keys=keys,
+            limit=limit,
+            streams=StreamLimits(max_symbols=settings.stream_symbols or None),
+            sources=OutsideSources(
+                seed=settings.seed,
+                flow_token=_key_of(shell.secrets, FLOW_KEY, keys),
+                intelligence_key=_key_of(shell.secrets, INTELLIGENCE_KEY, keys),
+            ),
+            notes=notes,
+        ),
         host=host,
         port=int(port),
     )
@@ -97,6 +115,12 @@ async def build(shell: Shell) -> None:
     shell.ready_when(lambda: server.started)
     shell.on_stop(server.stop)
     shell.on_stop(clock.stop)
+
+
+def _key_of(secrets: SecretStore, name: str, keys: Keys) -> str:
+    """What an outside source asks for: its own secret where there is one, else the account's key."""
+    own = secrets.optional(name)
+    return keys.key if own is None else own.reveal()
 
 
 def _account_of(settings: VenueAccountSettings) -> AccountConfig:

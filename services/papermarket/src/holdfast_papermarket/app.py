@@ -20,6 +20,7 @@ from holdfast_papermarket.api.market_rows import MarketRows
 from holdfast_papermarket.api.own import own_routes
 from holdfast_papermarket.api.positions import position_routes
 from holdfast_papermarket.api.references import reference_routes
+from holdfast_papermarket.api.sources import OutsideSources
 from holdfast_papermarket.api.streams import stream_routes
 from holdfast_papermarket.api.trading import trading_routes
 from holdfast_papermarket.faults.http import FaultyHttp
@@ -36,6 +37,7 @@ def build_app(
     keys: Keys,
     limit: RateLimit,
     streams: StreamLimits | None = None,
+    sources: OutsideSources | None = None,
     notes: Sequence[str] = (),
 ) -> App:
     """An ASGI application over one venue. `notes`: what a person must know of the recording."""
@@ -56,4 +58,6 @@ def build_app(
     app.include_router(stream_routes(venue, keys))
     app.include_router(data_stream_routes(venue, keys, streams or StreamLimits()))
     app.include_router(docs_routes(app))
+    if sources is not None:
+        sources.serve(app, venue.exchange.market, lambda: venue.market_now())
     return FaultyHttp(guarded(app, keys, limit), venue, sleep=clock.sleep, wall_secs=limit.wall_secs)

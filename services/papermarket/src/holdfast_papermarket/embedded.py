@@ -19,6 +19,7 @@ from holdfast_papermarket.adapters.http_server import HttpServer
 from holdfast_papermarket.adapters.journal_file import JournalFile
 from holdfast_papermarket.api.access import Keys, RateLimit
 from holdfast_papermarket.api.data_streams import StreamLimits
+from holdfast_papermarket.api.sources import OutsideSources
 from holdfast_papermarket.app import build_app
 from holdfast_papermarket.lockstep import MarketClock
 from holdfast_papermarket.venue import PaperVenue
@@ -70,6 +71,7 @@ async def embedded(
     speed: float = 0.0,
     config: ExchangeConfig | None = None,
     streams: StreamLimits | None = None,
+    seed: int = 1,
 ) -> AsyncIterator[Embedded]:
     """Starts a venue on a free port and stops it in the end. Its journal is in `folder`: the same `run_id` goes on."""
     replay = plan(recording, start=start, end=end)
@@ -80,7 +82,8 @@ async def embedded(
     clock = MarketClock(venue, run_id=run_id, roster=roster, speed=speed, monotonic_clock=monotonic)
     keys = Keys("embedded-key", "embedded-secret")
     limit = RateLimit(speed, monotonic.now_secs, time.time)
-    app = build_app(venue, clock, recording, run_id=run_id, keys=keys, limit=limit, streams=streams)
+    sources = OutsideSources(seed=seed, flow_token=keys.key, intelligence_key=keys.key)
+    app = build_app(venue, clock, recording, run_id=run_id, keys=keys, limit=limit, streams=streams, sources=sources)
     server = HttpServer(app, host=HOST, port=0)
     serving = asyncio.create_task(server.run())
     try:
