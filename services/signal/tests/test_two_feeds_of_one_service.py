@@ -1,4 +1,4 @@
-"""Equities and pairs come over connections of their own: one flow, and each feed speaks for its symbols (SQ-6, TL-3)."""
+"""Equities and pairs come over connections of their own: one flow, and each feed speaks for its symbols (SQ-6)."""
 
 from datetime import UTC, datetime
 
