@@ -13,7 +13,7 @@ from holdfast_exchange import recording as recordings
 from holdfast_exchange.combining import default_folder_of, load_defaults
 from holdfast_exchange.recording import Recording
 from holdfast_papermarket.embedded import Embedded, embedded
-from tests.contract.papermarket.client import MINUTE, ask
+from tests.contract.papermarket.client import MINUTE, ask, headers
 
 NOW = datetime(2013, 10, 10, 14, 30, tzinfo=UTC)
 ALERT_FIELDS = (
@@ -187,6 +187,32 @@ async def test_recorded_option_trades_are_told_as_recorded(tmp_path: Path) -> No
         assert (alert["provenance"], alert["open_interest"], alert["iv_start"]) == ("recorded", None, None)
         assert alert["made_up_fields"] == ["total_ask_side_prem", "total_bid_side_prem"]
         assert at(alert["created_at"]) <= opened + timedelta(hours=6, minutes=30)
+
+
+# Faults
+
+
+async def test_faults_of_a_source_are_told_in_its_own_words_and_hit_no_other(market: Embedded) -> None:
+    """FP-1.5, FP-1.6, CG-1: 500, 429 and the like, each source by itself."""
+
+    async def failing(endpoint: str, status: int) -> None:
+        fault = {"id": "down", "kind": "http_error", "status": status, "scope": {"endpoint": endpoint}}
+        url = f"{market.url}/papermarket/v1/faults"
+        assert (
+            await ask(lambda: requests.post(url, json=fault, headers=headers(market), timeout=5))
+        ).status_code == 200
+
+    await failing("flow", 500)
+    down = await flow(market, "darkpool/SPY")
+    assert (down.status_code, down.json()) == (500, {"error": "internal server error occurred"})
+    assert (await glass(market, "futures/supported-coins")).json()["code"] == "0"
+    await failing("intelligence", 429)
+    assert (await flow(market, "darkpool/SPY")).status_code == 200
+    limited = await glass(market, "futures/supported-coins")
+    assert (limited.status_code, limited.json()) == (200, {"code": "429", "msg": "rate limit exceeded"})
+    await failing("data", 500)
+    for answer in (await flow(market, "darkpool/SPY"), await glass(market, "futures/supported-coins")):
+        assert answer.status_code == 200
 
 
 # Derivatives intelligence

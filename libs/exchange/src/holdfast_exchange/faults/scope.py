@@ -36,16 +36,20 @@ class Endpoint(StrEnum):
     DATA_QUOTES = "data.quotes"
     DATA_TRADES = "data.trades"
     DATA_SNAPSHOTS = "data.snapshots"
+    FLOW = "flow"
+    INTELLIGENCE = "intelligence"
     OTHER = "other"
 
     def includes(self, other: "Endpoint") -> bool:
         """True where `other` is this endpoint or one of this group."""
         if self is Endpoint.TRADING:
-            return other not in DATA_ENDPOINTS
+            return other not in DATA_ENDPOINTS | OUTSIDE_ENDPOINTS
         return other is self or other.value.startswith(f"{self.value}.")
 
 
 DATA_ENDPOINTS = frozenset(each for each in Endpoint if each.value.split(".")[0] == "data")
+OUTSIDE_ENDPOINTS = frozenset({Endpoint.FLOW, Endpoint.INTELLIGENCE})
+"""Options flow and derivatives intelligence: sources of their own."""
 
 
 class OrderKind(StrEnum):

@@ -32,7 +32,7 @@ from holdfast_exchange.orders import Refusal
 from holdfast_papermarket.adapters.http_server import TRANSPORT
 from holdfast_papermarket.api.access import App, Message, Receive, Scope, Send
 from holdfast_papermarket.api.order_body import read_order
-from holdfast_papermarket.faults import bodies
+from holdfast_papermarket.faults import bodies, outside
 from holdfast_papermarket.faults.bodies import Body
 from holdfast_papermarket.faults.desk import FaultDesk
 from holdfast_papermarket.faults.requests import describe
@@ -91,7 +91,7 @@ class FaultyHttp:
             await self._app(scope, receive, send)
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._desk.in_maintenance:
+        if self._desk.in_maintenance and not outside.is_outside(scope["path"]):
             await _send(send, bodies.html(503, retry_after_secs=1))
             return
         content = await _content(receive)
@@ -106,12 +106,12 @@ class FaultyHttp:
         course = self._course(call)
         await self._wait(course.delay_before_secs)
         if course.before and course.ending is not None:
-            await self._end(course.ending, None, content, scope, receive, send)
+            await self._end(course.ending, None, call, content, scope, receive, send)
             return
         answered = await self._answered(scope, receive, content, call)
         await self._wait(course.delay_after_secs)
         if course.ending is not None:
-            await self._end(course.ending, answered, content, scope, receive, send)
+            await self._end(course.ending, answered, call, content, scope, receive, send)
             return
         await _send(send, self._spoilt(answered, call))
 
@@ -164,17 +164,23 @@ class FaultyHttp:
                 await self._wait(fault.ack_ms / 1_000)
 
     async def _end(
-        self, fault: Fault, answered: Body | None, content: bytes, scope: Scope, receive: Receive, send: Send
+        self,
+        fault: Fault,
+        answered: Body | None,
+        call: Call,
+        content: bytes,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
     ) -> None:
         """Lets `fault` answer, or not. `answered`: the venue's own answer; None where it was not asked."""
         match fault:
             case HttpError():
                 retry, now = fault.retry_after_secs, self._wall_secs()
-                await _send(
-                    send, bodies.error(fault.status, fault.code, fault.message, retry_after_secs=retry, wall_secs=now)
-                )
+                error = bodies.error(fault.status, fault.code, fault.message, retry_after_secs=retry, wall_secs=now)
+                await _send(send, outside.in_its_words(error, call.endpoint))
             case ErrorBody():
-                await _send(send, bodies.error_in_200(fault.message))
+                await _send(send, outside.in_its_words(bodies.error_in_200(fault.message), call.endpoint))
             case HtmlBody():
                 await _send(send, bodies.html(fault.status))
             case CancelRefused():

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 from holdfast_exchange.exchange import Exchange
 from holdfast_exchange.faults.scope import Call, Endpoint, OrderKind
 from holdfast_exchange.orders import Order, Side
+from holdfast_papermarket.faults import outside
 
 BY_CLIENT_ID = "orders:by_client_order_id"
 ORDER_ENDPOINTS = {
@@ -30,6 +31,9 @@ def describe(exchange: Exchange, at: datetime, method: str, path: str, query: by
     """One request to the REST. What cannot be read is left open."""
     parts = path.strip("/").split("/")
     words = parse_qs(query.decode("latin-1"))
+    if parts[0] in outside.SOURCES:
+        named_there = outside.symbols_of(parts[1:], words, exchange.market.symbols)
+        return Call(at=at, endpoint=outside.SOURCES[parts[0]], symbols=named_there)
     symbols = {symbol for text in words.get("symbols", []) for symbol in text.split(",") if symbol}
     if parts[0] != "v2" or (len(parts) > 1 and parts[1] == "stocks"):
         named = {symbol for symbol in exchange.market.symbols if symbol in parts}
