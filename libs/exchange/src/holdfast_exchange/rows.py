@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from itertools import chain
 from typing import Generic, Protocol, TypeVar, overload
 
@@ -81,6 +82,8 @@ class Spanning(Protocol):
 
 
 Row = TypeVar("Row", bound=Spanning)
+NEAR_ROWS = 8
+"""Rows of a symbol that are kept as objects: those around the present."""
 
 
 def micros(instant: datetime) -> int:
@@ -102,13 +105,15 @@ def amount(value: int, decimals: int) -> Decimal:
 class Rows(Generic[Row]):
     """Rows of one symbol, in order of their starts and of their ends."""
 
-    __slots__ = ("_make", "ends", "starts")
+    __slots__ = ("_make", "_single", "ends", "starts")
 
     def __init__(self, starts: "array[int]", ends: "array[int]", make: Callable[[int], Row]) -> None:
         """`make` gives the row at a place."""
         self.starts = starts
         self.ends = ends
         self._make = make
+        # The newest row is asked for with each order and each position: it is made of its columns once.
+        self._single = lru_cache(NEAR_ROWS)(make)
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> "Rows[Row]":
@@ -121,7 +126,7 @@ class Rows(Generic[Row]):
         return len(self.starts)
 
     def __getitem__(self, place: int) -> Row:
-        return self._make(place)
+        return self._single(place)
 
     def __iter__(self) -> Iterator[Row]:
         return map(self._make, range(len(self.starts)))
@@ -138,18 +143,18 @@ class Rows(Generic[Row]):
     def last(self, visible: datetime) -> Row | None:
         """The newest row that has ended at `visible`."""
         place = self.place_after(visible)
-        return self._make(place - 1) if place else None
+        return self._single(place - 1) if place else None
 
     def ending(self, instant: datetime) -> Row | None:
         """The row that ends exactly then."""
         place = self.place_after(instant)
-        return self._make(place - 1) if place and self.ends[place - 1] == micros(instant) else None
+        return self._single(place - 1) if place and self.ends[place - 1] == micros(instant) else None
 
     def starting(self, instant: datetime) -> Row | None:
         """The row that starts exactly then."""
         at = micros(instant)
         place = bisect_left(self.starts, at)
-        return self._make(place) if place < len(self.starts) and self.starts[place] == at else None
+        return self._single(place) if place < len(self.starts) and self.starts[place] == at else None
 
     def between(self, start: datetime, end: datetime, visible: datetime) -> list[Row]:
         """Rows that start in [start, end) and have ended at `visible`, oldest first."""
