@@ -10,7 +10,7 @@ from holdfast.scoring.v1 import scoring_pb2
 from holdfast.signal.v1 import signal_pb2
 from holdfast_runtime.errors import Refused
 from holdfast_scoring.domain.components import BANDS, COMPONENTS, complete, initial_weights
-from holdfast_scoring.domain.composite import composite
+from holdfast_scoring.domain.composite import composite, shares_of
 from holdfast_scoring.domain.regime import Regime, regime_of
 from holdfast_scoring.scorer import KEPT_SCORES, Scorer
 
@@ -18,7 +18,7 @@ ANY_NUMBER = st.floats(allow_nan=True, allow_infinity=True)
 
 
 def score(strength: float = 1.0, **evidence: float):
-    return composite(strength, evidence, initial_weights(), Regime.NEUTRAL)
+    return composite(strength, evidence, shares_of(initial_weights()), Regime.NEUTRAL)
 
 
 def test_there_are_21_components_each_with_a_band():
@@ -57,7 +57,7 @@ def test_what_is_no_number_falls_back_to_neutral_and_is_told(number):
 
 @given(ANY_NUMBER, st.dictionaries(st.sampled_from([*COMPONENTS, "sma_fast"]), ANY_NUMBER))
 def test_a_score_is_always_between_0_and_5_and_the_sum_of_its_parts(strength, evidence):
-    found = composite(strength, evidence, initial_weights(), Regime.NEUTRAL)
+    found = composite(strength, evidence, shares_of(initial_weights()), Regime.NEUTRAL)
     assert 0 <= found.value <= 5
     assert found.value == pytest.approx(math.fsum(part.contribution for part in found.parts))
     assert [part.name for part in found.parts] == list(COMPONENTS)

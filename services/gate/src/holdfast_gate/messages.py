@@ -1,9 +1,8 @@
 """Between the contract and the gates' own values. What cannot be read is refused here, naming the field."""
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from holdfast.common.v1 import common_pb2 as common
 from holdfast.gate.v1 import gate_pb2 as pb
@@ -101,7 +100,7 @@ class DecisionWriter:
             valid_until=request.valid_until,
             decided_at=to_timestamp(decided_at),
         )
-        self._cycle_verdicts: dict[str, pb.Verdict] = {}
+        self._written: dict[Hashable, pb.Verdict] = {}
 
     def write(self, scored: pb.ScoredSignal, decided: Decided) -> pb.Decision:
         """One decision, with every verdict up to the first block."""
@@ -116,11 +115,7 @@ class DecisionWriter:
         decision.allowed = decided.allowed
         decision.reason = decided.reason
         decision.score.CopyFrom(scored.score)
-        for given in decided.verdicts:
-            if given.gate.per_cycle:
-                decision.verdicts.append(self._of_cycle(given))
-            else:
-                decision.verdicts.add(**_fields(given))
+        decision.verdicts.extend([self._verdict(given) for given in decided.verdicts])
         order = decided.candidate
         if order.basis is not None:
             decision.reference_price.value = format(order.basis.price, "f")
@@ -132,23 +127,20 @@ class DecisionWriter:
                 decision.stop_price.value = format(order.stop_price, "f")
         return decision
 
-    def _of_cycle(self, given: GateVerdict) -> pb.Verdict:
-        # Written once: the verdict of a cycle's gate is the same for each of its signals.
-        written = self._cycle_verdicts.get(given.gate.name)
+    def _verdict(self, given: GateVerdict) -> pb.Verdict:
+        # Most verdicts are alike for many signals of a batch, and copying a message is cheaper than writing it.
+        verdict = given.verdict
+        alike = (given.gate.name, verdict.outcome, verdict.reason, verdict.message, *verdict.numbers.items())
+        written = self._written.get(alike)
         if written is None:
-            written = self._cycle_verdicts[given.gate.name] = pb.Verdict(**_fields(given))
+            written = self._written[alike] = pb.Verdict(
+                gate=given.gate.name,
+                outcome=_OUTCOMES[verdict.outcome],
+                reason=verdict.reason,
+                message=verdict.message,
+                numbers=verdict.numbers,
+            )
         return written
-
-
-def _fields(given: GateVerdict) -> dict[str, Any]:
-    verdict = given.verdict
-    return {
-        "gate": given.gate.name,
-        "outcome": _OUTCOMES[verdict.outcome],
-        "reason": verdict.reason,
-        "message": verdict.message,
-        "numbers": verdict.numbers,
-    }
 
 
 def descriptions(gates: Iterable[Gate]) -> pb.ListGatesResponse:

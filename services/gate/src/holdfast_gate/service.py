@@ -1,6 +1,7 @@
 """GateService: evaluates a batch against one version of the ledger, has it stored, answers what was stored."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +17,7 @@ from holdfast_gate.domain.funds import Funds
 from holdfast_gate.domain.ledger import LedgerView
 from holdfast_gate.domain.rules import Rules
 from holdfast_gate.domain.signals import Candidate, Context, CycleFacts, Direction
-from holdfast_gate.evaluator import Decided, Evaluation, in_order
+from holdfast_gate.evaluator import Evaluation, in_order
 from holdfast_gate.gates.base import Outcome
 from holdfast_gate.prices import Prices
 from holdfast_gate.registry import GATES
@@ -163,6 +164,7 @@ class GateService:
         scored = {each.signal.signal_id: each for each in request.signals}
         writer = messages.DecisionWriter(request, now)
         decisions = []
+        counts: Counter[tuple[str, Outcome]] = Counter()
         for candidate in in_order(candidates):
             source = scored[candidate.signal_id]
             with traces.span("gate.decide", parent=source.signal.traceparent) as span:
@@ -175,7 +177,14 @@ class GateService:
                     score=candidate.score,
                 )
                 decisions.append(writer.write(source, decided))
-            _count(decided)
+            counts.update(
+                (given.gate.name, given.verdict.outcome)
+                for given in decided.verdicts
+                # Only what changed something: the passes would be most of the cost of a decision.
+                if given.verdict.outcome is not Outcome.PASS
+            )
+        for (name, outcome), count in counts.items():
+            metrics.GATE_VERDICTS.labels(gate=name, verdict=outcome.value.lower()).inc(count)
         return decisions
 
     async def _store(
@@ -210,10 +219,3 @@ def _session_open(book: str, now: datetime) -> bool:
         # Nothing is guessed: where the calendar does not reach, no session is known to be open.
         log.error("gate.outside_calendar", error=str(error))
         return False
-
-
-def _count(decided: Decided) -> None:
-    """Only what changed something: the passes would be most of the cost of a decision."""
-    for given in decided.verdicts:
-        if given.verdict.outcome is not Outcome.PASS:
-            metrics.GATE_VERDICTS.labels(gate=given.gate.name, verdict=given.verdict.outcome.value.lower()).inc()

@@ -9,8 +9,8 @@ from holdfast.scoring.v1 import scoring_pb2 as pb
 from holdfast.signal.v1 import signal_pb2 as signal_pb
 from holdfast_runtime.errors import Code, Refused
 from holdfast_runtime.telemetry import metrics
-from holdfast_scoring.domain.components import Weights
-from holdfast_scoring.domain.composite import Composite, composite
+from holdfast_scoring.domain.components import COMPONENTS, NEUTRAL, Weights
+from holdfast_scoring.domain.composite import Composite, composite, shares_of
 from holdfast_scoring.domain.regime import FALLBACK
 
 KEPT_SCORES = 10_000
@@ -23,11 +23,16 @@ class Scorer:
 
     def __init__(self, weights: Callable[[], Weights]) -> None:
         self._weights = weights
+        self._weighed: Weights | None = None
+        self._shares: tuple[float, ...] = ()
         self._scores: OrderedDict[str, pb.Score] = OrderedDict()
 
     def score(self, signal: signal_pb.Signal) -> pb.Score:
         """The score of a signal. Its features named as a component are evidence for it, 0 to 1."""
-        found = composite(signal.strength, signal.features, self._weights(), FALLBACK)
+        weights = self._weights()
+        if weights is not self._weighed:
+            self._weighed, self._shares = weights, shares_of(weights)
+        found = composite(signal.strength, signal.features, self._shares, FALLBACK)
         if found.faults:
             log.warning("score.fell_back", signal_id=signal.signal_id, inputs=list(found.faults))
             metrics.QUARANTINED.labels("score", "NUMBER_MISSING").inc(len(found.faults))
@@ -48,17 +53,17 @@ class Scorer:
 
 def to_message(found: Composite) -> pb.Score:
     """The score as it travels, all 21 components in it."""
-    return pb.Score(
-        value=found.value,
-        regime=found.regime,
-        components=[
-            pb.Component(
-                name=part.name,
-                weight=part.weight,
-                value=part.value,
-                contribution=part.contribution,
-                missing=part.missing,
-            )
-            for part in found.parts
-        ],
-    )
+    message = pb.Score()
+    message.CopyFrom(_NEUTRAL)
+    message.value = found.value
+    message.regime = found.regime
+    for component, part in zip(message.components, found.parts, strict=True):
+        component.weight = part.weight
+        component.contribution = part.contribution
+        if not part.missing:
+            component.value, component.missing = part.value, False
+    return message
+
+
+_NEUTRAL = pb.Score(components=[pb.Component(name=name, value=NEUTRAL, missing=True) for name in COMPONENTS])
+"""Most components have no data: copying this is cheaper than writing them one by one."""

@@ -20,11 +20,12 @@ class FeedFresh(Gate):
         if price is None:
             numbers = {"as_of": "never", "now": instant(context.now)}
             return blocked("FEED_STALE", f"No price of {signal.symbol} was ever seen.", numbers)
-        numbers = {"quote_at": instant(price.quote_at), "bar_at": instant(price.bar_at), "now": instant(context.now)}
-        if not price.connected:
-            return blocked("FEED_DISCONNECTED", "The market-data feed is disconnected.", numbers)
-        basis = basis_of(price, context.now, context.rules)
+        basis = basis_of(price, context.now, context.rules) if price.connected else None
         if basis is None:
+            times = {"quote_at": price.quote_at, "bar_at": price.bar_at, "now": context.now}
+            numbers = {name: instant(at) for name, at in times.items()}
+            if not price.connected:
+                return blocked("FEED_DISCONNECTED", "The market-data feed is disconnected.", numbers)
             return blocked("FEED_STALE", f"The newest price of {signal.symbol} is too old.", numbers)
         numbers = {"source": basis.source, "price": amount(basis.price), "age_secs": secs(context.now - basis.at)}
         return passed(numbers, replace(signal, basis=basis))

@@ -11,17 +11,17 @@ What is not finite never reaches a score: the component falls back to neutral an
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from holdfast_scoring.domain.components import COMPONENTS, NEUTRAL, Weights, complete
+from holdfast_scoring.domain.components import BANDS, COMPONENTS, NEUTRAL, Weights, complete
 from holdfast_scoring.domain.regime import Regime
 
 HIGHEST = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One component of a score. The contributions add up to the score."""
 
     name: str
@@ -43,21 +43,27 @@ class Composite:
     """Names of the inputs that were no finite numbers."""
 
 
-def composite(strength: float, evidence: Mapping[str, float], weights: Weights, regime: Regime) -> Composite:
-    """Scores one signal. `evidence`: value by component name; what is absent is neutral, what lies outside 0 to 1 is
-    cut to it, and other names mean nothing."""
+def shares_of(weights: Weights) -> tuple[float, ...]:
+    """Each component's share of all weights, in their order. What is absent or impossible begins anew (FP-2.1)."""
     whole, _ = complete(weights)
     total = math.fsum(whole.values())
-    faults = [name for name in COMPONENTS if name in evidence and not math.isfinite(evidence[name])]
+    return tuple(whole[name] / total for name in COMPONENTS)
+
+
+def composite(strength: float, evidence: Mapping[str, float], shares: Sequence[float], regime: Regime) -> Composite:
+    """Scores one signal. `evidence`: value by component name; what is absent is neutral, what lies outside 0 to 1 is
+    cut to it, and other names mean nothing. `shares`: of all weights, from `shares_of`."""
+    known = {name: value for name, value in evidence.items() if name in BANDS}
+    faults = [name for name in COMPONENTS if name in known and not math.isfinite(known[name])]
     if not math.isfinite(strength):
         faults.append("strength")
         strength = 0.0
     conviction = (1.0 + min(max(strength, 0.0), 1.0)) / 2.0
+    highest = HIGHEST * conviction
     parts = []
-    for name in COMPONENTS:
-        missing = name not in evidence or name in faults
-        value = NEUTRAL if missing else min(max(evidence[name], 0.0), 1.0)
-        share = whole[name] / total
-        parts.append(Part(name, share, value, HIGHEST * conviction * share * value, missing))
-    score = min(max(math.fsum(part.contribution for part in parts), 0.0), HIGHEST)
+    for name, share in zip(COMPONENTS, shares, strict=True):
+        missing = name not in known or name in faults
+        value = NEUTRAL if missing else min(max(known[name], 0.0), 1.0)
+        parts.append(Part(name, share, value, highest * share * value, missing))
+    score = min(max(math.fsum([part.contribution for part in parts]), 0.0), HIGHEST)
     return Composite(score, tuple(parts), regime, tuple(faults))
