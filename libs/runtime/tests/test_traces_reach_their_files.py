@@ -249,8 +249,8 @@ def test_spans_that_a_full_queue_loses_are_counted() -> None:
     slow = Slow()
     traces.start("gate", {})
     before = lost("queue_full")
-    assert traces._provider is not None
-    traces._provider.add_span_processor(BoundedSpanProcessor("test", slow, max_queue=4, every_ms=1))
+    assert traces._recorder is not None
+    traces._recorder._processors.append(BoundedSpanProcessor("test", slow, max_queue=4, every_ms=1))
     with traces.span("taken"):
         pass
     slow.entered.wait()

@@ -7,6 +7,7 @@ Stop at SIGTERM: unready, stop loops, the service's own stop in reverse order, g
 import asyncio
 import contextlib
 import faulthandler
+import gc
 import os
 import signal as signals
 import sys
@@ -44,6 +45,8 @@ EXIT_NEEDS_PERSON = 77
 EXIT_GAVE_UP = 70
 SECRETS_EVERY_SECS = 30.0
 STOP_GRACE_SECS = 5.0
+GARBAGE_THRESHOLD = 20_000
+"""Objects made since the last search for garbage that begin the next one; Python's own 700 are one signal's."""
 SWITCH_SECS = 0.0005
 """A thread that waits for its turn gets it after so long. The default of 5 ms is more than a whole order takes: the
 ledger's writer and the broker's sender would wait behind an event loop that is busy with what is not urgent."""
@@ -166,6 +169,7 @@ class Shell:
             for name, turn in self._loops:
                 self._start(name, turn)
             self.health.started()
+            _spare_the_collector()
             log.info("service.started")
             return await self._over
         finally:
@@ -208,6 +212,14 @@ class Shell:
         if self._bus is not None:
             await self._bus.close()
         await self._remotes.close()
+
+
+def _spare_the_collector() -> None:
+    """What is there now stays for good: it is not searched for garbage again, and a whole cycle of signals fits between
+    two searches of what is new."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
 
 
 def run(name: str, build: Callable[[Shell], Awaitable[None]]) -> None:

@@ -12,19 +12,22 @@ Spans are timed by the machine's own clock: telemetry decides nothing.
 import os
 import random
 import threading
+import time
 from asyncio import CancelledError
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import Token
+from itertools import islice
 from types import TracebackType
 from typing import Any
 
 from opentelemetry import context as contexts
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter
-from opentelemetry.sdk.trace.id_generator import IdGenerator
-from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.util.types import AnyValue
 
 from holdfast_runtime.errors import Refused
 from holdfast_runtime.rotation import BoundedFile
@@ -53,93 +56,157 @@ STAGES = frozenset(
 )
 """Steps of a trade whose times are a metric too, with the trace as exemplar."""
 
-_NOWHERE: trace.Tracer = trace.NoOpTracer()
-_tracer: trace.Tracer = _NOWHERE
-_provider: TracerProvider | None = None
+MAX_ATTRIBUTES, MAX_EVENTS, MAX_LINKS = 64, 32, 256
+_SCOPE = InstrumentationScope("holdfast")
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_UNSET = Status(StatusCode.UNSET)
+
+
+class _Recorder:
+    """Where the spans of this process go. The SDK's exporters take them; its own span objects cost four times as much,
+    which is most of what tracing costs a cycle of many signals."""
+
+    def __init__(self, service: str, exporters: Mapping[str, SpanExporter]) -> None:
+        # A generator of its own: it neither disturbs nor follows a seed that somebody gives to the global one.
+        self._random = random.Random(os.urandom(32))
+        names: dict[str, AnyValue] = {
+            "service.name": service,
+            "service.namespace": "holdfast",
+            "process.pid": os.getpid(),
+        }
+        self._resource = Resource.create(names)
+        self._processors = [BoundedSpanProcessor(name, exporter) for name, exporter in exporters.items()]
+
+    def child_of(self, parent: SpanContext | None) -> SpanContext:
+        """A new span below `parent`, or at the root of a new trace."""
+        number = self._random.getrandbits(64) or 1
+        if parent is None:
+            return SpanContext(self._random.getrandbits(128) or 1, number, False, _SAMPLED)
+        return SpanContext(parent.trace_id, number, False, parent.trace_flags, parent.trace_state)
+
+    def take(
+        self,
+        name: str,
+        context: SpanContext,
+        parent: SpanContext | None,
+        kind: Kind,
+        start_ns: int,
+        end_ns: int,
+        *,
+        attributes: dict[str, Any],
+        links: Sequence[trace.Link],
+        events: Sequence[Event] = (),
+        status: Status = _UNSET,
+    ) -> None:
+        """A span that has ended."""
+        ended = ReadableSpan(
+            name,
+            context,
+            parent,
+            self._resource,
+            attributes if len(attributes) <= MAX_ATTRIBUTES else dict(islice(attributes.items(), MAX_ATTRIBUTES)),
+            events[:MAX_EVENTS],
+            links[:MAX_LINKS],
+            kind,
+            status=status,
+            start_time=start_ns,
+            end_time=end_ns,
+            instrumentation_scope=_SCOPE,
+        )
+        for processor in self._processors:
+            processor.on_end(ended)
+
+    def shutdown(self) -> None:
+        for processor in self._processors:
+            processor.shutdown()  # type: ignore[no-untyped-call]
+
+    def force_flush(self, timeout_millis: int) -> bool:
+        flushed = [processor.force_flush(timeout_millis) for processor in self._processors]
+        return all(flushed)
+
+
+_recorder: _Recorder | None = None
+
+
+def _begin(parent: SpanContext | None) -> tuple[_Recorder | None, SpanContext]:
+    """Who records a span below `parent`, None where nobody does, and the context of that span."""
+    if _recorder is None or (parent is not None and not parent.trace_flags.sampled):
+        return None, parent or trace.INVALID_SPAN_CONTEXT
+    return _recorder, _recorder.child_of(parent)
 
 
 class Span:
     """One span, current while its `with` block runs. An exception that leaves the block makes it an error."""
 
-    __slots__ = ("_attributes", "_context", "_kind", "_links", "_name", "_span", "_token")
+    __slots__ = (
+        "_attributes", "_context", "_events", "_kind", "_links", "_name", "_parent", "_recorder", "_start_ns",
+        "_status", "_token",
+    )  # fmt: skip
 
     def __init__(
-        self,
-        name: str,
-        context: contexts.Context | None,
-        kind: Kind,
-        links: list[trace.Link],
-        attributes: dict[str, Any],
+        self, name: str, parent: SpanContext | None, kind: Kind, links: list[trace.Link], attributes: dict[str, Any]
     ) -> None:
         self._name = name
-        self._context = context
+        self._parent = parent
         self._kind = kind
         self._links = links
         self._attributes = attributes
-        self._span: trace.Span = trace.INVALID_SPAN
+        self._events: list[Event] = []
+        self._status = _UNSET
+        self._recorder: _Recorder | None = None
+        self._context = trace.INVALID_SPAN_CONTEXT
         self._token: Token[contexts.Context] | None = None
+        self._start_ns = 0
 
     def __enter__(self) -> "Span":
-        self._span = _tracer.start_span(
-            self._name, self._context, self._kind, self._attributes, self._links, record_exception=False
-        )
-        self._token = contexts.attach(trace.set_span_in_context(self._span, self._context))
+        self._recorder, self._context = _begin(self._parent)
+        self._token = contexts.attach(trace.set_span_in_context(trace.NonRecordingSpan(self._context)))
+        self._start_ns = time.time_ns()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if self._token is not None:
             contexts.detach(self._token)
-        if error is not None and self._span.is_recording():
+        if self._recorder is None:
+            return
+        if error is not None:
             self._record(error)
-        self._span.end()
-        if self._name in STAGES and isinstance(self._span, ReadableSpan):
-            took_ns = (self._span.end_time or 0) - (self._span.start_time or 0)
-            metrics.observe_stage(self._name, took_ns / 1e9, traceparent=self.traceparent)
+        end_ns = time.time_ns()
+        self._recorder.take(
+            self._name, self._context, self._parent, self._kind, self._start_ns, end_ns,
+            attributes=self._attributes, links=self._links, events=self._events, status=self._status,
+        )  # fmt: skip
+        if self._name in STAGES:
+            metrics.observe_stage(self._name, (end_ns - self._start_ns) / 1e9, traceparent=self.traceparent)
 
     @property
     def traceparent(self) -> str:
         """W3C context of this span, to be kept or sent with a message; "" where there is no trace."""
-        return _format(self._span.get_span_context())
+        return _format(self._context)
 
     def set(self, **attributes: Any) -> None:
         """Adds attributes, under the `holdfast.` prefix. None is left out."""
-        if self._span.is_recording():
-            self._span.set_attributes(_named(attributes))
+        if self._recorder is not None:
+            self._attributes |= _named(attributes)
 
     def event(self, name: str, **attributes: Any) -> None:
         """Marks an instant inside the span."""
-        if self._span.is_recording():
-            self._span.add_event(name, _named(attributes))
+        if self._recorder is not None:
+            self._events.append(Event(name, _named(attributes), time.time_ns()))
 
     def fail(self, description: str) -> None:
         """Makes the span an error where no exception does."""
-        self._span.set_status(StatusCode.ERROR, description)
+        self._status = Status(StatusCode.ERROR, description)
 
     def _record(self, error: BaseException) -> None:
         if isinstance(error, CancelledError | GeneratorExit):
             # Whoever awaited went away: no failure of this step.
-            self._span.set_attribute(f"{PREFIX}cancelled", True)
+            self._attributes[f"{PREFIX}cancelled"] = True
             return
-        self._span.set_attribute("error.type", type(error).__name__)
+        self._attributes["error.type"] = type(error).__name__
         if isinstance(error, Refused):
-            self._span.set_attribute(f"{PREFIX}reason", error.reason)
-        self._span.set_status(StatusCode.ERROR, f"{type(error).__name__}: {error}")
-
-
-class _Ids(IdGenerator):
-    """Ids from a generator of its own: they neither disturb nor follow a seed that somebody gives to the global one."""
-
-    def __init__(self) -> None:
-        self._random = random.Random(os.urandom(32))
-
-    def generate_trace_id(self) -> int:
-        return self._random.getrandbits(128) or 1
-
-    def generate_span_id(self) -> int:
-        return self._random.getrandbits(64) or 1
-
-    def is_trace_id_random(self) -> bool:
-        return True
+            self._attributes[f"{PREFIX}reason"] = error.reason
+        self.fail(f"{type(error).__name__}: {error}")
 
 
 def span(
@@ -150,7 +217,7 @@ def span(
     `links` are traceparents of related spans. Attributes get the prefix `holdfast.` unless they have a dot of their
     own; None is left out, what is no text, number or boolean is shown as text.
     """
-    return Span(name, _context(parent), kind, _links(links), _named(attributes))
+    return Span(name, _above(parent), kind, _links(links), _named(attributes))
 
 
 def record(
@@ -165,11 +232,15 @@ def record(
     **attributes: Any,
 ) -> str:
     """A span made after the fact, from wall-clock nanoseconds since 1970. Returns its traceparent."""
-    made = _tracer.start_span(name, _context(parent), kind, _named(attributes), _links(links), start_ns)
-    if error:
-        made.set_status(StatusCode.ERROR, error)
-    made.end(end_ns)
-    return _format(made.get_span_context())
+    above = _above(parent)
+    recorder, context = _begin(above)
+    if recorder is not None:
+        status = Status(StatusCode.ERROR, error) if error else _UNSET
+        recorder.take(
+            name, context, above, kind, start_ns, end_ns,
+            attributes=_named(attributes), links=_links(links), status=status,
+        )  # fmt: skip
+    return _format(context)
 
 
 def traceparent() -> str:
@@ -195,15 +266,9 @@ def setup(service: str, settings: Settings, environ: Mapping[str, str] | None = 
 
 def start(service: str, exporters: Mapping[str, SpanExporter]) -> None:
     """Starts recording into `exporters` (name → exporter), each with a bounded queue and thread of its own."""
-    global _tracer, _provider
+    global _recorder
     shutdown(0.0)
-    resource = Resource.create({"service.name": service, "service.namespace": "holdfast", "process.pid": os.getpid()})
-    limits = SpanLimits(max_span_attributes=64, max_events=32, max_links=256)
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False, span_limits=limits, id_generator=_Ids())
-    for name, exporter in exporters.items():
-        provider.add_span_processor(BoundedSpanProcessor(name, exporter))
-    _provider = provider
-    _tracer = provider.get_tracer("holdfast")
+    _recorder = _Recorder(service, exporters)
 
 
 def collector(settings: Settings, environ: Mapping[str, str]) -> str:
@@ -218,12 +283,12 @@ def collector(settings: Settings, environ: Mapping[str, str]) -> str:
 
 def shutdown(timeout_secs: float) -> bool:
     """Writes what is queued and stops recording. Blocks at most `timeout_secs`; False where spans were left behind."""
-    global _tracer, _provider
-    provider, _provider, _tracer = _provider, None, _NOWHERE
-    if provider is None:
+    global _recorder
+    recorder, _recorder = _recorder, None
+    if recorder is None:
         return True
     # In a thread: an exporter that hangs on its network must not hold the end of the process.
-    flush = threading.Thread(target=provider.shutdown, name="trace-flush", daemon=True)
+    flush = threading.Thread(target=recorder.shutdown, name="trace-flush", daemon=True)
     flush.start()
     flush.join(timeout_secs)
     return not flush.is_alive()
@@ -231,9 +296,7 @@ def shutdown(timeout_secs: float) -> bool:
 
 def flush(timeout_secs: float = 3.0) -> bool:
     """Writes what is queued now. Blocks at most `timeout_secs`."""
-    if _provider is None:
-        return True
-    return _provider.force_flush(int(timeout_secs * 1000))
+    return _recorder is None or _recorder.force_flush(int(timeout_secs * 1000))
 
 
 def parse(text: str) -> SpanContext | None:
@@ -248,9 +311,12 @@ def parse(text: str) -> SpanContext | None:
     return found if found.is_valid and parts[0] != "ff" else None
 
 
-def _context(parent: str | None) -> contexts.Context | None:
+def _above(parent: str | None) -> SpanContext | None:
+    """The span that `parent` names, or the current one; None where there is none, or the name is broken."""
     found = parse(parent) if parent else None
-    return trace.set_span_in_context(trace.NonRecordingSpan(found)) if found else None
+    if found is None:
+        found = trace.get_current_span().get_span_context()
+    return found if found.is_valid else None
 
 
 def _links(links: Iterable[str]) -> list[trace.Link]:
