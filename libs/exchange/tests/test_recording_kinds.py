@@ -175,11 +175,14 @@ def test_nothing_to_replay_is_told_in_a_sentence(tmp_path: Path, name: str, mess
 
 
 def test_many_rows_take_little_room_and_are_made_when_asked_for(tmp_path: Path) -> None:
-    """200,000 seconds are columns of numbers, not objects: a bar is made for each question anew."""
+    """200,000 seconds are columns of numbers, not objects: a bar is made when it is asked for, and soon forgotten."""
     day = [bar(OPEN + SECOND * n) for n in range(2_000)]
     loaded = recording.load(write(tmp_path, "bars_1s", day))
-    assert loaded.driving[10] == loaded.driving[10]
-    assert loaded.driving[10] is not loaded.driving[10]
+    first = loaded.driving[10]
+    later = [loaded.driving[place] for place in range(11, 40)]
+    assert later[0].start == first.end
+    assert loaded.driving[10] == first
+    assert loaded.driving[10] is not first
     assert loaded.driving[-1].start == OPEN + timedelta(seconds=1_999)
     assert datetime(2013, 10, 7, 13, 30, 5, tzinfo=UTC) in {each.start for each in loaded.driving[:10]}
 
