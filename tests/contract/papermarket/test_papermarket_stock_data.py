@@ -108,6 +108,23 @@ async def test_pages_in_either_order_hold_every_row_once(market: Embedded) -> No
     assert len(seen["asc"][0]) == len(set(seen["asc"][0])) == 15
 
 
+async def test_pages_over_years_hold_every_day_once(market: Embedded, history: StockHistoricalDataClient) -> None:
+    """Weeks and months are whole, wherever a page ends."""
+    for timeframe in ("1Day", "1Week", "1Month"):
+        for sort in ("asc", "desc"):
+            query = {"symbols": "SPY", "timeframe": timeframe, "start": "2000-01-01", "sort": sort}
+            _, whole = await get(market, "/v2/stocks/bars", **query, limit="10000")
+            rows: list[Any] = []
+            while True:
+                _, body = await get(market, "/v2/stocks/bars", **query, limit="97")
+                rows += body["bars"]["SPY"]
+                if body["next_page_token"] is None:
+                    break
+                query["page_token"] = body["next_page_token"]
+            assert rows == whole["bars"]["SPY"]
+            assert [row["t"] for row in rows] == sorted({row["t"] for row in rows}, reverse=sort == "desc")
+
+
 async def test_pages_of_newest_first_stay_whole_while_time_goes_on(market: Embedded) -> None:
     query = {"symbols": "SPY", "start": OPEN.isoformat(), "limit": "3", "sort": "desc"}
     _, first = await get(market, "/v2/stocks/quotes", **query)

@@ -32,6 +32,8 @@ HISTORY_FEEDS = frozenset({"iex", "sip", "otc", "boats"})
 _STOCK = re.compile(r"^[A-Z][A-Z0-9]*([./-][A-Z0-9]+)*$")
 _PAIR = re.compile(r"^[A-Z0-9]+/[A-Z0-9]+$")
 _MICROSECOND = timedelta(microseconds=1)
+FIRST_WINDOW = timedelta(days=7)
+"""Rows are looked for in windows of time, each twice as wide as the one before."""
 
 
 class Class(Enum):
@@ -157,12 +159,10 @@ def page(rows: Rows[Row], symbols: list[str], asked: Range) -> tuple[Mapping[str
                 continue
             if symbol == at_symbol:
                 start, end = (start, at - _MICROSECOND) if asked.newest_first else (at + _MICROSECOND, end)
-        listed = rows.find(symbol, start, end) if start <= end else []
+        listed = _listed(rows, symbol, start, end, room + 1, newest_first=asked.newest_first)
         if listed and not room:
             assert last is not None
             return found, _write_token(*last)
-        if asked.newest_first:
-            listed = listed[::-1]
         if taken := listed[:room]:
             found[symbol] = [rows.show(row) for row in taken]
             last = symbol, rows.stamp(taken[-1])
@@ -171,6 +171,25 @@ def page(rows: Rows[Row], symbols: list[str], asked: Range) -> tuple[Mapping[str
             assert last is not None
             return found, _write_token(*last)
     return found, None
+
+
+def _listed(
+    rows: Rows[Row], symbol: str, start: datetime, end: datetime, enough: int, *, newest_first: bool
+) -> list[Row]:
+    """At least `enough` rows, or all there are, in the order asked for: a page of years does not read years."""
+    found: list[Row] = []
+    width = FIRST_WINDOW
+    while start <= end and len(found) < enough:
+        if newest_first:
+            edge = end - width if end - start > width else start
+            found += rows.find(symbol, edge, end)[::-1]
+            end = edge - _MICROSECOND
+        else:
+            edge = start + width if end - start > width else end
+            found += rows.find(symbol, start, edge)
+            start = edge + _MICROSECOND
+        width *= 2
+    return found
 
 
 def _write_token(symbol: str, at: datetime) -> str:

@@ -16,6 +16,7 @@ Json = dict[str, Any]
 Row = TypeVar("Row", Bar, QuoteBar)
 _DAILY = Timeframe(1, Unit.DAY)
 _LONGEST_ROW = timedelta(days=1)
+_RECENT = timedelta(days=30)
 
 
 class MarketRows:
@@ -51,7 +52,7 @@ class MarketRows:
     def latest_trade(self, symbol: str) -> Bar | None:
         """The newest row with a trade: of a minute, or of a day where no minutes are recorded."""
         minute = self.market.last_bar(symbol)
-        daily = self.history.bars(symbol, _DAILY, EARLIEST, self.market.released) if minute is None else []
+        daily = self._newest_days(symbol, self.market.released, 1) if minute is None else []
         return daily[-1] if daily else minute
 
     def snapshot(self, symbol: str) -> Json:
@@ -63,7 +64,7 @@ class MarketRows:
             local = day.start.astimezone(zone_of(symbol))
             today = datetime.combine(local.date(), time.min, local.tzinfo).astimezone(UTC)
             shown_day = market_json.bar(day) | {"t": market_json.iso(today)}
-        before = self.history.bars(symbol, _DAILY, EARLIEST, today - timedelta(microseconds=1))
+        before = self._newest_days(symbol, today - timedelta(microseconds=1), 2)
         if shown_day is None and before:
             shown_day = market_json.bar(before.pop())
         return {
@@ -73,6 +74,13 @@ class MarketRows:
             "dailyBar": shown_day,
             "prevDailyBar": market_json.bar(before[-1]) if before else None,
         }
+
+    def _newest_days(self, symbol: str, end: datetime, count: int) -> list[Bar]:
+        """The newest daily bars that start up to `end`, `count` of them or more, or all there are, oldest first."""
+        for start in (end - _RECENT, EARLIEST):
+            if len(found := self.history.bars(symbol, _DAILY, start, end)) >= count:
+                break
+        return found
 
     @staticmethod
     def _ending(
