@@ -1,11 +1,12 @@
 """`make bench`: Holdfast's own path beside two floors, in one run on one machine.
 
-    python tests/load/bench.py [--json FILE] [--only floors,path,up,day] [--single N] [--batches N]
+    python tests/load/bench.py [--json FILE] [--only floors,path,up,day,venue] [--single N] [--batches N]
 
 (a) raw asyncio TCP echo through five processes            (b) unary grpc.aio through five processes, traced
 (c) cycle published → decision → durable intent → order sent, one at a time, tracing on
 (d) signals decided and committed a second, in cycles of 64 of which one is sent
-and of `holdfast up`: time to the first order, memory of all its processes, seconds a day in lock-step.
+and of `holdfast up`: time to the first order, memory of all its processes, seconds a day in lock-step;
+of the stand-in venue: its HTTP beside a bare uvicorn answer, and the exchange alone.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from typing import Any
 
 import floors
 import traded_path
+import venue_speed
 from measuring import Figures, descendants, machine, total_memory_mib
 
 HOLDFAST = Path(sys.executable).with_name("holdfast")
@@ -33,7 +35,7 @@ AIM_FIRST_ORDER_SECS = 10.0
 AIM_DAY_SECS = 30.0
 DAY = ("--from", "2013-10-08", "--to", "2013-10-08")
 UP_LIMIT_SECS = 120.0
-PARTS = ("floors", "path", "up", "day")
+PARTS = ("floors", "path", "up", "day", "venue")
 
 
 def main() -> None:
@@ -68,6 +70,8 @@ def main() -> None:
             found["up"] = first_order(scratch)
         if "day" in parts:
             found["day"] = lockstep_day(scratch)
+        if "venue" in parts:
+            found["venue"] = venue_speed.measure(scratch)
     found["machine"]["load_after"] = os.getloadavg()[0]
     show(found)
     if options.json is not None:
@@ -151,6 +155,8 @@ def show(found: dict[str, Any]) -> None:
         day = found["day"]
         _aim("a replayed day in lock-step, s", day["secs"], AIM_DAY_SECS, "below")
         print(f"   CPU {day['cpu_secs']:.1f} s; a round of reconciliation {day['reconciliation_p50_ms']:.1f} ms (p50)")
+    if "venue" in found:
+        venue_speed.show(found["venue"])
 
 
 def _show_path(found: dict[str, Any]) -> None:
