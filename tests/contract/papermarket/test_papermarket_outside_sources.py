@@ -138,25 +138,23 @@ async def test_prints_off_the_exchanges_lie_inside_the_visible_quote(market: Emb
     assert (await flow(market, "darkpool/NOSUCH")).json()["data"] == []
 
 
-@pytest.mark.parametrize(
-    ("path", "query", "status"),
-    [
-        ("option-trades/flow-alerts", {"limit": "201"}, 422),
-        ("option-trades/flow-alerts", {"limit": "0"}, 422),
-        ("option-trades/flow-alerts", {"min_premium": "much"}, 422),
-        ("option-trades/flow-alerts", {"newer_than": "yesterday"}, 422),
-        ("option-trades/flow-alerts", {"is_sweep": "maybe"}, 422),
-        ("option-trades/flow-alerts", {"ticker_symbol": "A;B"}, 400),
-        ("darkpool/SPY", {"max_size": "nan"}, 422),
-        ("option-trades/tea-leaves", {}, 404),
-    ],
+REFUSED: tuple[tuple[str, dict[str, str], int], ...] = (
+    ("option-trades/flow-alerts", {"limit": "201"}, 422),
+    ("option-trades/flow-alerts", {"limit": "0"}, 422),
+    ("option-trades/flow-alerts", {"min_premium": "much"}, 422),
+    ("option-trades/flow-alerts", {"newer_than": "yesterday"}, 422),
+    ("option-trades/flow-alerts", {"is_sweep": "maybe"}, 422),
+    ("option-trades/flow-alerts", {"ticker_symbol": "A;B"}, 400),
+    ("darkpool/SPY", {"max_size": "nan"}, 422),
+    ("option-trades/tea-leaves", {}, 404),
 )
-async def test_a_question_that_cannot_be_answered_says_why(
-    market: Embedded, path: str, query: dict[str, str], status: int
-) -> None:
-    answer = await flow(market, path, **query)
-    assert answer.status_code == status
-    assert isinstance(answer.json()["error"], str)
+
+
+async def test_a_question_that_cannot_be_answered_says_why(market: Embedded) -> None:
+    for path, query, status in REFUSED:
+        answer = await flow(market, path, **query)
+        assert answer.status_code == status, (path, query)
+        assert isinstance(answer.json()["error"], str)
 
 
 async def test_the_token_is_asked_for_and_the_limit_is_of_market_time(market: Embedded) -> None:
@@ -218,65 +216,63 @@ async def test_faults_of_a_source_are_told_in_its_own_words_and_hit_no_other(mar
 # Derivatives intelligence
 
 
-@pytest.mark.parametrize(
-    ("path", "query", "fields"),
-    [
-        (
-            "futures/v2/taker-buy-sell-volume/history",
-            {"exchange": "Binance", "symbol": "BTCUSDT"},
-            "taker_buy_volume_usd taker_sell_volume_usd",
-        ),
-        (
-            "futures/aggregated-taker-buy-sell-volume/history",
-            {"exchange_list": "Binance", "symbol": "BTC"},
-            "aggregated_buy_volume_usd aggregated_sell_volume_usd",
-        ),
-        (
-            "futures/global-long-short-account-ratio/history",
-            {"exchange": "Binance", "symbol": "ETHUSDT"},
-            "global_account_long_percent global_account_short_percent global_account_long_short_ratio",
-        ),
-        (
-            "futures/top-long-short-account-ratio/history",
-            {"exchange": "Binance", "symbol": "LTCUSDT"},
-            "top_account_long_percent top_account_short_percent top_account_long_short_ratio",
-        ),
-        (
-            "futures/liquidation/history",
-            {"exchange": "Binance", "symbol": "BTCUSDT"},
-            "long_liquidation_usd short_liquidation_usd",
-        ),
-        (
-            "futures/liquidation/aggregated-history",
-            {"exchange_list": "Binance", "symbol": "BTC"},
-            "aggregated_long_liquidation_usd aggregated_short_liquidation_usd",
-        ),
-        (
-            "futures/cvd/history",
-            {"exchange": "Binance", "symbol": "BTCUSDT"},
-            "taker_buy_vol taker_sell_vol cum_vol_delta",
-        ),
-        (
-            "futures/aggregated-cvd/history",
-            {"exchange_list": "Binance", "symbol": "BTC"},
-            "agg_taker_buy_vol agg_taker_sell_vol cum_vol_delta",
-        ),
-    ],
+HISTORIES: tuple[tuple[str, dict[str, str], str], ...] = (
+    (
+        "futures/v2/taker-buy-sell-volume/history",
+        {"exchange": "Binance", "symbol": "BTCUSDT"},
+        "taker_buy_volume_usd taker_sell_volume_usd",
+    ),
+    (
+        "futures/aggregated-taker-buy-sell-volume/history",
+        {"exchange_list": "Binance", "symbol": "BTC"},
+        "aggregated_buy_volume_usd aggregated_sell_volume_usd",
+    ),
+    (
+        "futures/global-long-short-account-ratio/history",
+        {"exchange": "Binance", "symbol": "ETHUSDT"},
+        "global_account_long_percent global_account_short_percent global_account_long_short_ratio",
+    ),
+    (
+        "futures/top-long-short-account-ratio/history",
+        {"exchange": "Binance", "symbol": "LTCUSDT"},
+        "top_account_long_percent top_account_short_percent top_account_long_short_ratio",
+    ),
+    (
+        "futures/liquidation/history",
+        {"exchange": "Binance", "symbol": "BTCUSDT"},
+        "long_liquidation_usd short_liquidation_usd",
+    ),
+    (
+        "futures/liquidation/aggregated-history",
+        {"exchange_list": "Binance", "symbol": "BTC"},
+        "aggregated_long_liquidation_usd aggregated_short_liquidation_usd",
+    ),
+    (
+        "futures/cvd/history",
+        {"exchange": "Binance", "symbol": "BTCUSDT"},
+        "taker_buy_vol taker_sell_vol cum_vol_delta",
+    ),
+    (
+        "futures/aggregated-cvd/history",
+        {"exchange_list": "Binance", "symbol": "BTC"},
+        "agg_taker_buy_vol agg_taker_sell_vol cum_vol_delta",
+    ),
 )
-async def test_histories_have_their_fields_and_end_before_now(
-    market: Embedded, path: str, query: dict[str, str], fields: str
-) -> None:
-    answer = await glass(market, path, **query, interval="1m", limit=20)
-    body = answer.json()
-    assert (answer.status_code, body["code"], body["msg"]) == (200, "0", "success")
-    assert answer.headers["X-Holdfast-Provenance"] == "generated"
+
+
+async def test_histories_have_their_fields_and_end_before_now(market: Embedded) -> None:
     now = int(NOW.timestamp() * 1_000)
-    assert [item["time"] for item in body["data"]] == [now - 60_000 * n for n in range(20, 0, -1)]
-    for item in body["data"]:
-        assert set(item) == {"time", "provenance", *fields.split()}
-        assert item["provenance"] == "generated"
-    earlier = await glass(market, path, **query, interval="1m", end_time=now - 600_000, limit=1)
-    assert [item["time"] for item in earlier.json()["data"]] == [now - 600_000]
+    for path, query, fields in HISTORIES:
+        answer = await glass(market, path, **query, interval="1m", limit=20)
+        body = answer.json()
+        assert (answer.status_code, body["code"], body["msg"]) == (200, "0", "success"), path
+        assert answer.headers["X-Holdfast-Provenance"] == "generated"
+        assert [item["time"] for item in body["data"]] == [now - 60_000 * n for n in range(20, 0, -1)]
+        for item in body["data"]:
+            assert set(item) == {"time", "provenance", *fields.split()}
+            assert item["provenance"] == "generated"
+        earlier = await glass(market, path, **query, interval="1m", end_time=now - 600_000, limit=1)
+        assert [item["time"] for item in earlier.json()["data"]] == [now - 600_000]
 
 
 async def test_liquidations_by_price_surround_the_present_price(market: Embedded) -> None:
@@ -312,25 +308,23 @@ async def test_taker_ratio_coins_and_whales(market: Embedded) -> None:
     assert all((whale["liq_price"] < whale["entry_price"]) == (whale["position_size"] > 0) for whale in whales)
 
 
-@pytest.mark.parametrize(
-    ("path", "query", "code"),
-    [
-        ("futures/liquidation/history", {"symbol": "BTCUSDT", "interval": "1m"}, "400"),
-        ("futures/liquidation/history", {"exchange": "Binance", "symbol": "SPYUSDT", "interval": "1m"}, "400"),
-        ("futures/liquidation/history", {"exchange": "Binance", "symbol": "BTCUSDT"}, "400"),
-        ("futures/liquidation/history", {"exchange": "Binance", "symbol": "BTCUSDT", "interval": "7m"}, "400"),
-        ("futures/cvd/history", {"exchange": "B", "symbol": "BTCUSDT", "interval": "1m", "limit": "x"}, "400"),
-        ("futures/liquidation/aggregated-heatmap/model1", {"symbol": "BTC", "range": "2d"}, "400"),
-        ("futures/tea-leaves", {}, "404"),
-    ],
+CODES: tuple[tuple[str, dict[str, str], str], ...] = (
+    ("futures/liquidation/history", {"symbol": "BTCUSDT", "interval": "1m"}, "400"),
+    ("futures/liquidation/history", {"exchange": "Binance", "symbol": "SPYUSDT", "interval": "1m"}, "400"),
+    ("futures/liquidation/history", {"exchange": "Binance", "symbol": "BTCUSDT"}, "400"),
+    ("futures/liquidation/history", {"exchange": "Binance", "symbol": "BTCUSDT", "interval": "7m"}, "400"),
+    ("futures/cvd/history", {"exchange": "B", "symbol": "BTCUSDT", "interval": "1m", "limit": "x"}, "400"),
+    ("futures/liquidation/aggregated-heatmap/model1", {"symbol": "BTC", "range": "2d"}, "400"),
+    ("futures/tea-leaves", {}, "404"),
 )
-async def test_an_error_is_http_200_and_a_code_in_the_body(
-    market: Embedded, path: str, query: dict[str, str], code: str
-) -> None:
-    answer = await glass(market, path, **query)
-    assert (answer.status_code, answer.json()["code"]) == (200, code)
-    assert "data" not in answer.json()
-    assert answer.json()["msg"]
+
+
+async def test_an_error_is_http_200_and_a_code_in_the_body(market: Embedded) -> None:
+    for path, query, code in CODES:
+        answer = await glass(market, path, **query)
+        assert (answer.status_code, answer.json()["code"]) == (200, code), (path, query)
+        assert "data" not in answer.json()
+        assert answer.json()["msg"]
 
 
 async def test_thirty_requests_a_minute_of_market_time_and_a_key(market: Embedded) -> None:
