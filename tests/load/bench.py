@@ -22,6 +22,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+# Read as grpc is imported: the processes that are started here are programs of their own, no forks of this one.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
 import floors
 import traded_path
 import venue_speed

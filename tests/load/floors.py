@@ -43,7 +43,13 @@ async def serve_tcp(port: int, next_port: int) -> None:
                     writer.write(await reader.readexactly(len(PAYLOAD)))
             return
         onward_reader, onward_writer = await asyncio.open_connection(HOST, next_port)
-        await asyncio.gather(_copy(reader, onward_writer), _copy(onward_reader, writer))
+        ways = [
+            asyncio.create_task(_copy(reader, onward_writer)),
+            asyncio.create_task(_copy(onward_reader, writer)),
+        ]
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for way in ways:
+            way.cancel()
 
     server = await asyncio.start_server(handle, HOST, port)
     await server.serve_forever()
