@@ -17,7 +17,8 @@ from holdfast_exchange.assets import AssetClass
 from holdfast_exchange.corporate_actions import CorporateAction
 from holdfast_exchange.recording import MINUTE, Bar, OptionBar, QuoteBar, Recording, calendar_for
 from holdfast_exchange.restatements import Restatements
-from holdfast_exchange.rows import EPOCH, Row, Rows, Table, tabled
+from holdfast_exchange.rows import Row, Rows, Table, tabled
+from holdfast_exchange.timeframes import merged
 
 ZERO = Decimal(0)
 PRICE_STEP = Decimal("0.0001")
@@ -196,17 +197,6 @@ class Market:
         """Symbols of which option trades are recorded."""
         return tuple(sorted({*self._options, *self._option_days}))
 
-    def grouped_bars(self, symbol: str, size: timedelta, start: datetime, end: datetime) -> list[Bar]:
-        """Bars of `size` (aligned to midnight UTC) made of minute bars, complete ones only."""
-        groups: dict[datetime, list[Bar]] = {}
-        for bar in self.minute_bars(symbol, _floor(start, size), end):
-            groups.setdefault(_floor(bar.start, size), []).append(bar)
-        return [
-            merged(bars, begin, begin + size)
-            for begin, bars in groups.items()
-            if start <= begin < end and begin + size <= self.released
-        ]
-
     def day_so_far(self, symbol: str) -> Bar | None:
         """The newest session's bar from its visible minutes, else hours; None where there are none."""
         last = self.last_bar(symbol) or self.last_trading_bar(symbol)
@@ -215,20 +205,6 @@ class Market:
             return None
         bars = self.minute_bars(symbol, session.open, session.close)
         return merged(bars or self.trading_bars(symbol, session.open, session.close), session.open, session.close)
-
-
-def merged(bars: list[Bar], start: datetime, end: datetime) -> Bar:
-    """One bar over [start, end) from the bars in it (at least one)."""
-    return Bar(
-        bars[0].symbol,
-        start,
-        end,
-        bars[0].open,
-        max(bar.high for bar in bars),
-        min(bar.low for bar in bars),
-        bars[-1].close,
-        sum((bar.volume for bar in bars), ZERO),
-    )
 
 
 def scaled_bar(bar: Bar, factor: Decimal) -> Bar:
@@ -271,7 +247,3 @@ def _has_coarse(rows: Rows[Bar]) -> bool:
 
 def _flat(symbol: str, instant: datetime, price: Decimal) -> QuoteBar:
     return QuoteBar(symbol, instant, instant, price, price, price, price, ZERO, price, price, price, price, ZERO)
-
-
-def _floor(instant: datetime, size: timedelta) -> datetime:
-    return instant - (instant - EPOCH) % size
