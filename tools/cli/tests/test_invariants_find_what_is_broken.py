@@ -183,6 +183,20 @@ def test_a_chain_of_replacements_is_one_order() -> None:
     assert [each for each in check(world.ledger, world.books) if not each.held] == []
 
 
+def test_a_leg_that_ended_with_the_day_is_no_order_of_nobody() -> None:
+    """An entry filled at the close: its stop expired with the day, and the intent names the stop that came after."""
+    world = small()
+    origin = {"symbol": "SPY", "created_at": "2013-10-07T13:30:00Z", "order_class": "oto"}
+    world.order("i0").update(origin)
+    leg = {"id": "b-leg", "client_order_id": "x", "replaced_by": None, "status": "expired", "filled_qty": "0"} | origin
+    world.books["orders"].append(leg)
+    assert [each for each in check(world.ledger, world.books) if not each.held] == []
+    leg["filled_qty"] = "1"
+    assert [each.name for each in check(world.ledger, world.books) if not each.held] == ["every_order_has_an_intent"]
+    leg |= {"filled_qty": "0", "created_at": "2013-10-08T13:30:00Z"}
+    assert [each.name for each in check(world.ledger, world.books) if not each.held] == ["every_order_has_an_intent"]
+
+
 def test_many_offenders_are_told_in_one_line() -> None:
     world = World([Trade("SPY", 1, Decimal(1)) for _ in range(9)])
     for intent in world.ledger.intents:

@@ -27,6 +27,7 @@ LIVE = frozenset(
 )
 WORKING = frozenset({"new", "accepted", "pending_new", "partially_filled", "pending_cancel", "pending_replace"})
 """The venue's words for orders that may fill; a held leg may not."""
+ENDED_UNFILLED = frozenset({"expired", "canceled"})
 CASH_STEP = Decimal("0.00000001")
 UNRESOLVED = frozenset({pb.INTENT_STATE_SENDING, pb.INTENT_STATE_UNKNOWN})
 
@@ -154,10 +155,27 @@ def _own(order: Mapping[str, Any]) -> bool:
 
 
 def _without_intent(ledger: pb.GetLedgerResponse, books: Mapping[str, Any]) -> list[str]:
-    """A chain of replacements counts once: its last order is the one the intent names."""
+    """A chain of replacements counts once: its last order is the one the intent names.
+
+    A leg that ended unfilled came with its parent and left nothing: a newer stop took its place in the intent.
+    """
     known = {i.broker_order_id for i in ledger.intents}
     replaced = {order["id"] for order in books["orders"] if order["replaced_by"]}
-    return [str(order["id"]) for order in books["orders"] if order["id"] not in known | replaced]
+    parents = {_origin(order) for order in books["orders"] if order["id"] in known and _own(order)}
+    ended = {
+        order["id"]
+        for order in books["orders"]
+        if order["status"] in ENDED_UNFILLED
+        and not _own(order)
+        and not Decimal(order["filled_qty"])
+        and _origin(order) in parents
+    }
+    return [str(order["id"]) for order in books["orders"] if order["id"] not in known | replaced | ended]
+
+
+def _origin(order: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a leg has in common with the order that it came with."""
+    return order.get("symbol"), order.get("created_at"), order.get("order_class")
 
 
 def _live_without_live_intent(ledger: pb.GetLedgerResponse, books: Mapping[str, Any]) -> list[str]:
