@@ -12,6 +12,7 @@ from urllib.parse import quote
 from holdfast_runtime.errors import AskPerson, Malformed
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.ports.venue import (
+    ADJUSTMENTS,
     Broker,
     BrokerAccount,
     BrokerAsset,
@@ -32,6 +33,7 @@ from holdfast_runtime.ports.venue import (
     TradeUpdate,
     Unreadable,
     VenueUnavailable,
+    netted,
 )
 from holdfast_venue import parsing
 from holdfast_venue.answers import READ_RETRY_SECS, read_error, write_error
@@ -199,7 +201,8 @@ class AlpacaBroker(Broker):
     async def fees(self, *, since: datetime | None) -> list[FeeActivity]:
         # They carry a day: one that is told of `since` may be stamped at its midnight.
         after = None if since is None else since - ONE_DAY
-        return await self._activities("fees", "CFEE,FEE", after, parsing.fee, lambda fee: fee.activity_id)
+        kinds = ",".join(ADJUSTMENTS)
+        return netted(await self._activities("fees", kinds, after, parsing.fee, lambda fee: fee.activity_id))
 
     async def _activities(
         self,

@@ -12,6 +12,7 @@ from typing import Any
 from holdfast_core.money import ZERO, InexactAmount, parse_amount
 from holdfast_runtime.errors import Malformed
 from holdfast_runtime.ports.venue import (
+    DIVIDEND,
     BrokerAccount,
     BrokerAsset,
     BrokerClock,
@@ -247,7 +248,8 @@ def fill(value: object) -> FillActivity:
 
 
 def fee(value: object) -> FeeActivity:
-    """A CFEE or FEE activity. Its quantity is coins taken, its net amount dollars; a day without a time is midnight."""
+    """An activity that is no fill. Its quantity is shares or coins, its net amount dollars; a day without a time is
+    midnight. A dividend tells shares that were entitled, none that came."""
     data = mapping(value, "activity")
     at = optional_instant(data, "transaction_time") or optional_instant(data, "created_at")
     kind, symbol = text(data, "activity_type"), optional_text(data, "symbol") or ""
@@ -255,7 +257,7 @@ def fee(value: object) -> FeeActivity:
         activity_id=text(data, "id"),
         kind=kind,
         symbol=pair_of(symbol) if kind == CRYPTO_FEE else symbol,
-        quantity=amount(data, "qty") if data.get("qty") is not None else ZERO,
+        quantity=amount(data, "qty") if data.get("qty") is not None and kind != DIVIDEND else ZERO,
         cash=amount(data, "net_amount") if data.get("net_amount") is not None else ZERO,
         price=None if data.get("price") is None else positive(data, "price"),
         at=at or instant({"date": f"{text(data, 'date')}T00:00:00+00:00"}, "date"),

@@ -4,7 +4,7 @@ The same news may come as an answer, a trade update, a look-up or a snapshot, in
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -21,6 +21,7 @@ from holdfast_execution.guard import NO_GOOD_ANSWER
 from holdfast_execution.ledger import Ledger, LedgerReads, UnknownRow
 from holdfast_execution.rows import FillApplied, IntentRow, NewFill, NewIntent
 from holdfast_runtime.ports.venue import (
+    SPLIT,
     Broker,
     BrokerOrder,
     FeeActivity,
@@ -35,6 +36,7 @@ from holdfast_runtime.telemetry import metrics, traces
 log = structlog.get_logger()
 
 FEES_MARGIN = timedelta(days=1)
+CANCELED = "canceled"
 _UNPROVEN = frozenset({IntentState.NOT_SENT, IntentState.TOMBSTONED, IntentState.ABORTED})
 """Ends that were declared here."""
 
@@ -182,6 +184,37 @@ def _is_news(ledger: LedgerReads, *, order: BrokerOrder) -> bool:
     return order.filled_quantity > max(counted, default=ZERO)
 
 
+def _unasked_since(ledger: LedgerReads, *, order: BrokerOrder) -> datetime | None:
+    """When the order was made, if the broker tells of it what nobody here has asked for."""
+    row = ledger.intent_of_order(broker_order_id=order.order_id)
+    if row is None or row.purpose is not Purpose.STOP or row.broker_order_id != order.order_id or row.state in TERMINAL:
+        return None
+    cancelled = order.status == CANCELED and row.state is not IntentState.CANCELLING
+    return row.created_at if cancelled or _differs(row, order) else None
+
+
+def _differs(row: IntentRow, order: BrokerOrder) -> bool:
+    if is_over(order):
+        return False
+    asked = (row.leg_quantity, row.limit_price, row.stop_price)
+    return asked != (order.quantity, order.limit_price, order.stop_price)
+
+
+def _is_restated(ledger: LedgerReads, row: IntentRow, order: BrokerOrder) -> bool:
+    """True with evidence only: the broker told of a split of the symbol since the intent was made."""
+    if row.state in TERMINAL or row.broker_order_id != order.order_id or not _differs(row, order):
+        return False
+    adjustments = ledger.ledger_state(row.created_at).adjustments
+    return any(each.kind == SPLIT and each.symbol == row.symbol for each in adjustments)
+
+
+def _restate(ledger: Ledger, epoch: int, now: datetime, row: IntentRow, order: BrokerOrder) -> IntentRow:
+    log.info("order.restated", intent=row.intent_id, quantity=str(order.quantity), stop_price=str(order.stop_price))
+    return ledger.record_restated(
+        epoch, now, row.intent_id, order.quantity, limit_price=order.limit_price, stop_price=order.stop_price
+    )
+
+
 def detail_of(update: TradeUpdate) -> list[NewFill]:
     """The execution in a trade update; nothing where it has none."""
     order = update.order
@@ -226,13 +259,15 @@ class Adopter:
 
     async def apply(self, order: BrokerOrder, details: Sequence[NewFill] = ()) -> Adopted:
         """One order's news into the ledger. Raises what the broker raises where detail had to be asked for."""
-        fees = await self._fees_of(order)
+        fees = await self._fees_of(order) or await self._adjustments_of(order)
 
         def take(ledger: Ledger, epoch: int, now: datetime, *, found: Sequence[NewFill], totals: bool) -> Adopted:
             taken = take_over(ledger, epoch, now, order, found, totals=totals)
             # In one transaction: nobody may see the coins without what the fee took of them.
             book_fees(ledger, epoch, now, fees)
-            return taken
+            if taken.intent is None or not _is_restated(ledger, taken.intent, order):
+                return taken
+            return replace(taken, intent=_restate(ledger, epoch, now, taken.intent, order))
 
         adopted = await self._books.write(partial(take, found=details, totals=False))
         self._tell(adopted)
@@ -263,6 +298,13 @@ class Adopter:
         if not await self._books.read(partial(_is_news, order=order)):
             return []
         return await self._broker.fees(since=order.submitted_at or self._books.now - FEES_MARGIN)
+
+    async def _adjustments_of(self, order: BrokerOrder) -> list[FeeActivity]:
+        """Splits and the like, where the broker has changed or cancelled an order of ours that nobody asked it to."""
+        if order.side is not Side.SELL or order.stop_price is None:
+            return []
+        since = await self._books.read(partial(_unasked_since, order=order))
+        return [] if since is None else await self._broker.fees(since=since)
 
     async def _cancel_zombie(self, order: BrokerOrder) -> None:
         log.error("order.zombie", order=order.order_id, client_order_id=order.client_order_id)

@@ -253,10 +253,24 @@ class Ledger(LedgerReads, Protocol):
         true."""
 
     def apply_fee(self, epoch: int, now: datetime, fee: FeeActivity) -> AdjustmentRow | None:
-        """Counts a fee once: position, realised P&L and cash; None where it was counted before, or is nothing.
+        """Counts a fee, a split or a dividend once: position, realised P&L and cash; None where it was counted before,
+        or is nothing.
 
-        The owner of the position bears it. In any order with the fills that it belongs to.
+        The owner of the position bears it. In any order with the fills that it belongs to. A split keeps the cost and
+        puts the position's stop price into new shares.
         """
+
+    def record_restated(
+        self,
+        epoch: int,
+        now: datetime,
+        intent_id: str,
+        quantity: Decimal,
+        *,
+        limit_price: Decimal | None,
+        stop_price: Decimal | None,
+    ) -> IntentRow:
+        """The broker has adjusted the present leg's order in place, as it does for a split."""
 
     def set_exit_owner(
         self, epoch: int, now: datetime, symbol: str, owner: str, *, expected: str | None = None

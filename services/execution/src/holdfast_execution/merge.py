@@ -56,6 +56,8 @@ class Merger:
                 differing = await self._differing()
                 if not differing:
                     break
+                # A split, or what else moves shares without a trade.
+                await self._adopter.take_fees(self._since(await self._books.look()))
             span.set(differing=len(differing))
             if differing:
                 log.error("merge.positions_differ", positions=differing)

@@ -13,15 +13,14 @@ from decimal import Decimal
 from enum import StrEnum
 
 from holdfast_core import sessions
-from holdfast_exchange.books import Entry, EntryKind
-from holdfast_exchange.commands import Advance, Cancel, Replace, Submit
+from holdfast_exchange.books import Entry
+from holdfast_exchange.commands import Advance, Cancel, Command, Replace, Submit
 from holdfast_exchange.exchange import Exchange
 from holdfast_exchange.orders import Fill, NewOrder, Order, OrderType, Refusal, Replacement, Side, TimeInForce, Update
 from holdfast_runtime.ports import venue
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_simulation.memory_clock import ManualMarketClock
 
-FEES = frozenset({EntryKind.CRYPTO_FEE, EntryKind.FEE})
 Item = venue.TradeUpdate | venue.StreamUp | venue.StreamDown | venue.Unreadable
 
 
@@ -89,6 +88,10 @@ class MemoryBroker:
         """Market time moves to `at`: the recording up to there is seen, orders match, updates go out."""
         self.market_clock.set(at)
         self._tell(self.exchange.apply(Advance(self.exchange.tick + 1, at, data=True)).updates)
+
+    def carry_out(self, command: Command) -> None:
+        """Anything else happens at the venue: a corporate action, cash from outside …"""
+        self._tell(self.exchange.apply(command).updates)
 
     def arrive(self) -> None:
         """What was late is accepted now."""
@@ -278,11 +281,11 @@ class MemoryBroker:
 
     async def fees(self, *, since: datetime | None) -> list[venue.FeeActivity]:
         await self._read("fees")
-        return [
+        return venue.netted(
             _fee(entry, place)
             for place, entry in enumerate(self.exchange.books.activities)
-            if isinstance(entry, Entry) and entry.kind in FEES and (since is None or entry.at >= since)
-        ]
+            if isinstance(entry, Entry) and entry.kind in venue.ADJUSTMENTS and (since is None or entry.at >= since)
+        )
 
     # --- the stream
 
@@ -395,7 +398,7 @@ def _fee(entry: Entry, place: int) -> venue.FeeActivity:
         activity_id=f"activity-{place}",
         kind=entry.kind.value,
         symbol=entry.symbol,
-        quantity=entry.quantity,
+        quantity=entry.shares,
         cash=entry.cash,
         price=entry.price,
         at=entry.at,

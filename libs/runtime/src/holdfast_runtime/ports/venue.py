@@ -8,8 +8,8 @@ Broker calls raise:
 Reads raise Unauthorised, Throttled or VenueUnavailable.
 """
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -176,9 +176,14 @@ class FillActivity:
     at: datetime
 
 
+SPLIT, DIVIDEND = "SPLIT", "DIV"
+ADJUSTMENTS = ("CFEE", "FEE", SPLIT, "CIL", DIVIDEND)
+"""The venue's words for what changes position or cash without a trade: fees, splits, cash in lieu, dividends."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeeActivity:
-    """A fee, from the account's CFEE and FEE activities: what a fill has cost beside its price. Signed."""
+    """What changes the account without a trade, from its activities: a fee, a split, a dividend. Signed."""
 
     activity_id: str
     kind: str
@@ -186,12 +191,28 @@ class FeeActivity:
     symbol: str
     """Empty where the fee is of no symbol."""
     quantity: Decimal
-    """What was taken of the position: not positive."""
+    """The change of the position; a fee takes of it."""
     cash: Decimal
-    """What was taken of the cash: not positive; in steps of 10⁻⁸ dollars."""
+    """The change of the cash, in steps of 10⁻⁸ dollars."""
     price: Decimal | None
     at: datetime
     description: str
+
+
+def netted(activities: Iterable[FeeActivity]) -> list[FeeActivity]:
+    """With the entries of one split as one, under the first one's id: shares are never gone in between."""
+    found: list[FeeActivity] = []
+    splits: dict[tuple[str, datetime], int] = {}
+    for each in activities:
+        place = splits.get((each.symbol, each.at)) if each.kind == SPLIT else None
+        if place is None:
+            if each.kind == SPLIT:
+                splits[each.symbol, each.at] = len(found)
+            found.append(each)
+        else:
+            first = found[place]
+            found[place] = replace(first, quantity=first.quantity + each.quantity, cash=first.cash + each.cash)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,7 +295,8 @@ class Broker(Protocol):
         """FILL activities, oldest first, complete."""
 
     async def fees(self, *, since: datetime | None) -> list[FeeActivity]:
-        """CFEE and FEE activities, oldest first, complete; some older than `since` may be among them."""
+        """Activities of `ADJUSTMENTS`, oldest first, complete; some older than `since` may be among them. The two
+        sides of a split, old shares out and new ones in, are one."""
 
     def updates(self) -> AsyncIterator[TradeUpdate | StreamUp | StreamDown | Unreadable]:
         """The trade-updates stream, connected again whenever it breaks or goes mute."""

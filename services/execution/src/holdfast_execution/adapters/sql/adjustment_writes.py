@@ -1,18 +1,21 @@
 """Fees and what else is no fill: counted once, by the broker's id of it (invariant 6)."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 
 from holdfast.execution.v1 import execution_pb2 as execution
-from holdfast_core.instruments import book_of
+from holdfast_core.instruments import book_of, round_price
 from holdfast_execution import messages
 from holdfast_execution.adapters.sql import convert, tables
 from holdfast_execution.adapters.sql.fill_writes import FillWrites
-from holdfast_execution.rows import AdjustmentRow
+from holdfast_execution.adapters.sql.session import Transaction
+from holdfast_execution.domain.intents import IntentState
+from holdfast_execution.rows import AdjustmentRow, IntentRow, PositionRow
 from holdfast_runtime.ledger_halts import to_micros
-from holdfast_runtime.ports.venue import FeeActivity
+from holdfast_runtime.ports.venue import SPLIT, FeeActivity
 
 _INSERT = sa.insert(tables.adjustments)
 
@@ -53,8 +56,42 @@ class AdjustmentWrites(FillWrites):
                 # A fee may come before the fill that it belongs to.
                 holding, _ = self._refold(transaction, fee.symbol)
                 self._store_holding(transaction, now, {"symbol": fee.symbol, "traceparent": ""}, holding)
+                if fee.kind == SPLIT and held is not None:
+                    self._restate_stop(transaction, now, held)
             else:
                 transaction.change(realised=transaction.header.realised + cash)
             transaction.change(cash=transaction.header.cash + cash)
             self._tell_account(transaction, now)
             return row
+
+    def record_restated(
+        self,
+        epoch: int,
+        now: datetime,
+        intent_id: str,
+        quantity: Decimal,
+        *,
+        limit_price: Decimal | None,
+        stop_price: Decimal | None,
+    ) -> IntentRow:
+        with self._write(epoch) as transaction:
+            row = self._intent_columns(intent_id)
+            units = convert.quantity_units(quantity)
+            return self._move(
+                transaction,
+                now,
+                row,
+                IntentState(row["state"]),
+                order={"quantity": units},
+                quantity=row["quantity"] + units - row["order_quantity"],
+                limit_price=convert.optional_units(limit_price),
+                stop_price=convert.optional_units(stop_price),
+            )
+
+    def _restate_stop(self, transaction: Transaction, now: datetime, before: PositionRow) -> None:
+        """The price at which the position is to be sold, in new shares: what protects it anew asks for it."""
+        after = self._held(before.symbol)
+        if before.stop_price is None or not before.quantity or not after.quantity:
+            return
+        price = round_price(before.stop_price * before.quantity / after.quantity, up=False)
+        self._change_position(transaction, now, before.symbol, stop_price=convert.optional_units(price))

@@ -1,0 +1,112 @@
+"""A split while shares are held: what the broker adjusts is taken over, and nothing is sold for it (invariant 6, 9)."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from holdfast_exchange.account_commands import Announce
+from holdfast_exchange.corporate_actions import ActionKind, CorporateAction
+from holdfast_exchange.faults.commands import ScalePrices
+from holdfast_execution.domain.intents import IntentState, Purpose
+
+
+def split(desk: Any, new: int = 7, old: int = 1) -> None:
+    """The venue splits SPY now, and its prices follow."""
+    now = desk.clock.now()
+    action = CorporateAction(
+        kind=ActionKind.FORWARD_SPLIT if new > old else ActionKind.REVERSE_SPLIT,
+        symbol="SPY",
+        ex_date=now.date(),
+        old_rate=Decimal(old),
+        new_rate=Decimal(new),
+    )
+    desk.broker.carry_out(Announce(now, action))
+    factor = Decimal(old) / Decimal(new)
+    desk.broker.carry_out(ScalePrices(now, "SPY", factor, now + timedelta(days=30)))
+
+
+async def held(desk: Any) -> None:
+    """A protected position of 10 SPY at 100 dollars, its stop good till cancelled."""
+    await desk.enter()
+    await desk.minute(1)
+    assert (await desk.position()).quantity == 10
+
+
+async def trades_on(desk: Any) -> None:
+    """Minutes go by, and the monitor sees the prices in new shares."""
+    for minute in (2, 3):
+        await desk.minute(minute)
+        desk.prices.tell(desk.price("SPY", str(desk.broker.exchange.market.price("SPY"))))
+        await desk.settled()
+        await desk.at(desk.clock.now() + timedelta(seconds=10))
+
+
+async def agrees(desk: Any) -> None:
+    position, exchange = await desk.position(), desk.broker.exchange
+    assert position.quantity == exchange.books.held("SPY")
+    account = await desk.runner.read(lambda ledger: ledger.account())
+    assert account.cash == exchange.books.cash
+
+
+async def test_position_and_stop_follow_a_forward_split(desk: Any) -> None:
+    await held(desk)
+    cost = (await desk.position()).cost
+    split(desk)
+    await desk.settled()
+    position = await desk.position()
+    assert position.quantity == 70
+    assert position.cost == cost
+    assert position.realised_pnl == 0
+    assert position.protection == "active"
+    assert position.stop_price == Decimal("13.57")
+    assert position.stop_quantity == 70
+    stop = await desk.one(Purpose.STOP)
+    assert (stop.state, stop.leg_quantity, stop.stop_price) == (IntentState.ACKED, 70, Decimal("13.57"))
+    await trades_on(desk)
+    assert [order.id for order in desk.resting()] == [stop.broker_order_id], "no sale, no second stop"
+    await agrees(desk)
+
+
+async def test_a_reverse_split_is_protected_anew_at_the_price_in_new_shares(desk: Any) -> None:
+    await held(desk)
+    split(desk, new=1, old=5)
+    await desk.settled()
+    position = await desk.position()
+    assert position.quantity == 2
+    assert position.protection == "active"
+    assert position.stop_price == 475
+    await trades_on(desk)
+    assert [(order.quantity, order.stop_price) for order in desk.resting()] == [(2, 475)]
+    await agrees(desk)
+
+
+async def test_a_fraction_that_is_paid_out_is_counted(desk: Any) -> None:
+    await held(desk)
+    split(desk, new=1, old=4)
+    await desk.settled()
+    assert (await desk.position()).quantity == 2
+    await agrees(desk)
+
+
+async def test_a_split_while_nobody_ran_is_found_at_the_start(desk: Any) -> None:
+    await held(desk)
+    await desk.kill()
+    split(desk)
+    await desk.start()
+    position = await desk.position()
+    assert (position.quantity, position.protection) == (70, "active")
+    assert position.stop_price == Decimal("13.57")
+    await trades_on(desk)
+    assert len(desk.resting()) == 1
+    await agrees(desk)
+
+
+async def test_an_exit_after_the_split_sells_what_is_held_then(desk: Any) -> None:
+    await held(desk)
+    split(desk)
+    await desk.settled()
+    await desk.submit(desk.decision(exit_=True))
+    await desk.settled()
+    await desk.minute(2)
+    assert (await desk.position()).quantity == 0
+    await agrees(desk)
