@@ -11,7 +11,6 @@ from holdfast_exchange.assets import Asset
 from holdfast_exchange.orders import (
     LEAVING,
     LIMITED,
-    WORKING,
     ZERO,
     Intent,
     NewOrder,
@@ -198,6 +197,5 @@ def check_cancelable(order: Order) -> None:
     """A terminal order cannot be cancelled, nor one that is already on its way out."""
     if not order.is_open:
         raise unprocessable(f'order is already in "{order.status.value}" state')
-    if order.status in LEAVING:
+    if order.status in LEAVING or is_waiting(order):
         raise unprocessable(f'cannot cancel order in "{order.status.value}" state')
-    assert order.status in WORKING or order.status in (Status.PENDING_NEW, Status.ACCEPTED, Status.HELD)

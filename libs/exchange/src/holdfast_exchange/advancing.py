@@ -2,9 +2,9 @@
 
 from holdfast_exchange.commands import Advance
 from holdfast_exchange.config import Outcome
-from holdfast_exchange.ending import settle_pending
 from holdfast_exchange.new_day import begin_day
 from holdfast_exchange.orders import Update
+from holdfast_exchange.pending import settle_pending
 from holdfast_exchange.state import State
 from holdfast_exchange.trading import match_symbol, open_queued, sweep
 

@@ -6,10 +6,10 @@ from datetime import timedelta
 from holdfast_exchange import admission, rules
 from holdfast_exchange.commands import Cancel, Replace
 from holdfast_exchange.config import Outcome
-from holdfast_exchange.ending import cancel_order, complete_replacement
 from holdfast_exchange.holds import Step
 from holdfast_exchange.matching import trail_stop
 from holdfast_exchange.orders import NewOrder, Order, OrderClass, OrderType, Replacement, Status, Update
+from holdfast_exchange.pending import cancel_order, complete_replacement
 from holdfast_exchange.state import State
 from holdfast_exchange.submitting import check_client_id, check_position, check_times, made
 from holdfast_exchange.venue_commands import Hold

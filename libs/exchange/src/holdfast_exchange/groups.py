@@ -7,7 +7,8 @@ price trades.
 
 from dataclasses import replace
 
-from holdfast_exchange.orders import ZERO, Order, OrderClass, OrderType, Status, Update
+from holdfast_exchange.ending import end
+from holdfast_exchange.orders import LEAVING, ZERO, Order, OrderClass, OrderType, Status, Update
 from holdfast_exchange.state import State
 
 
@@ -70,8 +71,10 @@ def after_fill(state: State, order: Order, updates: list[Update]) -> None:
 def end_by_group(state: State, order: Order, updates: list[Update]) -> None:
     """Cancels an order because another of its group has filled: at once, or late where the fault plan says so."""
     delay = state.holds.group(order.symbol)
-    if delay and order.is_working:
+    if delay and order.status is Status.PENDING_CANCEL:
+        return
+    if delay and order.is_working and order.status not in LEAVING:
         late = replace(order, updated_at=state.now, status=Status.PENDING_CANCEL, due_at=state.now + delay)
         state.blotter.put(replace(late, was=Status.NEW, armed=False))
         return
-    updates.append(state.blotter.end(order, Status.CANCELED, state.now))
+    end(state, order, Status.CANCELED, updates)

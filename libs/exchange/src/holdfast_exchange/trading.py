@@ -6,9 +6,10 @@ from decimal import Decimal
 
 from holdfast_exchange import groups, matching
 from holdfast_exchange.assets import Asset
-from holdfast_exchange.ending import cancel_order, end
+from holdfast_exchange.ending import end
 from holdfast_exchange.filling import fill
 from holdfast_exchange.orders import Intent, Order, OrderType, Status, TimeInForce, Update
+from holdfast_exchange.pending import cancel_order
 from holdfast_exchange.recording import Bar
 from holdfast_exchange.state import State
 
