@@ -50,6 +50,7 @@ def up(
     config: ConfigOption = None,
     venue: Annotated[VenueKind | None, typer.Option(help="papermarket replays a recording; alpaca trades.")] = None,
     live: Annotated[bool, typer.Option("--live", help="With account.live: true, allows a live account.")] = False,
+    book: Annotated[str | None, typer.Option(help="What is traded: equity, crypto, or both: equity,crypto")] = None,
     speed: Annotated[
         str | None, typer.Option(help="Market seconds per second, or max: lock-step, as fast as the system.")
     ] = None,
@@ -69,6 +70,8 @@ def up(
     overrides: dict[str, Any] = {"replay": {}, "venue": {}}
     if venue is not None:
         overrides["venue"]["kind"] = venue.value
+    if book is not None:
+        overrides["books"] = [each.strip() for each in book.split(",") if each.strip()]
     if speed is not None:
         overrides["replay"]["speed"] = _pace(speed)
     if symbols is not None:
@@ -162,6 +165,9 @@ def _settings(config: Path | None, overrides: dict[str, Any]) -> Settings:
 
 
 def _refuse_impossible(settings: Settings, *, live: bool, until_end: bool, report: Path | None) -> None:
+    trading = {each.book for each in settings.traded if each.enabled}
+    if idle := [book.value for book in settings.books if book not in trading]:
+        _fail(f"books: no enabled strategy is of the {' and the '.join(idle)} book: add one to the configuration")
     if report is not None and not until_end:
         _fail("--report needs --until-end: a report is written when the recording has ended")
     if report is not None and (problem := _unwritable(report)):
