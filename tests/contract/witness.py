@@ -8,6 +8,7 @@ import requests
 
 from holdfast_papermarket.published.endpoints import Endpoint, endpoint_of
 from holdfast_papermarket.published.kinds import Findings, examine
+from holdfast_papermarket.published.outside_endpoints import outside_endpoint_of
 from holdfast_papermarket.published.trading import ErrorBody
 
 NOT_FOR_ALL = {
@@ -62,7 +63,7 @@ class Witness:
         """One answer; called by requests before the client reads it."""
         assert answer.request.url is not None
         method, path = str(answer.request.method), urlsplit(answer.request.url).path
-        endpoint = endpoint_of(method, path)
+        endpoint = endpoint_of(method, path) or outside_endpoint_of(method, path)
         where = f"{method} {path} {answer.status_code}"
         if answer.status_code >= 400:
             self._refused(where, endpoint, answer)
@@ -91,4 +92,5 @@ class Witness:
     def _refused(self, where: str, endpoint: Endpoint | None, answer: requests.Response) -> None:
         if endpoint is not None and answer.status_code not in endpoint.statuses:
             self.faults.append(f"{where}: not among the published refusals {endpoint.statuses}")
-        self.add(where, Findings(examine(ErrorBody, answer.content).faults))
+        kind = ErrorBody if endpoint is None else endpoint.refusal
+        self.add(where, Findings(examine(kind, answer.content).faults))

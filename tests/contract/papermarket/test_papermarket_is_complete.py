@@ -15,6 +15,7 @@ from holdfast_exchange.combining import default_folder_of
 from holdfast_exchange.corporate_actions import ActionKind, CorporateAction
 from holdfast_papermarket.embedded import Embedded, embedded
 from holdfast_papermarket.published.endpoints import CRYPTO, ENDPOINTS, Endpoint
+from holdfast_papermarket.published.outside_endpoints import COINGLASS, PAPERMARKET, UNUSUAL_WHALES
 from tests.contract.papermarket.client import MINUTE, OPEN, ask, headers
 from tests.contract.witness import NOT_FOR_ALL, Witness
 
@@ -32,10 +33,10 @@ class Asked:
         self._session.hooks["response"].append(self.witness.take)
 
     async def __call__(self, method: str, path: str, **named: Any) -> Any:
+        key = self._market.keys.key
+        every = headers(self._market) | {"Authorization": f"Bearer {key}", "CG-API-KEY": key}
         answer = await ask(
-            lambda: self._session.request(
-                method, self._market.url + path, headers=headers(self._market), timeout=10, **named
-            )
+            lambda: self._session.request(method, self._market.url + path, headers=every, timeout=10, **named)
         )
         assert answer.status_code < 300, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
@@ -160,3 +161,32 @@ async def test_every_endpoint_of_a_crypto_account_is_complete(crypto_market: Emb
     assert await asked("GET", "/v2/account/activities")
     assert await asked("GET", "/v2/positions/BTCUSD")
     asked.confirm(())
+
+
+async def test_papermarkets_own_pages_and_options_flow_are_complete(market: Embedded) -> None:
+    asked = Asked(market)
+    await asked("POST", "/v2/orders", json=order())
+    market.step_to(OPEN + 10 * MINUTE)
+    assert (await asked("GET", "/papermarket/v1/books"))["fills"]
+    await asked("PUT", "/papermarket/v1/faults", json={"faults": []})
+    fault = {"id": "slow", "kind": "latency", "ms": 1}
+    assert (await asked("POST", "/papermarket/v1/faults", json=fault))["counters"]
+    await asked("GET", "/papermarket/v1/faults")
+    await asked("GET", "/papermarket/v1/status")
+    await asked("DELETE", "/papermarket/v1/faults/slow")
+    await asked("DELETE", "/papermarket/v1/faults")
+    assert (await asked("GET", "/unusualwhales/api/option-trades/flow-alerts?limit=50"))["data"]
+    assert (await asked("GET", "/unusualwhales/api/darkpool/recent?limit=50"))["data"]
+    asked.confirm((*PAPERMARKET, *UNUSUAL_WHALES))
+
+
+async def test_derivatives_intelligence_is_complete(crypto_market: Embedded) -> None:
+    asked = Asked(crypto_market)
+    values = {"exchange": "Binance", "interval": "1m", "range": "1h", "limit": "5"}
+    for endpoint in COINGLASS:
+        coin = any(each.text.startswith("A coin") for each in endpoint.query)
+        query = {each.name: values[each.name] for each in endpoint.query if each.name in values}
+        if any(each.name == "symbol" for each in endpoint.query):
+            query["symbol"] = "BTC" if coin else "BTCUSDT"
+        assert (await asked("GET", endpoint.path, params=query))["code"] == "0", endpoint.path
+    asked.confirm(COINGLASS)

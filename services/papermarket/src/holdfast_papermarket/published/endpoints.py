@@ -1,6 +1,7 @@
 """Every endpoint of Alpaca's that papermarket has: its query, its body, its answer and its refusals."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -33,12 +34,17 @@ class Endpoint:
     query: tuple[Parameter, ...] = ()
     body: Any = None
     refusals: tuple[int, ...] = ()
+    refusal: Any = trading.ErrorBody
+    """Kind of the body of a refusal."""
+    common: tuple[int, ...] = AUTHENTICATED
+    keys: tuple[str, ...] = ("key", "secret")
+    """Which secrets it asks for: see SECRETS in openapi.py."""
     tag: str = TRADING
 
     @property
     def statuses(self) -> tuple[int, ...]:
         """Of the refusals, those that every endpoint has included."""
-        return tuple(sorted({*self.refusals, *AUTHENTICATED}))
+        return tuple(sorted({*self.refusals, *self.common}))
 
 
 def _q(name: str, kind: Any = str, text: str = "", *, required: bool = False) -> Parameter:
@@ -363,11 +369,23 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile("^" + re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)) + "$")
 
 
-# Literal paths before those with a place for a value: `/orders:by_client_order_id`, `/stocks/bars`.
-_MATCHED = tuple((_pattern(each.path), each) for each in sorted(ENDPOINTS, key=lambda found: found.path.count("{")))
+class Paths:
+    """Finds the endpoint that a request meant."""
+
+    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
+        # Literal paths before those with a place for a value: `/orders:by_client_order_id`, `/stocks/bars`.
+        ordered = sorted(endpoints, key=lambda found: found.path.count("{"))
+        self._matched = [(_pattern(each.path), each) for each in ordered]
+
+    def find(self, method: str, path: str) -> Endpoint | None:
+        """None where there is none."""
+        matches = (each for pattern, each in self._matched if each.method == method and pattern.match(path))
+        return next(matches, None)
+
+
+_PATHS = Paths(ENDPOINTS)
 
 
 def endpoint_of(method: str, path: str) -> Endpoint | None:
     """The endpoint that a request meant, None where Alpaca has none or papermarket does not have it."""
-    matches = (each for pattern, each in _MATCHED if each.method == method and pattern.match(path))
-    return next(matches, None)
+    return _PATHS.find(method, path)

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from holdfast_papermarket.published.endpoints import ENDPOINTS, Endpoint, Parameter
-from holdfast_papermarket.published.trading import ErrorBody
+from holdfast_papermarket.published.outside_endpoints import OUTSIDE
 
 Json = dict[str, Any]
 REFERENCE = "#/components/schemas/{model}"
@@ -24,7 +24,12 @@ ANSWERS = {
     422: "Understood, but not acceptable",
     429: "Too many requests; see X-RateLimit-Reset",
 }
-KEYS: list[dict[str, list[str]]] = [{"key": [], "secret": []}]
+SECRETS: Json = {
+    "key": {"type": "apiKey", "in": "header", "name": "APCA-API-KEY-ID"},
+    "secret": {"type": "apiKey", "in": "header", "name": "APCA-API-SECRET-KEY"},
+    "flow": {"type": "http", "scheme": "bearer"},
+    "intelligence": {"type": "apiKey", "in": "header", "name": "CG-API-KEY"},
+}
 ABOUT = """A venue that speaks Alpaca's protocol on a recording.
 
 Answers, refusals and their codes are as Alpaca publishes them. Everything under /v1, /v1beta3 and /v2 asks for the two
@@ -36,12 +41,9 @@ def description(app: FastAPI) -> Json:
     found: Json = get_openapi(title=app.title, version=app.version, description=ABOUT, routes=app.routes)
     components: Json = found.setdefault("components", {})
     schemas: Json = components.setdefault("schemas", {})
-    components["securitySchemes"] = {
-        "key": {"type": "apiKey", "in": "header", "name": "APCA-API-KEY-ID"},
-        "secret": {"type": "apiKey", "in": "header", "name": "APCA-API-SECRET-KEY"},
-    }
+    components["securitySchemes"] = SECRETS
     served = {_shape(path): path for path in found["paths"]}
-    for endpoint in ENDPOINTS:
+    for endpoint in (*ENDPOINTS, *OUTSIDE):
         path = served.get(_shape(endpoint.path))
         operations = found["paths"][path] if path is not None else {}
         if endpoint.method.lower() in operations:
@@ -60,15 +62,18 @@ def _operation(endpoint: Endpoint, path: str, schemas: Json) -> Json:
         for name in re.findall(r"\{(\w+)\}", path)
     ]
     parameters += [_parameter(each) for each in endpoint.query]
-    responses: Json = {str(endpoint.status): _response(endpoint.status, endpoint.answer, schemas)}
-    responses |= {str(status): _response(status, ErrorBody, schemas) for status in endpoint.statuses}
+    kinds = {endpoint.status: endpoint.answer} | dict.fromkeys(endpoint.statuses, endpoint.refusal)
+    counted = set(kinds) - {401} if endpoint.common else set()
+    responses = {
+        str(status): _response(status, kind, schemas, counted=status in counted) for status, kind in kinds.items()
+    }
     operation: Json = {
         "summary": endpoint.summary,
         "tags": [endpoint.tag],
         "operationId": re.sub(r"\W+", "_", f"{endpoint.method} {endpoint.path}").strip("_").lower(),
         "parameters": parameters,
         "responses": responses,
-        "security": KEYS,
+        "security": [{key: [] for key in endpoint.keys}] if endpoint.keys else [],
     }
     if endpoint.body is not None:
         schema = _schema(endpoint.body, schemas, "validation")
@@ -86,9 +91,10 @@ def _parameter(asked: Parameter) -> Json:
     return shown | ({"description": asked.text} if asked.text else {})
 
 
-def _response(status: int, kind: Any, schemas: Json) -> Json:
+def _response(status: int, kind: Any, schemas: Json, *, counted: bool) -> Json:
+    """`counted`: it tells how many requests are left."""
     shown: Json = {"description": ANSWERS[status]}
-    if status != 401:
+    if counted:
         shown["headers"] = {
             name: {"schema": {"type": "integer"}}
             for name in ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
