@@ -171,6 +171,53 @@ def test_a_split_that_the_venue_carried_out_is_adjusted_for_once() -> None:
         assert [bar.close for bar in found] == expected
 
 
+RENAMED = CorporateAction(kind=ActionKind.NAME_CHANGE, symbol="OLD", new_symbol="NEW", ex_date=date(2013, 10, 9))
+
+
+def renamed(at: datetime) -> BarHistory:
+    days = [daily("OLD", date(2013, 10, day), str(day)) for day in (7, 8)]
+    days += [daily("NEW", date(2013, 10, day), str(day)) for day in (7, 9, 10, 11)]
+    recording = Recording(
+        symbols=("NEW", "OLD"),
+        minute_bars=(),
+        minute_quotes=(),
+        daily_bars=tuple(days),
+        quarantined=(),
+        corporate_actions=(RENAMED,),
+    )
+    return BarHistory(Market(recording, at), AdjustmentTable())
+
+
+@pytest.mark.parametrize(
+    ("symbol", "asof", "closes"),
+    [
+        ("NEW", date(2013, 10, 12), [7, 8, 9, 10, 11]),
+        ("NEW", date(2013, 10, 8), [7, 9, 10, 11]),
+        ("OLD", date(2013, 10, 8), [7, 8, 9, 10, 11]),
+        ("OLD", date(2013, 10, 12), [7, 8]),
+        ("OLD", None, [7, 8]),
+        ("NEW", None, [7, 9, 10, 11]),
+    ],
+)
+def test_a_symbol_means_the_company_that_had_it_on_the_as_of_day(
+    symbol: str, asof: date | None, closes: list[int]
+) -> None:
+    """BS-2: on 2013-10-09 OLD became NEW; somebody else had been called NEW before."""
+    at = datetime(2013, 10, 12, tzinfo=UTC)
+    found = renamed(at).bars(symbol, Timeframe(1, Unit.DAY), LONG_AGO, at, asof=asof)
+    assert [bar.close for bar in found] == closes
+    assert {bar.symbol for bar in found} == {symbol}
+
+
+def test_a_week_in_which_a_company_was_renamed_is_one_bar_and_nothing_is_known_before() -> None:
+    at = datetime(2013, 10, 12, tzinfo=UTC)
+    [week] = renamed(at).bars("NEW", Timeframe(1, Unit.WEEK), LONG_AGO, at, asof=at.date())
+    assert (week.open, week.close, week.volume) == (7, 11, 3500)
+    early = datetime(2013, 10, 8, 21, tzinfo=UTC)
+    found = renamed(early).bars("OLD", Timeframe(1, Unit.DAY), LONG_AGO, early, asof=date(2013, 10, 8))
+    assert [bar.close for bar in found] == [7, 8]
+
+
 def test_factors_are_read_from_the_recordings_file(tmp_path: Path) -> None:
     heading = "symbol,last_date,price_factor,split_factor,reference_close\n"
     (tmp_path / "adjustment_factors.csv").write_text(f"{heading}AAPL,20140606,0.9,0.25,645.57\nAAPL,20501231,1,1,0\n")

@@ -11,6 +11,7 @@ from decimal import Decimal
 from holdfast_core.sessions import OutsideCalendar
 from holdfast_exchange.adjustments import Adjustment, AdjustmentTable
 from holdfast_exchange.corporate_actions import SPLITS
+from holdfast_exchange.lineage import under_one_name
 from holdfast_exchange.market import Market
 from holdfast_exchange.recording import NEW_YORK, Bar, calendar_for, day_of
 from holdfast_exchange.restatements import Restatements
@@ -34,17 +35,24 @@ class BarHistory:
         start: datetime,
         end: datetime,
         adjustment: frozenset[Adjustment] = RAW,
+        asof: date | None = None,
     ) -> list[Bar]:
-        """Bars that start in [start, end], both included, oldest first. `symbol` must be a recorded one."""
+        """Bars that start in [start, end], both included, oldest first.
+
+        `asof`: the symbol means the company that had it that day, under all its names; None: what is recorded under it.
+        """
         zone = zone_of(symbol)
         begins = timeframe.interval(start, zone)[0]
         ends = timeframe.interval(end, zone)[1]
-        if timeframe.intraday:
-            rows = self._intraday(symbol, timeframe, begins, ends)
-        else:
-            rows = self._market.daily_bars(symbol, begins, ends)
-        if adjustment:
-            rows = self._adjusted(symbol, rows, adjustment)
+
+        def find(name: str) -> list[Bar]:
+            if timeframe.intraday:
+                found = self._intraday(name, timeframe, begins, ends)
+            else:
+                found = self._market.daily_bars(name, begins, ends)
+            return self._adjusted(name, found, adjustment) if adjustment else found
+
+        rows = under_one_name(self._market, find, symbol, asof)
         if timeframe != Timeframe(1, Unit.DAY) and not _is_minute(timeframe):
             rows = [bar for bar in grouped(rows, timeframe, zone) if self._complete(symbol, timeframe, bar)]
         return [bar for bar in rows if start <= bar.start <= end]

@@ -93,17 +93,23 @@ def read_adjustment(request: Request) -> frozenset[Adjustment]:
 
 
 def check_source(request: Request, feeds: frozenset[str]) -> None:
-    """Feed, currency and as-of day, as far as they are given. Raises Refusal 400."""
+    """Feed and currency, as far as they are given. Raises Refusal 400."""
     query = request.query_params
     if (feed := query.get("feed") or "iex") not in feeds:
         raise bad_request(f"invalid feed: {feed[:32]}")
     if (currency := query.get("currency") or "USD") != "USD":
         raise bad_request(f"invalid currency: {currency[:8]}: everything is recorded in USD")
-    if (asof := query.get("asof") or "-") != "-":
-        try:
-            date.fromisoformat(asof)
-        except ValueError:
-            raise bad_request(f"invalid asof: {asof[:32]}") from None
+
+
+def read_asof(request: Request, now: datetime) -> date | None:
+    """The day on which a symbol is meant: today of New York by default, None for `-`. Raises Refusal 400."""
+    asof = request.query_params.get("asof")
+    if asof == "-":
+        return None
+    try:
+        return date.fromisoformat(asof) if asof else now.astimezone(zone_of("")).date()
+    except ValueError:
+        raise bad_request(f"invalid asof: {str(asof)[:32]}") from None
 
 
 @dataclass(frozen=True, slots=True)

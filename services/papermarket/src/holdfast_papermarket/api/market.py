@@ -1,10 +1,12 @@
 """Alpaca's market-data REST for stocks: only what is visible at the present market time (TS-3, TL-1)."""
 
 from collections.abc import Callable, Iterable
+from datetime import date
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
 
+from holdfast_exchange.corporate_actions import ActionKind
 from holdfast_exchange.orders import Refusal
 from holdfast_papermarket import market_json
 from holdfast_papermarket.api.answers import answer, bad_request
@@ -20,6 +22,7 @@ from holdfast_papermarket.api.data_queries import (
     expect_only,
     page,
     read_adjustment,
+    read_asof,
     read_range,
     read_symbols,
     read_timeframe,
@@ -60,17 +63,19 @@ def _many_routes(routes: APIRouter, venue: PaperVenue, rows: MarketRows) -> None
     @routes.get("/bars")
     async def bars(request: Request) -> Response:
         expect_only(request, _BARS | {"symbols"})
-        return _history(venue, request, "bars", rows.bars(read_timeframe(request), read_adjustment(request)))
+        return _history(
+            venue, request, "bars", rows.bars(read_timeframe(request), read_adjustment(request), _asof(venue, request))
+        )
 
     @routes.get("/quotes")
     async def quotes(request: Request) -> Response:
         expect_only(request, STOCK_RANGE | {"symbols"})
-        return _history(venue, request, "quotes", rows.quotes())
+        return _history(venue, request, "quotes", rows.quotes(_asof(venue, request)))
 
     @routes.get("/trades")
     async def trades(request: Request) -> Response:
         expect_only(request, STOCK_RANGE | {"symbols"})
-        return _history(venue, request, "trades", rows.trades())
+        return _history(venue, request, "trades", rows.trades(_asof(venue, request)))
 
     @routes.get("/bars/latest")
     async def latest_bars(request: Request) -> Response:
@@ -93,18 +98,18 @@ def _single_routes(routes: APIRouter, venue: PaperVenue, rows: MarketRows) -> No
     @routes.get("/{symbol}/bars")
     async def bars(symbol: str, request: Request) -> Response:
         expect_only(request, _BARS)
-        shown = rows.bars(read_timeframe(request), read_adjustment(request))
+        shown = rows.bars(read_timeframe(request), read_adjustment(request), _asof(venue, request))
         return _history_of(venue, request, symbol, "bars", shown)
 
     @routes.get("/{symbol}/quotes")
     async def quotes(symbol: str, request: Request) -> Response:
         expect_only(request, STOCK_RANGE)
-        return _history_of(venue, request, symbol, "quotes", rows.quotes())
+        return _history_of(venue, request, symbol, "quotes", rows.quotes(_asof(venue, request)))
 
     @routes.get("/{symbol}/trades")
     async def trades(symbol: str, request: Request) -> Response:
         expect_only(request, STOCK_RANGE)
-        return _history_of(venue, request, symbol, "trades", rows.trades())
+        return _history_of(venue, request, symbol, "trades", rows.trades(_asof(venue, request)))
 
     @routes.get("/{symbol}/bars/latest")
     async def latest_bar(symbol: str, request: Request) -> Response:
@@ -139,20 +144,31 @@ def _recorded(venue: PaperVenue) -> Iterable[str]:
     return (symbol for symbol in venue.exchange.market.symbols if not market_json.is_pair(symbol))
 
 
+def _named(venue: PaperVenue) -> set[str]:
+    """Also those that are only recorded under an earlier name."""
+    changes = venue.exchange.market.corporate_actions
+    renamed = {action.new_symbol for action in changes if action.kind is ActionKind.NAME_CHANGE}
+    return renamed.union(_recorded(venue))
+
+
+def _asof(venue: PaperVenue, request: Request) -> date | None:
+    return read_asof(request, venue.market_now())
+
+
 def _asked(venue: PaperVenue, request: Request) -> Range:
     check_source(request, HISTORY_FEEDS)
     return read_range(request, STOCKS, venue.market_now())
 
 
 def _history(venue: PaperVenue, request: Request, name: str, rows: Rows[Row]) -> Response:
-    symbols = read_symbols(request, STOCKS, _recorded(venue))
+    symbols = read_symbols(request, STOCKS, _named(venue))
     found, token = page(rows, symbols, _asked(venue, request))
     return _shown(request, {name: found, "next_page_token": token})
 
 
 def _history_of(venue: PaperVenue, request: Request, symbol: str, name: str, rows: Rows[Row]) -> Response:
     check_symbol(symbol, STOCKS)
-    known = [symbol] if symbol in _recorded(venue) else []
+    known = [symbol] if symbol in _named(venue) else []
     found, token = page(rows, known, _asked(venue, request))
     return _shown(request, {name: found.get(symbol, []), "symbol": symbol, "next_page_token": token})
 

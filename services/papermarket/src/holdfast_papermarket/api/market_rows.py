@@ -1,11 +1,12 @@
 """The rows behind the market-data endpoints of stocks and pairs alike: history, newest, snapshots."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeVar
 
 from holdfast_exchange.adjustments import Adjustment
 from holdfast_exchange.history import RAW, BarHistory, zone_of
+from holdfast_exchange.lineage import under_one_name
 from holdfast_exchange.market import Market
 from holdfast_exchange.recording import Bar, QuoteBar
 from holdfast_exchange.timeframes import Timeframe, Unit
@@ -26,21 +27,23 @@ class MarketRows:
         self.market = market
         self.history = history
 
-    def bars(self, timeframe: Timeframe, adjustment: frozenset[Adjustment] = RAW) -> Rows[Bar]:
+    def bars(
+        self, timeframe: Timeframe, adjustment: frozenset[Adjustment] = RAW, asof: date | None = None
+    ) -> Rows[Bar]:
         """Stamped with their start."""
         return Rows(
-            lambda symbol, start, end: self.history.bars(symbol, timeframe, start, end, adjustment),
+            lambda symbol, start, end: self.history.bars(symbol, timeframe, start, end, adjustment, asof),
             lambda bar: bar.start,
             market_json.bar,
         )
 
-    def quotes(self) -> Rows[QuoteBar]:
+    def quotes(self, asof: date | None = None) -> Rows[QuoteBar]:
         """The market at the end of each recorded interval, and stamped with it."""
-        return Rows(self._ending(self.market.minute_quotes), _end, market_json.quote)
+        return Rows(self._ending(self.market.minute_quotes, asof), _end, market_json.quote)
 
-    def trades(self) -> Rows[Bar]:
-        """The last trade of each recorded interval, stamped with the interval's end."""
-        return Rows(self._ending(self.market.minute_bars), _end, market_json.trade)
+    def trades(self, asof: date | None = None) -> Rows[Bar]:
+        """The last trade of each interval of the finest rows recorded, stamped with the interval's end."""
+        return Rows(self._ending(self.market.trading_bars, asof), _end, market_json.trade)
 
     def latest_bar(self, symbol: str) -> Bar | None:
         """The newest bar of a minute."""
@@ -50,10 +53,10 @@ class MarketRows:
         return self.market.last_quote(symbol)
 
     def latest_trade(self, symbol: str) -> Bar | None:
-        """The newest row with a trade: of a minute, or of a day where no minutes are recorded."""
-        minute = self.market.last_bar(symbol)
-        daily = self._newest_days(symbol, self.market.released, 1) if minute is None else []
-        return daily[-1] if daily else minute
+        """The newest row with a trade: the finest recorded, or a day's before those begin."""
+        finest = self.market.last_trading_bar(symbol)
+        daily = self._newest_days(symbol, self.market.released, 1) if finest is None else []
+        return daily[-1] if daily else finest
 
     def snapshot(self, symbol: str) -> Json:
         """Every part; null where nothing is known yet. The day under way is made of its visible minutes."""
@@ -82,12 +85,14 @@ class MarketRows:
                 break
         return found
 
-    @staticmethod
     def _ending(
-        find: Callable[[str, datetime, datetime], list[Row]],
+        self, find: Callable[[str, datetime, datetime], list[Row]], asof: date | None
     ) -> Callable[[str, datetime, datetime], list[Row]]:
         def found(symbol: str, start: datetime, end: datetime) -> list[Row]:
-            return [row for row in find(symbol, start - _LONGEST_ROW, end) if start <= row.end <= end]
+            def of(name: str) -> list[Row]:
+                return [row for row in find(name, start - _LONGEST_ROW, end) if start <= row.end <= end]
+
+            return under_one_name(self.market, of, symbol, asof)
 
         return found
 
