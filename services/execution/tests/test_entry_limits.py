@@ -194,3 +194,18 @@ def test_decisions_that_were_blocked_before_stay_as_they_are() -> None:
     blocked = wanted()
     blocked.allowed, blocked.reason = False, "SCORE_LOW"
     assert enforce(Limits(), CASES["KILL_SWITCH_ENGAGED"], [blocked]) == [blocked]
+
+
+def test_dust_of_coins_is_added_to_by_its_own_strategy_and_sold_by_nobody() -> None:
+    """Below the smallest order: it can neither be sold nor protected, so it must not block its symbol for ever."""
+    dust = replace(held("BTC/USD", cost=1), book="crypto", quantity=Decimal("0.00009"))
+    view = replace(VIEW, positions=(dust,))
+    assert [each.allowed for each in enforce(Limits(), view, [wanted("BTC/USD")])] == [True]
+    (leaving,) = enforce(Limits(), view, [wanted("BTC/USD", exit_long=True)])
+    assert (leaving.allowed, leaving.reason) == (False, "NOTHING_HELD")
+    others = replace(view, positions=(replace(dust, strategy="rotation"),))
+    (entering,) = enforce(Limits(), others, [wanted("BTC/USD")])
+    assert (entering.allowed, entering.reason) == (False, "SYMBOL_OWNED")
+    fraction = replace(dust, symbol="IBM", book="equity", quantity=Decimal("0.00009"))
+    (held_share,) = enforce(Limits(), replace(VIEW, positions=(fraction,)), [wanted("IBM")])
+    assert held_share.reason == "POSITION_HELD", "a fraction of a share can be sold"
