@@ -241,7 +241,7 @@ class Venue(RuleBasedStateMachine):
         self.do(Replace(self.now, order.id, change))
 
     @rule(
-        step=st.sampled_from((None, *Step)),
+        step=st.sampled_from((None, None, *Step)),
         secs=st.sampled_from((0, 0, 0, 45, 90)),
         symbol=st.sampled_from((SHARE, COIN)),
         wanted=st.sampled_from((False, False, True)),
@@ -252,7 +252,7 @@ class Venue(RuleBasedStateMachine):
             self.pass_time(1)
             return
         if step is None:
-            self.do(Halt(self.now, symbol, self.now + timedelta(seconds=secs)))
+            self.do(Halt(self.now, symbol, self.now + timedelta(seconds=secs * 3)))
             return
         self.both_may_fill |= step is Step.GROUP and secs > 0
         self.do(Hold(self.now, step, Decimal(secs)))
