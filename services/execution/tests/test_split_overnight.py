@@ -110,3 +110,17 @@ async def test_an_exit_after_the_split_sells_what_is_held_then(desk: Any) -> Non
     await desk.minute(2)
     assert (await desk.position()).quantity == 0
     await agrees(desk)
+
+
+async def test_a_dividend_is_counted_when_the_broker_is_read(desk: Any) -> None:
+    await held(desk)
+    now = desk.clock.now()
+    paid = CorporateAction(
+        kind=ActionKind.CASH_DIVIDEND, symbol="SPY", ex_date=now.date(), cash=Decimal("0.75"), payable_date=now.date()
+    )
+    desk.broker.carry_out(Announce(now, paid))
+    await desk.settled()
+    await desk.engine.merger.merge("cash differs")
+    assert (await desk.position()).realised_pnl == Decimal("7.5")
+    assert (await desk.position()).stop_price == Decimal("94.25"), "lowered with the price, by the broker"
+    await agrees(desk)

@@ -201,9 +201,14 @@ def _differs(row: IntentRow, order: BrokerOrder) -> bool:
 
 
 def _is_restated(ledger: LedgerReads, row: IntentRow, order: BrokerOrder) -> bool:
-    """True with evidence only: the broker told of a split of the symbol since the intent was made."""
-    if row.state in TERMINAL or row.broker_order_id != order.order_id or not _differs(row, order):
+    """True where the broker has moved a stop's price (for a dividend), or, with evidence only, its quantity: it told of
+    a split of the symbol since the intent was made."""
+    if row.purpose is not Purpose.STOP or row.state in TERMINAL or row.broker_order_id != order.order_id:
         return False
+    if not _differs(row, order):
+        return False
+    if order.quantity == row.leg_quantity:
+        return order.stop_price is not None
     adjustments = ledger.ledger_state(row.created_at).adjustments
     return any(each.kind == SPLIT and each.symbol == row.symbol for each in adjustments)
 

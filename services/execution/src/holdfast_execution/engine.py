@@ -36,7 +36,7 @@ from holdfast_runtime.ports.activity import Activity
 from holdfast_runtime.ports.calls import PricesCalls
 from holdfast_runtime.ports.clock import MarketClock, MonotonicClock
 from holdfast_runtime.ports.venue import Broker, BrokerAsset, Unauthorised
-from holdfast_runtime.settings import Book, Settings
+from holdfast_runtime.settings import Settings
 from holdfast_runtime.telemetry import metrics
 
 log = structlog.get_logger()
@@ -87,7 +87,7 @@ class Engine:
             books, self.guard, adopter, self._sender, monotonic_clock=monotonic_clock, settings=settings.execution
         )
         self._rates = EntryRates(settings.gate.entries_per_minute)
-        self.merger = Merger(books, self.guard, adopter, fees=Book.CRYPTO in settings.active_books)
+        self.merger = Merger(books, self.guard, adopter)
         self._monitor = StopMonitor(books, prices, monotonic_clock=monotonic_clock, settings=settings.feed)
         hands = Hands(books, self.guard, adopter, settings, self._instruments)
         protector = Protector(

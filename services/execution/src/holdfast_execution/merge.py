@@ -34,12 +34,10 @@ READS = 3
 class Merger:
     """Reads the broker and takes its word over."""
 
-    def __init__(self, books: Books, broker: Broker, adopter: Adopter, *, fees: bool = False) -> None:
-        """`fees`: a book is traded whose fills cost coins and dollars beside their price."""
+    def __init__(self, books: Books, broker: Broker, adopter: Adopter) -> None:
         self._books = books
         self._broker = broker
         self._adopter = adopter
-        self._fees = fees
         self._one_at_a_time = asyncio.Lock()
         self._not_ours: set[str] = set()
         """Orders of the newest fills that belong to nothing here: asked about once."""
@@ -56,8 +54,6 @@ class Merger:
                 differing = await self._differing()
                 if not differing:
                     break
-                # A split, or what else moves shares without a trade.
-                await self._adopter.take_fees(self._since(await self._books.look()))
             span.set(differing=len(differing))
             if differing:
                 log.error("merge.positions_differ", positions=differing)
@@ -81,8 +77,8 @@ class Merger:
             order = await self._find(intent)
             if order is not None:
                 await self.take(order, details.get(order.order_id, []))
-        if self._fees:
-            await self._adopter.take_fees(self._since(mirror))
+        # Fees, splits, dividends: they change position or cash, and no order tells of them.
+        await self._adopter.take_fees(self._since(mirror))
 
     def _since(self, mirror: Mirror) -> datetime:
         return min([intent.created_at for intent in mirror.intents] + [self._books.now - FILLS_MARGIN])
