@@ -20,17 +20,19 @@ from holdfast_admin.domain.views import (
 )
 from holdfast_core.instruments import book_of
 from holdfast_core.money import ZERO
-from holdfast_core.sessions import Calendar, OutsideCalendar
+from holdfast_core.sessions import ROUND_THE_CLOCK, Calendar, OutsideCalendar
 from holdfast_runtime.ledger_halts import KILL_SWITCH
 
 PROTECTIONS = {pb.PROTECTION_PENDING: "pending", pb.PROTECTION_ACTIVE: "active"}
 
 
 def market_time(sources: Sources, clock_now: datetime, calendar: Calendar) -> MarketTime:
-    """The clock's time; before its first tick, the newest fact's."""
+    """The clock's time; before its first tick, the newest fact's. What trades round the clock never changes."""
     now: datetime | None = clock_now if clock_now > NEVER else sources.projection.last_fact_at
     if now is None:
         return MarketTime(now=None, is_open=False, next_change=None)
+    if calendar is ROUND_THE_CLOCK:
+        return MarketTime(now=now, is_open=True, next_change=None)
     try:
         is_open = calendar.is_open(now)
         change = calendar.next_close(now) if is_open else calendar.next_open(now)
