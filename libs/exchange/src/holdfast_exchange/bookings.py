@@ -13,7 +13,8 @@ def book_fill(state: State, fill: Fill, *, maker: bool = False) -> Decimal:
     asset = state.asset(fill.symbol)
     proceeds = fill.side is Side.SELL and not asset.is_crypto
     settles_on = account.settles_on(state, fill.at) if proceeds else None
-    state.books.apply(fill, may_short=asset.shortable and account.may_short(state), settles_on=settles_on)
+    may_short = state.disturbances.oversells or (asset.shortable and account.may_short(state))
+    state.books.apply(fill, may_short=may_short, settles_on=settles_on)
     volume = state.account.crypto_volume
     fee = fee_of(
         fill,

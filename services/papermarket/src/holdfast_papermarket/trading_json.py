@@ -99,12 +99,18 @@ def update(exchange: Exchange, value: Update) -> Json:
     return {"stream": "trade_updates", "data": data}
 
 
-def clock(now: datetime) -> Json:
+def clock(now: datetime, early_closes: Mapping[datetime, datetime]) -> Json:
+    """`early_closes`: when sessions close instead, by their regular close."""
+    close = next_close(now)
+    early = early_closes.get(close, close)
+    if early <= now:
+        close = next_close(close)
+        early = early_closes.get(close, close)
     return {
         "timestamp": local(now),
-        "is_open": is_open(now),
+        "is_open": is_open(now) and close == next_close(now),
         "next_open": local(next_open(now)),
-        "next_close": local(next_close(now)),
+        "next_close": local(early),
     }
 
 

@@ -18,6 +18,8 @@ class Disturbances:
     """By order: how much of it may fill, and until when that holds."""
     early_closes: dict[datetime, datetime] = field(default_factory=dict)
     """When sessions close instead, by their regular close."""
+    oversells: bool = False
+    """True while a fill is booked that sells what is not held."""
 
     def halted(self, symbol: str, now: datetime) -> bool:
         """True where nothing of the symbol may fill."""

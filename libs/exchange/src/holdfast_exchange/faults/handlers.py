@@ -66,7 +66,9 @@ def fill_now(state: State, command: FillNow) -> Outcome:
     price = present_price(state, order)
     updates: list[Update] = []
     if quantity > 0 and price is not None:
+        state.disturbances.oversells = True
         fill(state, order, price, quantity, updates)
+        state.disturbances.oversells = False
     return Outcome(order, updates)
 
 

@@ -32,7 +32,7 @@ def reference_routes(venue: PaperVenue) -> APIRouter:
 
     @routes.get("/v2/clock")
     async def get_clock() -> Response:
-        return answer(trading_json.clock(venue.market_now()))
+        return answer(trading_json.clock(venue.market_now(), venue.exchange.disturbances.early_closes))
 
     @routes.get("/v2/calendar")
     async def get_calendar(start: str = "", end: str = "") -> Response:
@@ -40,7 +40,7 @@ def reference_routes(venue: PaperVenue) -> APIRouter:
         last = read_instant(end, "end").astimezone(NEW_YORK).date() if end else LAST_DAY
         sessions = sessions_between(max(first, FIRST_DAY), min(last, LAST_DAY))
         settled = _settlement(sessions, exchange.account.config.settlement_days)
-        return answer(trading_json.calendar(sessions, settled))
+        return answer(trading_json.calendar([_as_it_is(venue, each) for each in sessions], settled))
 
     @routes.get("/v2/assets")
     async def list_assets(request: Request) -> Response:
@@ -159,3 +159,8 @@ def _market_actions(venue: PaperVenue, query: Mapping[str, str]) -> Json:
 
 def _read_day(text: str, name: str) -> date:
     return read_instant(text, name).astimezone(NEW_YORK).date()
+
+
+def _as_it_is(venue: PaperVenue, session: Session) -> Session:
+    """A session of the calendar with its early close."""
+    return venue.exchange.hours.session_of(session.day) or session

@@ -45,6 +45,9 @@ class FrameFaults(Generic[Item]):
         """What becomes of `items`."""
         sending: Sending[Item] = Sending()
         for item in items:
+            if sending.closes or sending.mute_until is not None:
+                # Nobody hears of the rest.
+                break
             waiting, self._overtaken = self._overtaken, []
             self._one(item, sending)
             sending.items += waiting
