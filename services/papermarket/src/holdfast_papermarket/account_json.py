@@ -4,6 +4,7 @@ Money and quantities are decimal strings, except in the history, which has numbe
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -21,6 +22,7 @@ from holdfast_exchange.recording import NEW_YORK
 from holdfast_papermarket.trading_json import Json, instant, number, order
 
 RATIO = Decimal("0.000000001")
+FILL = "FILL"
 NO_CUSIP = ""
 """Recordings name no CUSIPs."""
 
@@ -157,24 +159,33 @@ def asset(exchange: Exchange, symbol: str) -> Json:
 # Activities
 
 
-def activities(exchange: Exchange) -> list[Json]:
-    """All of them, oldest first: in the order of their ids, which are the time to the millisecond and a UUID."""
-    shown, executions, since = [], 0, 0
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An activity with its id: the time to the millisecond and a UUID."""
+
+    id: str
+    kind: str
+    value: Activity
+
+
+def activities(exchange: Exchange) -> list[Told]:
+    """All of them, oldest first: in the order of their ids."""
+    found, executions, since = [], 0, 0
     for each in exchange.books.activities:
         if isinstance(each, Fill):
-            executions, since, identity = executions + 1, 0, each.id
+            executions, since, kind, identity = executions + 1, 0, FILL, each.id
         else:
-            since += 1
+            since, kind = since + 1, each.kind.value
             identity = exchange.blotter.activity_id(executions, since)
-        shown.append(_activity(exchange, f"{_stamp(each.at)}::{identity}", each))
-    return shown
+        found.append(Told(f"{_stamp(each.at)}::{identity}", kind, each))
+    return found
 
 
-def _activity(exchange: Exchange, identity: str, value: Activity) -> Json:
-    shown: Json = {"id": identity, "account_id": exchange.account_id}
+def activity(exchange: Exchange, told: Told) -> Json:
+    value = told.value
+    shown: Json = {"id": told.id, "account_id": exchange.account_id, "activity_type": told.kind}
     if isinstance(value, Fill):
         return shown | {
-            "activity_type": "FILL",
             "transaction_time": instant(value.at),
             "type": "fill" if not value.leaves else "partial_fill",
             "price": number(value.price),
@@ -187,7 +198,6 @@ def _activity(exchange: Exchange, identity: str, value: Activity) -> Json:
             "order_status": "filled" if not value.leaves else "partially_filled",
         }
     shown |= {
-        "activity_type": value.kind.value,
         "activity_sub_type": value.sub_kind or None,
         "date": value.at.astimezone(NEW_YORK).date().isoformat(),
         "created_at": instant(value.at),
@@ -360,7 +370,7 @@ def books(exchange: Exchange) -> Json:
     """Everything as the venue keeps it, for checking others against."""
     kept, market = exchange.books, exchange.market
     held = [kept.positions[symbol] for symbol in sorted(kept.positions)]
-    told = activities(exchange)
+    told = [activity(exchange, each) for each in activities(exchange)]
     return {
         "starting_cash": number(kept.starting_cash),
         "cash": number(kept.cash),
@@ -370,8 +380,8 @@ def books(exchange: Exchange) -> Json:
         "unrealised_pnl": number(exchange.market_value() - kept.cost_total),
         "outside": {kind.value: number(amount) for kind, amount in sorted(kept.outside.items())},
         "orders": [order(exchange, value, nested=False) for value in exchange.orders.values()],
-        "fills": [each for each in told if each["activity_type"] == "FILL"],
-        "other_activities": [each for each in told if each["activity_type"] != "FILL"],
+        "fills": [each for each in told if each["activity_type"] == FILL],
+        "other_activities": [each for each in told if each["activity_type"] != FILL],
         "positions": [position(exchange, value) for value in held],
         "prices": {symbol: number(market.price(symbol)) for symbol in market.symbols},
     }

@@ -15,6 +15,7 @@ from holdfast_exchange.orders import Refusal
 from holdfast_exchange.portfolio_history import DAILY, WINDOWS, Baseline, HistoryQuery, Hours, history
 from holdfast_exchange.recording import NEW_YORK
 from holdfast_papermarket import account_json
+from holdfast_papermarket.account_json import Told
 from holdfast_papermarket.api.answers import answer, bad_request, read_instant
 from holdfast_papermarket.api.order_body import read_object
 from holdfast_papermarket.api.order_queries import read_size
@@ -81,31 +82,31 @@ def _known(kinds: list[str]) -> frozenset[str]:
 
 def _activities(venue: PaperVenue, query: QueryParams, kinds: Collection[str] | None) -> list[Json]:
     """Newest first unless asked otherwise; `page_token` is the last id of the page before."""
-    booked = venue.exchange.books.activities
-    found = list(zip(account_json.activities(venue.exchange), (each.at for each in booked), strict=True))
+    found = account_json.activities(venue.exchange)
+    if kinds is not None:
+        found = [each for each in found if each.kind in kinds]
     if query.get("date"):
         if query.get("after") or query.get("until"):
             raise Refusal(422, UNPROCESSABLE, "date cannot be used with after or until")
         day = read_instant(query["date"], "date").astimezone(NEW_YORK).date()
-        found = [(each, at) for each, at in found if at.astimezone(NEW_YORK).date() == day]
+        found = [each for each in found if each.value.at.astimezone(NEW_YORK).date() == day]
     if query.get("after"):
         after = read_instant(query["after"], "after")
-        found = [(each, at) for each, at in found if at > after]
+        found = [each for each in found if each.value.at > after]
     if query.get("until"):
         until = read_instant(query["until"], "until", end_of_day=True)
-        found = [(each, at) for each, at in found if at <= until]
-    chosen = [each for each, _ in found if kinds is None or each["activity_type"] in kinds]
-    return _page(chosen, query)
+        found = [each for each in found if each.value.at <= until]
+    return [account_json.activity(venue.exchange, each) for each in _page(found, query)]
 
 
-def _page(found: list[Json], query: QueryParams) -> list[Json]:
+def _page(found: list[Told], query: QueryParams) -> list[Told]:
     direction = query.get("direction", "desc")
     if direction not in ("asc", "desc"):
         raise Refusal(422, UNPROCESSABLE, f"invalid direction: {direction!r}")
     if direction == "desc":
         found.reverse()
     if token := query.get("page_token"):
-        ids = [each["id"] for each in found]
+        ids = [each.id for each in found]
         if token not in ids:
             raise bad_request(f"invalid page_token: {token[:64]!r}")
         found = found[ids.index(token) + 1 :]
