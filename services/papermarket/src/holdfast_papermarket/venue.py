@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Protocol
 
 from holdfast_exchange.commands import Advance, Cancel, Command, Replace, Submit, decode, encode
 from holdfast_exchange.exchange import Exchange, Outcome
+from holdfast_exchange.holds import EVERYTHING, Step
 from holdfast_exchange.orders import NewOrder, Order, Replacement, Update
 from holdfast_exchange.replay import Replay
+from holdfast_exchange.venue_commands import Hold
 from holdfast_papermarket.data_feed import (
     CHANNELS,
     DataItem,
@@ -89,6 +92,10 @@ class PaperVenue:
     def carry_out(self, command: Command) -> Outcome:
         """Takes any other command. Raises Refusal."""
         return self._command(command)
+
+    def hold(self, step: Step, secs: Decimal, symbol: str = EVERYTHING) -> None:
+        """From now on the venue takes `secs` of market time over a step with `symbol`; zero: none."""
+        self._command(Hold(self.market_now(), step, secs, symbol))
 
     def advance(self, number: int, at: datetime, *, data: bool) -> None:
         """Moves market time to tick `number`; with `data` the recording is visible up to there and orders match."""
