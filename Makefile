@@ -11,7 +11,7 @@ SETUP_STAMP := .venv/.setup
 MEMBERS := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml tools/*/pyproject.toml)
 SOURCES := libs services tools tests
 
-.PHONY: help setup run test lint types protos protos-check protos-baseline docs bench contract-alpaca clean
+.PHONY: help setup run test lint types protos protos-check protos-baseline docs faults bench contract-alpaca clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -59,6 +59,9 @@ docs: setup ## Generate the docs that come from code
 	$(BIN)/python -m holdfast_runtime.config_docs > docs/configuration.md
 	$(BIN)/python -m holdfast_catalogue.docs > docs/failure-points.md
 	$(BIN)/python -m holdfast_exchange.faults.docs > docs/faults.md
+
+faults: setup ## An hour with every fault of papermarket on, one after the other (about 15 minutes)
+	HOLDFAST_ALL_FAULTS=1 $(BIN)/pytest tests/drills/test_an_hour_with_each_fault.py
 
 bench: setup ## Latency and throughput, beside a floor in the same run
 	$(BIN)/python tests/load/bench.py
