@@ -64,7 +64,10 @@ class Barrier:
         return found
 
     def waiting_for(self, venue_sent: Mapping[str, int | None]) -> list[str]:
-        """What holds the next tick; empty where it may go out. `venue_sent`: None where nobody is connected."""
+        """What holds the next tick; empty where it may go out.
+
+        `venue_sent`: None where nobody is connected. A flow that is left out is not waited for.
+        """
         if missing := self.missing():
             return missing
         return [reason for flow in self._flows for reason in self._unbalanced(flow, venue_sent)]
@@ -85,6 +88,8 @@ class Barrier:
                 continue
             received = self._position(receiver, flow.name, received=True)
             for sender in flow.senders:
+                if sender == VENUE and flow.name not in venue_sent:
+                    continue
                 if sender == VENUE:
                     sent = venue_sent.get(flow.name)
                 elif sender in self.roster:

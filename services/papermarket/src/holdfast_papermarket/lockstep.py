@@ -133,6 +133,8 @@ class MarketClock:
         """What holds the next tick, in words."""
         if not self.lockstep:
             return [] if self.running else self.barrier.missing()
+        if self._venue.faults.desk.in_maintenance:
+            return self.barrier.waiting_for({})
         return self.barrier.waiting_for({DATA: self._venue.data_sent, TRADE_UPDATES: self._venue.updates.sent})
 
     async def _read(self, requests: AsyncIterator[pb.FollowRequest], report: Report) -> None:
