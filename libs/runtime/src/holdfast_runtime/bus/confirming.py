@@ -84,7 +84,7 @@ class Confirmations:
             confirmed.set_exception(NoStreamResponseError())
             return
         try:
-            told = json.loads(answer.data)
+            told = json.loads(answer.data.decode())
             if "error" in told:
                 APIError.from_error(told["error"])  # raises
             confirmed.set_result(int(told["seq"]))

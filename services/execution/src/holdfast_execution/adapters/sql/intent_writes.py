@@ -42,6 +42,12 @@ from holdfast_runtime.wire import from_timestamp
 _INSERT_DECISIONS = sa.insert(tables.decisions)
 _INSERT_INTENTS = sa.insert(tables.intents)
 _INSERT_ORDERS = sa.insert(tables.orders)
+_s = tables.strategies.c
+_RAISE_PROGRESS = (
+    sa.update(tables.strategies)
+    .where(_s.account == sa.bindparam("of_account"), _s.strategy == sa.bindparam("of_strategy"))
+    .values(last_decided_cycle_time=sa.bindparam("last_decided_cycle_time"))
+)
 
 
 class IntentWrites(SqlWrites):
@@ -279,23 +285,21 @@ class IntentWrites(SqlWrites):
 
     def _raise_progress(self, transaction: Transaction, newest: Mapping[str, int]) -> None:
         known = self.parts().strategies
-        table = tables.strategies
         for strategy, market_time in newest.items():
             row = known.get(strategy)
             state = "running" if row is None else row.state
             raised = StrategyRow(strategy=strategy, state=state, last_decided_cycle_time=from_micros(market_time))
             if row is None:
                 transaction.connection.execute(
-                    sa.insert(table).values(
+                    sa.insert(tables.strategies).values(
                         account=self._account, strategy=strategy, state=state, last_decided_cycle_time=market_time
                     )
                 )
                 transaction.note(raised)
             elif row.last_decided_cycle_time is None or to_micros(row.last_decided_cycle_time) < market_time:
                 transaction.connection.execute(
-                    sa.update(table)
-                    .where(table.c.account == self._account, table.c.strategy == strategy)
-                    .values(last_decided_cycle_time=market_time)
+                    _RAISE_PROGRESS,
+                    {"of_account": self._account, "of_strategy": strategy, "last_decided_cycle_time": market_time},
                 )
                 transaction.note(raised)
 

@@ -50,7 +50,7 @@ class Transaction:
         self._stored: Header | None = None
         self._events: list[dict[str, object]] = []
         self._raised = False
-        self._began: Key | None = None
+        self._began: Header | None = None
         self._changes: list[Change] = []
         self._stamps: tuple[datetime, Timestamp, int, Timestamp, int] | None = None
 
@@ -60,7 +60,7 @@ class Transaction:
         if self._loaded is None:
             self._loaded = self._lock()
             self._stored = replace(self._loaded)
-            self._began = self._loaded.key
+            self._began = replace(self._loaded)
         return self._loaded
 
     @property
@@ -74,9 +74,9 @@ class Transaction:
 
     def parts_after(self, before: Parts | None) -> Parts | None:
         """The parts as of now, where they follow from the kept ones; None where they have to be read."""
-        if before is None or self._loaded is None or before.key != self._began:
+        if before is None or self._loaded is None or self._began is None or before.key != self._began.key:
             return None
-        if not self._changes and self._loaded == self._stored:
+        if not self._changes and self._loaded == self._began:
             return before
         return before.after(self._changes, key=self._loaded.key, account=account_row(self._account, self._loaded))
 
