@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from holdfast_exchange import account
 from holdfast_exchange.fees import fee_of
-from holdfast_exchange.orders import Fill, Side
+from holdfast_exchange.orders import Fill, Intent, Side
 from holdfast_exchange.state import State
 
 
@@ -13,7 +13,8 @@ def book_fill(state: State, fill: Fill, *, maker: bool = False) -> Decimal:
     asset = state.asset(fill.symbol)
     proceeds = fill.side is Side.SELL and not asset.is_crypto
     settles_on = account.settles_on(state, fill.at) if proceeds else None
-    may_short = state.disturbances.oversells or (asset.shortable and account.may_short(state))
+    # Leave to short was asked for when the order was taken: it may have been withdrawn since.
+    may_short = state.disturbances.oversells or state.orders[fill.order_id].intent is Intent.SELL_TO_OPEN
     state.books.apply(fill, may_short=may_short, settles_on=settles_on)
     volume = state.account.crypto_volume
     fee = fee_of(
