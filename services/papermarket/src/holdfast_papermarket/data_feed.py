@@ -81,6 +81,8 @@ class DataItem:
 
 def items_at(market: Market, feed: Feed, channels: Collection[Channel]) -> list[DataItem]:
     """What became visible last in the market, of these channels: channel by channel, each by symbol."""
+    if not channels:
+        return []
     bars = [bar for bar in market.bars_ending(market.released).values() if feed.has(bar.symbol)]
     quotes = [quote for quote in market.quotes_ending(market.released).values() if feed.has(quote.symbol)]
     made: list[DataItem] = []
