@@ -51,7 +51,10 @@ def test_alerts_and_prints_are_plausible_and_not_later_than_now(stocks: Recordin
         for alert in tape.alerts(symbol):
             assert alert.provenance is Provenance.GENERATED
             assert alert.start <= alert.end <= alert.created_at <= NOON
-            assert alert.underlying_price == market.minute_bars(symbol, alert.created_at - MINUTE, alert.created_at)[0].close
+            assert (
+                alert.underlying_price
+                == market.minute_bars(symbol, alert.created_at - MINUTE, alert.created_at)[0].close
+            )
             assert alert.ask_premium + alert.bid_premium == alert.premium > 0
             assert min(alert.ask_premium, alert.bid_premium) >= 0
             assert alert.volume >= alert.size > 0
