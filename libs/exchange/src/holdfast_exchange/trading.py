@@ -10,7 +10,7 @@ from holdfast_exchange.ending import end
 from holdfast_exchange.filling import fill
 from holdfast_exchange.orders import Intent, Order, OrderType, Status, TimeInForce, Update
 from holdfast_exchange.pending import cancel_order
-from holdfast_exchange.recording import Bar
+from holdfast_exchange.recording import Bar, QuoteBar
 from holdfast_exchange.state import State
 
 _AUCTIONS = frozenset({TimeInForce.OPG, TimeInForce.CLS})
@@ -38,10 +38,14 @@ def match_symbol(state: State, symbol: str, bar: Bar, updates: list[Update]) -> 
     left = matching.capacity(bar, state.config.volume_share, asset)
     if left <= 0 or state.hours.is_halted(symbol, state.now):
         return
+    if not state.hours.is_open(asset, bar.start, extended=True):
+        return
+    extended_only = not state.hours.is_open(asset, bar.start)
+    quote = state.market.trading_quote(bar)
     queue = []
     for order in state.open_orders():
-        if order.symbol == symbol and order.is_working:
-            prices = _prices(state, asset, order, bar)
+        if order.symbol == symbol and order.is_working and (order.extended_hours or not extended_only):
+            prices = _prices(state, asset, order, bar, quote)
             if prices is not None:
                 stage = _STAGES.get(order.time_in_force, 1)
                 queue.append((stage, -matching.urgency(order, prices), order.sequence, order.id, prices))
@@ -51,9 +55,9 @@ def match_symbol(state: State, symbol: str, bar: Bar, updates: list[Update]) -> 
             left -= _meet(state, asset, order, prices, left, updates)
 
 
-def _prices(state: State, asset: Asset, order: Order, bar: Bar) -> matching.Prices | None:
+def _prices(state: State, asset: Asset, order: Order, bar: Bar, quote: QuoteBar | None) -> matching.Prices | None:
     """What the order may trade against in the bar; None where it has no part in it."""
-    if order.expires_at <= bar.start or not state.hours.is_open(asset, bar.start, extended=order.extended_hours):
+    if order.expires_at <= bar.start:
         return None
     step = matching.CRYPTO_PRICE_STEP if asset.is_crypto else matching.PRICE_STEP
     if order.time_in_force is TimeInForce.OPG:
@@ -63,7 +67,7 @@ def _prices(state: State, asset: Asset, order: Order, bar: Bar) -> matching.Pric
     resumed = resumed_at(state, order.symbol)
     if resumed is not None and resumed > order.active_from:
         order = replace(order, active_from=resumed)
-    return matching.prices_for(order, bar, state.market.trading_quote(bar), step=step)
+    return matching.prices_for(order, bar, quote, step=step)
 
 
 def resumed_at(state: State, symbol: str) -> datetime | None:
