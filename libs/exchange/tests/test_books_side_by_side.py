@@ -8,7 +8,7 @@ import pytest
 
 from holdfast_core.sessions import xnys
 from holdfast_exchange import combining, replay
-from holdfast_exchange.combining import combine, default_folder_of, load_defaults
+from holdfast_exchange.combining import combine, default_folder_of, load_defaults, load_folder
 from holdfast_exchange.recording import Recording, RecordingInvalid, load
 
 PAIRS = ("BTC/USD", "ETH/USD", "LTC/USD")
@@ -72,6 +72,19 @@ def test_recordings_that_meet_are_left_where_they_are_and_equities_are_never_mov
     elsewhere = _shifted(equity, timedelta(weeks=52))
     with pytest.raises(RecordingInvalid, match="no day in common, and equities are not moved"):
         combine([equity, elsewhere])
+
+
+def test_a_folder_is_narrowed_to_the_books_that_are_traded(tmp_path: Path) -> None:
+    """A stream that nobody listens to would hold a lock-step: what is of no traded book is left out, and told."""
+    for book in ("equity", "crypto"):
+        for file in default_folder_of(book).glob("*_1[md].parquet"):
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    equities = load_folder(tmp_path, ["equity"])
+    assert equities.recording.symbols == ("AIG", "BAC", "IBM", "SPY")
+    assert equities.notes == ("BTC/USD, ETH/USD, LTC/USD: recorded, of a book that is not traded",)
+    assert load_folder(tmp_path, ["equity", "crypto"], symbols=("SPY", "BTC/USD")).notes == ()
+    with pytest.raises(RecordingInvalid, match="nothing of the crypto book; allowed: --book equity"):
+        load_folder(default_folder_of("equity"), ["crypto"])
 
 
 def test_all_default_recordings_together_stay_small() -> None:
