@@ -111,6 +111,8 @@ async def test_a_200_that_tells_of_another_order_leaves_the_outcome_unknown(
         (422, "client_order_id must be unique", RefusalKind.DUPLICATE_CLIENT_ID),
         (403, "potential wash trade detected. use complex orders", RefusalKind.WASH_TRADE),
         (403, "insufficient qty available for order (requested: 10, available: 0)", RefusalKind.SHARES_HELD),
+        (403, "insufficient balance for BTC (requested: 1, available: 0.5)", RefusalKind.SHARES_HELD),
+        (403, "insufficient balance for USD (requested: 10, available: 5)", RefusalKind.BUYING_POWER),
         (403, "insufficient buying power", RefusalKind.BUYING_POWER),
         (422, "stop price must be less than base_price - 0.01", RefusalKind.STOP_THROUGH_PRICE),
         (422, "stop price must be less than the current price 168.4", RefusalKind.STOP_THROUGH_PRICE),

@@ -198,4 +198,4 @@ def check_cancelable(order: Order) -> None:
     if not order.is_open:
         raise unprocessable(f'order is already in "{order.status.value}" state')
     if order.status in LEAVING or is_waiting(order):
-        raise unprocessable(f'cannot cancel order in "{order.status.value}" state')
+        raise unprocessable(f'order is not cancelable in "{order.status.value}" state')

@@ -20,7 +20,9 @@ _KINDS: tuple[tuple[tuple[str, ...], RefusalKind], ...] = (
     (("held for orders",), RefusalKind.SHARES_HELD),
     (("insufficient qty",), RefusalKind.SHARES_HELD),
     (("buying power",), RefusalKind.BUYING_POWER),
-    (("insufficient balance",), RefusalKind.BUYING_POWER),
+    (("insufficient balance for usd",), RefusalKind.BUYING_POWER),
+    # Of coins: `insufficient balance for BTC` is what shares say as `insufficient qty`.
+    (("insufficient balance",), RefusalKind.SHARES_HELD),
     (("not cancelable",), RefusalKind.NOT_CANCELABLE),
     (("cannot be canceled",), RefusalKind.NOT_CANCELABLE),
     (("stop", "must be", "base_price"), RefusalKind.STOP_THROUGH_PRICE),

@@ -51,6 +51,7 @@ _KINDS = (
     ("unique", venue.RefusalKind.DUPLICATE_CLIENT_ID),
     ("wash trade", venue.RefusalKind.WASH_TRADE),
     ("insufficient qty", venue.RefusalKind.SHARES_HELD),
+    ("insufficient balance", venue.RefusalKind.SHARES_HELD),
     ("buying power", venue.RefusalKind.BUYING_POWER),
     ("stop price must be", venue.RefusalKind.STOP_THROUGH_PRICE),
     ("already in", venue.RefusalKind.NOT_CANCELABLE),
