@@ -99,31 +99,40 @@ def _arrival(
     against = state.books.held(into) if into != action.symbol else ZERO
     if against * exact < 0:
         # Long of one and short of the other: settled in cash, so that no position is netted without a trade.
-        kept = ZERO
+        return [_in_lieu(state, action, into, exact, cost, ZERO, ZERO)]
     fraction = exact - kept
     entries = [_entry(state, action, kind, symbol=into, shares=exact, cost=cost)]
     if fraction:
         fraction_cost = cost if not kept else (cost * fraction / exact).quantize(AVERAGE_DIGITS)
-        price = state.price_now(into)
-        if price is None:
-            price = (cost / exact).quantize(AVERAGE_DIGITS)
-        cash = (fraction * price).quantize(CENT)
-        entries.append(
-            replace(
-                _entry(
-                    state,
-                    action,
-                    EntryKind.CASH_IN_LIEU,
-                    symbol=into,
-                    cash=cash,
-                    shares=-fraction,
-                    cost=-fraction_cost,
-                    realised=cash - fraction_cost,
-                ),
-                price=price,
-            )
-        )
+        entries.append(_in_lieu(state, action, into, fraction, fraction_cost, -fraction, -fraction_cost))
     return entries
+
+
+def _in_lieu(
+    state: "State",
+    action: CorporateAction,
+    symbol: str,
+    quantity: Decimal,
+    paid: Decimal,
+    shares: Decimal,
+    cost: Decimal,
+) -> Entry:
+    """Cash for `quantity` shares that have cost `paid`; `shares` and `cost` leave the books with it."""
+    price = state.price_now(symbol)
+    if price is None:
+        price = (paid / quantity).quantize(AVERAGE_DIGITS)
+    cash = (quantity * price).quantize(CENT)
+    entry = _entry(
+        state,
+        action,
+        EntryKind.CASH_IN_LIEU,
+        symbol=symbol,
+        cash=cash,
+        shares=shares,
+        cost=cost,
+        realised=cash - paid,
+    )
+    return replace(entry, price=price)
 
 
 def _cashed(state: "State", action: CorporateAction) -> None:
