@@ -198,3 +198,13 @@ def test_nothing_fills_in_a_halt_and_orders_sent_in_it_wait(floor: Floors) -> No
     assert (f.now(resting).status, f.now(sent).status) == (Status.NEW, Status.ACCEPTED)
     f.minute(2)
     assert (f.now(resting).average_price, f.now(sent).average_price) == (100, 100), "the bar's close came after it"
+
+
+def test_a_venue_may_take_its_time_with_everything(floor: Floors) -> None:
+    f = floor(CALM, pending_secs=Decimal(90))
+    order = f.order("buy", 5, "limit", limit_price="95")
+    assert order.status is Status.PENDING_NEW
+    f.minute(0)
+    f.minute(1)
+    f.apply(Cancel(f.exchange.now, order.id))
+    assert f.now(order).status is Status.PENDING_CANCEL

@@ -17,6 +17,8 @@ class ExchangeConfig:
     slippage_bps: Decimal = Decimal(1)
     volume_share: Decimal = Decimal(1)
     """Part of a bar's volume that the account's orders may take."""
+    pending_secs: Decimal = Decimal(0)
+    """Market seconds for which a new order, a cancel and a replacement are pending."""
     assets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Fields of `assets.Asset` that differ from the defaults, by symbol."""
     account: AccountConfig = field(default_factory=AccountConfig)

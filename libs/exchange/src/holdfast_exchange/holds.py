@@ -36,6 +36,14 @@ class Holds:
         else:
             self.delays.pop((step, symbol), None)
 
+    @classmethod
+    def for_all(cls, delay: timedelta) -> "Holds":
+        """New orders, cancels and replacements of everything take that long."""
+        holds = cls()
+        for step in (Step.NEW, Step.CANCEL, Step.REPLACE):
+            holds.set(step, EVERYTHING, delay)
+        return holds
+
     def of(self, step: Step, symbol: str) -> timedelta:
         """The symbol's own delay, else the market's."""
         return self.delays.get((step, symbol), self.delays.get((step, EVERYTHING), NOTHING))

@@ -5,6 +5,7 @@ The parts that change it take a State: `submitting`, `changing` (cancel, replace
 
 from copy import deepcopy
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import uuid5
@@ -42,7 +43,7 @@ class State:
         self.blotter = Blotter(run_id)
         self.faults = FaultBoard()
         self.disturbances = Disturbances()
-        self.holds = Holds()
+        self.holds = Holds.for_all(timedelta(seconds=float(config.pending_secs)))
         self.hours = Hours(self.disturbances)
         self.account_id = str(uuid5(self.blotter.namespace, "account"))
 

@@ -117,6 +117,10 @@ class ReplaySettings(Section):
     volume_share: Annotated[Decimal, Field(gt=0, le=1)] = Field(
         default=Decimal(1), description="Part of a bar's volume that the account's orders may take."
     )
+    pending_secs: Annotated[Decimal, Field(ge=0, le=600)] = Field(
+        default=Decimal(0),
+        description="Market seconds for which a new order, a cancel and a replacement are pending; 0: none is.",
+    )
     account: VenueAccountSettings = VenueAccountSettings()
     seed: int = Field(default=1, ge=0, le=2**31, description="Of generated options flow and derivatives intelligence.")
     stream_symbols: int = Field(

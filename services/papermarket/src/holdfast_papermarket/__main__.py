@@ -64,6 +64,7 @@ async def build(shell: Shell) -> None:
         starting_cash=settings.starting_cash,
         slippage_bps=settings.slippage_bps,
         volume_share=settings.volume_share,
+        pending_secs=settings.pending_secs,
         account=_account_of(settings.account),
     )
     journal = JournalFile(
@@ -159,7 +160,7 @@ def _begun_at(run_id: str) -> datetime | None:
 
 def _begun_with(run_id: str, settings: ReplaySettings, replay: replays.Replay) -> dict[str, str]:
     """What must be the same for a journal to be gone on with."""
-    shaping = {"recording", "symbols", "starting_cash", "slippage_bps", "volume_share", "account"}
+    shaping = {"recording", "symbols", "starting_cash", "slippage_bps", "volume_share", "pending_secs", "account"}
     told = settings.model_dump(mode="json", include=shaping)
     told |= {"begin": replay.begin.isoformat(), "end": replay.end.isoformat()}
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
