@@ -92,7 +92,7 @@ def opened(market: tuple[list[Bar], list[QuoteBar]]) -> Floor:
     return floor
 
 
-@settings(max_examples=150, deadline=None, print_blob=True)
+@settings(max_examples=60, deadline=None, print_blob=True)
 @given(market=markets(), script=st.lists(asked, max_size=40))
 def test_cash_and_shares_are_conserved(market: tuple[list[Bar], list[QuoteBar]], script: list[dict[str, Any]]) -> None:
     floor = opened(market)
@@ -111,7 +111,7 @@ def test_cash_and_shares_are_conserved(market: tuple[list[Bar], list[QuoteBar]],
         assert (order.status is Status.FILLED) == (order.filled_quantity == order.quantity)
 
 
-@settings(max_examples=150, deadline=None, print_blob=True)
+@settings(max_examples=60, deadline=None, print_blob=True)
 @given(market=markets(), script=st.lists(asked, max_size=40))
 def test_nothing_fills_outside_its_bar_nor_beyond_its_limit_nor_without_volume(
     market: tuple[list[Bar], list[QuoteBar]], script: list[dict[str, Any]]
@@ -135,7 +135,7 @@ def test_nothing_fills_outside_its_bar_nor_beyond_its_limit_nor_without_volume(
         assert quantity <= bars[place].volume * Decimal("0.8")
 
 
-@settings(max_examples=100, deadline=None, print_blob=True)
+@settings(max_examples=60, deadline=None, print_blob=True)
 @given(market=markets(), script=st.lists(asked, max_size=30), cut=st.integers(0, 60))
 def test_a_journal_restores_the_exchange_after_a_kill_at_any_step(
     market: tuple[list[Bar], list[QuoteBar]], script: list[dict[str, Any]], cut: int

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -18,8 +19,8 @@ CALM = [bar(n, "100", "101", "99", "100") for n in range(8)]
 THIN = [bar(n, "100", "101", "99", "100", volume=4) for n in range(8)]
 
 
-def replaced(f: Floor, order: Order, **change: object) -> Order:
-    made = f.apply(Replace(f.exchange.now, order.id, Replacement(**change)))  # type: ignore[arg-type]
+def replaced(f: Floor, order: Order, **change: Any) -> Order:
+    made = f.apply(Replace(f.exchange.now, order.id, Replacement(**change)))
     assert made is not None
     return made
 

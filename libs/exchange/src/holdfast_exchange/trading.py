@@ -107,7 +107,7 @@ def _moved(state: State, order: Order, met: matching.Match) -> Order:
 
 
 def _within_position(state: State, order: Order, quantity: Decimal) -> Decimal:
-    """An order that closes a position fills what there is of it, unless the fault plan lets both exits fill."""
+    """An order that closes a position fills what there is of it: it never turns the position."""
     held = state.books.held(order.symbol)
     if order.intent is Intent.SELL_TO_CLOSE:
         return min(quantity, max(held, Decimal(0)))
