@@ -257,6 +257,20 @@ def test_the_next_leg_has_an_id_of_its_own_and_an_entry_four_sends_over_all_legs
     assert [order.leg for order in ledger.orders(row.intent_id)] == [1, 2, 3, 4]
 
 
+def test_a_stop_that_is_placed_again_wants_what_is_held_now(ledger: SqlLedger, epoch: int) -> None:
+    """TL-6: of a partial entry less is held than its leg was made for; no exit stands for more than the position."""
+    bought(ledger, epoch)
+    wish = NewIntent(
+        intent_id="stop", signal_id="", strategy="sma", symbol="IBM", side=Side.SELL, purpose=Purpose.STOP,
+        quantity=Decimal(10), order_type=OrderType.STOP, time_in_force=TimeInForce.DAY, client_order_id="broker-made",
+        stop_price=Decimal(171), broker_order_id="b-stop",
+    )  # fmt: skip
+    ledger.add_intent(epoch, NOW, wish)
+    ledger.record_order_state(epoch, NOW, "stop", IntentState.CANCELLED)
+    again = ledger.new_leg(epoch, NOW, "stop", "hf-leg-2", quantity=Decimal(4))
+    assert (again.quantity, again.leg_quantity, again.filled_quantity) == (4, 4, 0)
+
+
 def test_terminal_states_absorb_and_unknown_moves_are_refused(ledger: SqlLedger, epoch: int) -> None:
     """Invariant 13."""
     intent_id = bought(ledger, epoch)

@@ -190,7 +190,10 @@ class IntentWrites(SqlWrites):
             units = left if quantity is None else convert.quantity_units(quantity)
             leg = row["leg"] + 1
             self._insert_order(transaction, row, client_order_id, leg=leg, quantity=units)
+            raises_risk = row["purpose"] == Purpose.ENTRY.value
             columns = changed(
+                # What protects or sells wants what there is now, not what there was when it was first wished for.
+                quantity=None if raises_risk else row["filled_quantity"] + units,
                 order_type=order_type and order_type.value,
                 time_in_force=time_in_force and time_in_force.value,
                 limit_price=convert.optional_units(limit_price),
