@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.execution.v1 import execution_pb2 as execution
+from holdfast_execution.adapters.sql import queries
 from holdfast_execution.adapters.sql.sql_ledger import open_ledger
 from holdfast_execution.adapters.sql.writer import Inline, Writer
 from holdfast_execution.halt_watch import HaltWatch
@@ -182,6 +183,16 @@ async def test_facts_are_published_once_in_order_and_survive_a_bus_that_is_away(
     told = await published(bus)
     assert [(fact.event_id, fact.kind) for fact in told] == [(1, "lease"), (2, "note"), (3, "note")]
     assert [each.message_id for each in await bus.stored("FACTS", "facts.v1.note")] == ["fact-2", "fact-3"]
+
+
+def test_reading_what_is_unpublished_does_not_grow_with_what_is_published(url: str) -> None:
+    """By the partial index: without it every event that there ever was is read."""
+    database, _ = open_ledger(url, "paper")
+    with database.read.begin() as connection:
+        statement = queries.UNPUBLISHED.compile(dialect=database.read.dialect)
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", ("paper", 100, 0)).fetchall()
+    assert "events_unpublished" in str(plan)
+    database.close()
 
 
 async def test_the_relay_wakes_on_a_commit_and_rests_without_the_lease(
