@@ -19,7 +19,7 @@ from holdfast_papermarket.published.trading import AuthorizationFrame, Listening
 from holdfast_papermarket.published.trading import TradeUpdate as UpdateFrame
 from tests.contract.alpaca.account import PaperAccount, ask
 from tests.contract.alpaca.orders import bid
-from tests.contract.papermarket.client import MINUTE, OPEN, eventually
+from tests.contract.papermarket.client import MINUTE, OPEN, eventually, streaming
 
 PATIENCE_SECS = 20
 
@@ -33,18 +33,6 @@ async def heard(account: PaperAccount, socket: ClientConnection, kind: Any) -> A
 
 async def say(socket: ClientConnection, **message: Any) -> None:
     await socket.send(json.dumps(message))
-
-
-@asynccontextmanager
-async def running(stream: Any) -> AsyncIterator[Any]:
-    """alpaca-py's own stream, in this loop."""
-    task = asyncio.create_task(stream._run_forever())
-    try:
-        yield stream
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await stream.close()
 
 
 @asynccontextmanager
@@ -66,7 +54,7 @@ async def test_the_clients_stream_tells_of_an_order_and_its_cancel(account: Pape
 
     stream = TradingStream(account.key, account.secret, url_override=account.trading_stream_url)
     stream.subscribe_trade_updates(take)
-    async with running(stream):
+    async with streaming(stream):
         await eventually(lambda: stream._running)
         made = await ask(account.trading.submit_order, bid(account))
         await eventually(lambda: [each for each in seen if each.order.id == made.id])
@@ -166,9 +154,9 @@ async def test_the_clients_data_streams_connect(account: PaperAccount) -> None:
 
     stocks = StockDataStream(account.key, account.secret, url_override=account.data_stream_url)
     stocks.subscribe_bars(take, "SPY")
-    async with running(stocks):
+    async with streaming(stocks):
         await eventually(lambda: stocks._running)
     crypto = CryptoDataStream(account.key, account.secret, url_override=account.crypto_stream_url)
     crypto.subscribe_quotes(take, "BTC/USD")
-    async with running(crypto):
+    async with streaming(crypto):
         await eventually(lambda: crypto._running)

@@ -65,6 +65,8 @@ async def streaming(stream: Any) -> AsyncIterator[Any]:
     try:
         yield stream
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        # The client may lose a cancel that arrives together with a frame: it is told until it has ended.
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=1)
         await stream.close()
