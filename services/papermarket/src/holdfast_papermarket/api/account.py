@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 from typing import get_args
 
 from fastapi import APIRouter, Request, Response
-from starlette.datastructures import QueryParams
+from fastapi.datastructures import QueryParams
 
 from holdfast_core.sessions import previous_session, session_of
 from holdfast_exchange.account_commands import Configure

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 
-from starlette.datastructures import QueryParams
+from fastapi.datastructures import QueryParams
 
 from holdfast_exchange.flow import DarkPrint, FlowAlert
 from holdfast_exchange.recording import NEW_YORK

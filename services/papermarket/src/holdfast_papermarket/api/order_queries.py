@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
-from starlette.datastructures import QueryParams
+from fastapi.datastructures import QueryParams
 
 from holdfast_exchange.orders import Order, Refusal, Status
 from holdfast_papermarket.api.answers import MAX_SHOWN, bad_request, read_instant
