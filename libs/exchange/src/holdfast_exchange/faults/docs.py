@@ -6,7 +6,6 @@ from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from holdfast_exchange.faults.base import CONDITIONS, Area, Fault
 from holdfast_exchange.faults.kinds import KINDS
@@ -123,9 +122,9 @@ def _allowed(model: type[BaseModel], name: str) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    value: Any = field.default
-    if value is PydanticUndefined:
+    if field.is_required():
         return "needed"
+    value: Any = field.get_default(call_default_factory=True, validated_data={})
     if value is None:
         return "null"
     return str(value.value if isinstance(value, Enum) else value) or "empty"
