@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from holdfast_exchange.account_commands import Announce
+from holdfast_exchange.corporate_actions import ActionKind, CorporateAction
 from holdfast_exchange.recording import Recording, default_folder, load
 from holdfast_papermarket.embedded import Embedded, embedded
 from holdfast_runtime.clock import SystemMonotonicClock
@@ -339,3 +341,27 @@ async def test_assets_and_the_clock_are_told(market: Embedded, broker: Any):
     told = await broker.clock()
     assert (told.now, told.is_open) == (MORNING, True)
     assert told.next_close == datetime(2013, 10, 7, 20, tzinfo=UTC)
+
+
+async def test_a_split_is_one_change_of_shares_and_its_order_keeps_its_id(
+    market: Embedded, broker: Any, entry: OrderRequest
+):
+    """Order protocol, point 11: adjustments come from the account's activities."""
+    told = await send(broker, entry)
+    tick(market)
+    stream = broker.updates()
+    assert await take(stream, 1) == [StreamUp()]
+    for kind, fields in (
+        (ActionKind.FORWARD_SPLIT, {"new_rate": Decimal(7)}),
+        (ActionKind.CASH_DIVIDEND, {"cash": Decimal("0.5"), "payable_date": market.venue.exchange.now.date()}),
+    ):
+        action = CorporateAction(kind=kind, symbol="SPY", ex_date=market.venue.exchange.now.date(), **fields)
+        market.venue.carry_out(Announce(market.venue.exchange.now, action))
+    split, dividend = await broker.fees(since=None)
+    assert (split.kind, split.symbol, split.quantity, split.cash) == ("SPLIT", "SPY", Decimal(60), Decimal(0))
+    assert (dividend.kind, dividend.quantity, dividend.cash) == ("DIV", Decimal(0), Decimal(35))
+    restated, lowered = await take(stream, 2)
+    leg = told.legs[0]
+    assert (restated.event, restated.order.order_id, restated.order.quantity) == ("restated", leg.order_id, Decimal(70))
+    assert restated.order.stop_price == (leg.stop_price / 7).quantize(Decimal("0.01"), ROUND_DOWN)
+    assert lowered.order.stop_price == restated.order.stop_price - Decimal("0.5")
