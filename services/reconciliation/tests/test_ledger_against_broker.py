@@ -255,6 +255,11 @@ def test_a_position_opened_by_hand_is_halted():
     assert Books(broker_held={"TSLA": 3}).found() == [(Kind.POSITION_DIFFERS, "TSLA", Action.HALT)]
 
 
+def test_more_sold_than_was_held_is_halted_although_both_sides_agree():
+    """Invariant 8: two exits that both filled; no stop protects a short position, and nobody is asked to trade it."""
+    assert Books(held={"SPY": -10}).found() == [(Kind.POSITION_SHORT, "SPY", Action.HALT)]
+
+
 def test_a_fill_that_explains_only_a_part_does_not_explain_the_position():
     """Nothing is guessed."""
     books = Books(broker_held={"SPY": 10}, executions=[execution(signed=4, cumulative=4)])

@@ -32,6 +32,8 @@ class Kind(StrEnum):
     FEE_MISSING = "FEE_MISSING"
     """The broker took a fee that the ledger does not know."""
     POSITION_DIFFERS = "POSITION_DIFFERS"
+    POSITION_SHORT = "POSITION_SHORT"
+    """Both sides agree that more was sold than was held: nobody wanted that, and no stop protects it (invariant 8)."""
     CASH_DIFFERS = "CASH_DIFFERS"
     STOP_MISSING = "STOP_MISSING"
     """A held quantity that no active stop protects, and nobody is selling (invariant 7)."""
@@ -87,6 +89,7 @@ def compare(ledger: LedgerSide, broker: BrokerSide, *, now: datetime, young: tim
         *_ledger_orders(ledger, broker, now, young),
         *missing,
         *positions,
+        *_shorts(ledger, broker),
         *(replace(each, action=Action.APPLY) if missing else each for each in cash),
         *_stops(ledger, broker, now, young),
     ]
@@ -234,6 +237,20 @@ def _positions(ledger: LedgerSide, broker: BrokerSide) -> Iterator[Difference]:
             broker_value=f"{theirs:f}",
             action=Action.APPLY if explained else Action.HALT,
         )
+
+
+def _shorts(ledger: LedgerSide, broker: BrokerSide) -> Iterator[Difference]:
+    """No book here sells short: two exits that both filled leave one, and a person has to cover it."""
+    for symbol, theirs in sorted(broker.held.items()):
+        if theirs < 0 and symbol in ledger.held and ledger.held[symbol].quantity == theirs:
+            yield Difference(
+                kind=Kind.POSITION_SHORT,
+                symbol=symbol,
+                subject=symbol,
+                ledger_value=f"{theirs:f}",
+                broker_value=f"{theirs:f}",
+                action=Action.HALT,
+            )
 
 
 def _uncounted(ledger: LedgerSide, broker: BrokerSide) -> dict[str, Decimal]:
