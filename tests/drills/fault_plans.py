@@ -93,7 +93,7 @@ HOURS = [
     Hour("cancel races a fill", fault("cancel_fill_race", {"at_most": 1}), in_ci=True),
     Hour("cancel races a partial fill", fault("cancel_fill_race", {"at_most": 1}, fraction=0.5)),
     Hour("both exits fill", fault("both_exits_fill", {"at_most": 1})),
-    Hour("maintenance", fault("maintenance", {"since": LATER}, secs=120)),
+    Hour("maintenance", fault("maintenance", {"since": LATER}, secs=120, wall_secs=4)),
     Hour("halt of a symbol", fault("halt", {"symbol": "SPY", "since": LATER}, secs=900)),
     Hour("halt of everything", fault("halt", {"since": LATER}, secs=900)),
     Hour("early close", fault("early_close", close="10:30")),

@@ -54,6 +54,12 @@ class Maintenance(Fault):
     once = True
     kind: Literal["maintenance"]
     secs: MarketSecs = Field(default=300.0, description="Market seconds.")
+    wall_secs: float = Field(
+        default=10.0,
+        gt=0,
+        le=86_400,
+        description="Wall seconds after which it is over in any case: a lock-step waits for its venue.",
+    )
 
 
 class Halt(Fault):

@@ -57,7 +57,7 @@ class VenueFaults:
             return
         for fault in self._ticks.before(at):
             if isinstance(fault, Maintenance):
-                self.desk.begin_maintenance(fault.secs)
+                self.desk.begin_maintenance(fault.secs, fault.wall_secs)
                 for hub in self._hubs:
                     hub.cut()
             elif not self.seen.begin(fault, at):

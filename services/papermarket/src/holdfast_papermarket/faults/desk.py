@@ -25,7 +25,10 @@ class FaultDesk:
         self._exchange = exchange
         self._command = command
         self._now = now
+        self.wall_secs: Callable[[], float] = lambda: 0.0
+        """Whoever serves the venue says how to read it."""
         self.maintenance_until: datetime | None = None
+        self._maintenance_until_wall_secs = 0.0
 
     @property
     def plan(self) -> FaultPlan:
@@ -82,12 +85,15 @@ class FaultDesk:
         """Words for a chance of this firing."""
         return self._exchange.faults.draw(fault)
 
-    def begin_maintenance(self, secs: float) -> None:
+    def begin_maintenance(self, secs: float, wall_secs: float) -> None:
+        """For so much market time, and no more than so much of the wall's."""
         self.maintenance_until = self._now() + timedelta(seconds=secs)
+        self._maintenance_until_wall_secs = self.wall_secs() + wall_secs
 
     @property
     def in_maintenance(self) -> bool:
-        if self.maintenance_until is not None and self._now() >= self.maintenance_until:
+        until = self.maintenance_until
+        if until is not None and (self._now() >= until or self.wall_secs() >= self._maintenance_until_wall_secs):
             self.maintenance_until = None
         return self.maintenance_until is not None
 

@@ -77,7 +77,7 @@ class FaultyHttp:
         self._faults = venue.faults
         self._desk: FaultDesk = venue.faults.desk
         self._sleep = sleep
-        self._wall_secs = wall_secs
+        self._wall_secs = self._desk.wall_secs = wall_secs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._desk.idle or scope.get("path", "").startswith(OWN):
