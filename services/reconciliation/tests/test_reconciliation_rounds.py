@@ -4,6 +4,7 @@ import asyncio
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 
@@ -411,6 +412,16 @@ async def test_a_long_outage_is_a_verdict_of_its_own(stack):
     verdict = await stack.round()
     assert (verdict.state, len(verdict.discrepancies)) == (UNAVAILABLE, 0)
     assert len(stack.broker.calls) < 30
+
+
+async def test_however_long_the_broker_is_away_the_loop_is_seen_to_live(stack):
+    """BR-8, IN-2: who waits for a broker's maintenance is not stuck, and a restart would help nobody."""
+    stack.broker.trouble = [VenueUnavailable("503")] * 2_000
+    seen = [0.0]
+    running = asyncio.ensure_future(stack.reconciler.run(lambda: seen.append(stack.quick.now_secs())))
+    await until(lambda: seen[-1] > 300)
+    running.cancel()
+    assert max(later - earlier for earlier, later in pairwise(seen)) < 20
 
 
 async def test_refused_credentials_are_not_tried_again_within_the_round(stack):

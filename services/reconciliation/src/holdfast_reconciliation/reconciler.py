@@ -124,13 +124,20 @@ class Reconciler:
             progress()
             if verdict.state == verdicts.UNAVAILABLE:
                 # On monotonic time: the broker's return must not have to wait for market time to move.
-                await self._clock.sleep(outage_secs)
+                await self._rest(outage_secs, progress)
                 outage_secs = min(outage_secs * 2, MAX_OUTAGE_SECS)
                 reason = "reconnect"
                 continue
             outage_secs = RETRY_SECS
             due = next_round(self._market_clock.now(), self._cadence, self._calendars)
             reason = await self._idle_until(due, progress)
+
+    async def _rest(self, secs: float, progress: Callable[[], None]) -> None:
+        """Waits, and shows meanwhile that it is alive: a broker that is away is no reason to be started again."""
+        until_secs = self._clock.now_secs() + secs
+        while (left_secs := until_secs - self._clock.now_secs()) > 0:
+            await self._clock.sleep(min(left_secs, IDLE_SECS))
+            progress()
 
     async def _persistently(self, reason: str, progress: Callable[[], None]) -> execution_pb.ReconciliationVerdict:
         """A round, tried again while execution is away or does not hold the account."""
