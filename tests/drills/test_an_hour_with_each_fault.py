@@ -18,7 +18,13 @@ from tests.integration.stack import running
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 EVERYTHING = bool(os.environ.get("HOLDFAST_ALL_FAULTS"))
-CHOSEN = [each for each in HOURS if EVERYTHING or each.in_ci]
+CHOSEN = [
+    pytest.param(
+        each, id=each.name, marks=[pytest.mark.xfail(reason=each.weakness, strict=True)] if each.weakness else []
+    )
+    for each in HOURS
+    if EVERYTHING or each.in_ci
+]
 
 
 def firings(folder: Path, fault_id: str) -> int:
@@ -32,7 +38,7 @@ def firings(folder: Path, fault_id: str) -> int:
     return max(counts)
 
 
-@pytest.mark.parametrize("hour", CHOSEN, ids=[each.name for each in CHOSEN])
+@pytest.mark.parametrize("hour", CHOSEN)
 def test_an_hour_ends_well_with(hour: Hour, tmp_path: Path) -> None:
     """Orders once, ledger like venue, positions protected; what cannot hold is exactly the alarm that is expected."""
     file = tmp_path / "faults.yaml"
