@@ -93,4 +93,5 @@ class Witness:
         if endpoint is not None and answer.status_code not in endpoint.statuses:
             self.faults.append(f"{where}: not among the published refusals {endpoint.statuses}")
         kind = ErrorBody if endpoint is None else endpoint.refusal
-        self.add(where, Findings(examine(kind, answer.content).faults))
+        found = examine(kind, answer.content)
+        self.add(where, Findings(found.faults, found.unknown))

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import uuid
+import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -145,3 +146,7 @@ async def cleaned(account: PaperAccount) -> AsyncIterator[PaperAccount]:
     finally:
         await account.clean()
     account.witness.confirm()
+    unknown = sorted(account.witness.unknown)
+    assert account.market is None or not unknown, f"papermarket sends what is not published: {unknown}"
+    if unknown:
+        warnings.warn(f"Alpaca sends what is not described here: {', '.join(unknown)}", stacklevel=2)

@@ -315,6 +315,14 @@ class Subscription(Published):
     trades: list[str]
     quotes: list[str]
     bars: list[str]
+    updatedBars: list[str] | None = None  # noqa: N815 - Alpaca's names
+    dailyBars: list[str] | None = None  # noqa: N815
+    statuses: list[str] | None = None
+    lulds: list[str] | None = None
+    imbalances: list[str] | None = None
+    corrections: list[str] | None = None
+    cancelErrors: list[str] | None = None  # noqa: N815
+    orderbooks: list[str] | None = None
 
 
 class BarItem(StockBar):

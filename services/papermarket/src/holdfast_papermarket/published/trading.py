@@ -113,10 +113,20 @@ class Position(Published):
 
 
 class ErrorBody(Published):
-    """Every refusal. `code` is the HTTP status and four digits of its own; authentication errors have none."""
+    """Every refusal. `code` is the HTTP status and four digits of its own; authentication errors have none.
+
+    The rest explains a refusal for lack of shares or of buying power.
+    """
 
     message: Text
     code: int | None = None
+    symbol: str | None = None
+    available: DecimalText | None = None
+    existing_qty: DecimalText | None = None
+    held_for_orders: DecimalText | None = None
+    related_orders: list[Identity] | None = None
+    buying_power: DecimalText | None = None
+    cost_basis: DecimalText | None = None
 
 
 class ClosedPosition(Published):
