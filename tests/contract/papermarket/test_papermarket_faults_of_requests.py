@@ -20,7 +20,7 @@ IMPATIENT_SECS = 0.5
 @pytest.mark.parametrize("shape", ["fixed", "random", "heavy_tail"])
 async def test_an_answer_is_late(market: Embedded, shape: str, when: str, taken: list[str]) -> None:
     """BR-2. How long it takes is proven where it is drawn."""
-    arm(market, "latency", ON_SUBMIT, shape=shape, ms=60_000, max_ms=120_000, when=when)
+    arm(market, "latency", ON_SUBMIT, shape=shape, ms=1_000, max_ms=1_200, when=when)
     async with rest(market, IMPATIENT_SECS) as client:
         with pytest.raises(httpx.ReadTimeout):
             await client.post("/v2/orders", json=order())
