@@ -29,6 +29,7 @@ from holdfast_exchange.combining import default_folder_of
 from holdfast_exchange.recording import Recording
 from holdfast_papermarket.embedded import Embedded, embedded
 from tests.contract.papermarket.client import MINUTE, ask, eventually, headers, refused, streaming
+from tests.contract.witness import Witness
 
 MIDNIGHT = datetime(2018, 4, 5, tzinfo=UTC)
 NOW = MIDNIGHT + 90 * MINUTE
@@ -49,8 +50,10 @@ async def market(recorded: Recording, tmp_path: Path) -> AsyncIterator[Embedded]
 
 
 @pytest.fixture
-def history(market: Embedded) -> CryptoHistoricalDataClient:
-    return CryptoHistoricalDataClient(market.keys.key, market.keys.secret, url_override=market.url)
+def history(market: Embedded, witness: Witness) -> CryptoHistoricalDataClient:
+    client = CryptoHistoricalDataClient(market.keys.key, market.keys.secret, url_override=market.url)
+    followed: CryptoHistoricalDataClient = witness.follow(client)
+    return followed
 
 
 async def test_bars_quotes_and_trades_end_at_the_present_market_time(
