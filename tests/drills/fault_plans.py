@@ -26,6 +26,8 @@ class Hour:
     not_held: frozenset[str] = frozenset()
     """Invariants that do not hold afterwards: the alarm that is expected. Nothing else may break."""
     reconciliation: str = "clean"
+    speed: str = "max"
+    """Market seconds per second; max is lock-step, which waits for what only a person can mend."""
     weakness: str = ""
     """What is known to go wrong still: the test is expected to fail, and tells when it does not any more."""
 
@@ -144,5 +146,5 @@ HOURS = [
     Hour("prices freeze", fault("price_frozen", {"since": LATER}, secs=900)),
     Hour("prices are no numbers", fault("price_nan", {"since": LATER}, secs=900), in_ci=True),
     Hour("quotes crossed", fault("quote_crossed", {"since": LATER}, secs=900)),
-    Hour("401", http_error(401, BEFORE, nth=[2]), not_held=alarm("nothing_unresolved")),
+    Hour("401", http_error(401, BEFORE, nth=[2]), speed="300", not_held=alarm("nothing_unresolved")),
 ]
