@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from holdfast_papermarket.published import bodies, market, trading
@@ -338,15 +338,19 @@ STOCKS = (
         refusals=(400, 404),
     ),
 )
-CRYPTO = (
-    _data("/v1beta3/crypto/{loc}/bars", "Bars", market.CryptoBars, SYMBOLS, TIMEFRAME, *WINDOW, *PAGE),
-    _data("/v1beta3/crypto/{loc}/quotes", "Quotes", market.CryptoQuotes, SYMBOLS, *WINDOW, *PAGE),
-    _data("/v1beta3/crypto/{loc}/trades", "Trades", market.CryptoTrades, SYMBOLS, *WINDOW, *PAGE),
-    _data("/v1beta3/crypto/{loc}/latest/bars", "Newest bars", market.LatestCryptoBars, SYMBOLS),
-    _data("/v1beta3/crypto/{loc}/latest/quotes", "Newest quotes", market.LatestCryptoQuotes, SYMBOLS),
-    _data("/v1beta3/crypto/{loc}/latest/trades", "Newest trades", market.LatestCryptoTrades, SYMBOLS),
-    _data("/v1beta3/crypto/{loc}/latest/orderbooks", "Order books", market.LatestCryptoOrderbooks, SYMBOLS),
-    _data("/v1beta3/crypto/{loc}/snapshots", "Snapshots", market.CryptoSnapshots, SYMBOLS),
+CRYPTO = tuple(
+    # Asked without keys it answers all the same.
+    replace(each, keys=())
+    for each in (
+        _data("/v1beta3/crypto/{loc}/bars", "Bars", market.CryptoBars, SYMBOLS, TIMEFRAME, *WINDOW, *PAGE),
+        _data("/v1beta3/crypto/{loc}/quotes", "Quotes", market.CryptoQuotes, SYMBOLS, *WINDOW, *PAGE),
+        _data("/v1beta3/crypto/{loc}/trades", "Trades", market.CryptoTrades, SYMBOLS, *WINDOW, *PAGE),
+        _data("/v1beta3/crypto/{loc}/latest/bars", "Newest bars", market.LatestCryptoBars, SYMBOLS),
+        _data("/v1beta3/crypto/{loc}/latest/quotes", "Newest quotes", market.LatestCryptoQuotes, SYMBOLS),
+        _data("/v1beta3/crypto/{loc}/latest/trades", "Newest trades", market.LatestCryptoTrades, SYMBOLS),
+        _data("/v1beta3/crypto/{loc}/latest/orderbooks", "Order books", market.LatestCryptoOrderbooks, SYMBOLS),
+        _data("/v1beta3/crypto/{loc}/snapshots", "Snapshots", market.CryptoSnapshots, SYMBOLS),
+    )
 )
 ACTIONS = (
     _data(

@@ -32,8 +32,8 @@ SECRETS: Json = {
 }
 ABOUT = """A venue that speaks Alpaca's protocol on a recording.
 
-Answers, refusals and their codes are as Alpaca publishes them. Everything under /v1, /v1beta3 and /v2 asks for the two
-key headers. The streams are `/stream` (trade updates), `/v2/iex` (stocks) and `/v1beta3/crypto/us` (crypto)."""
+Answers, refusals and their codes are as Alpaca publishes them. Everything under /v1 and /v2 asks for the two key
+headers. The streams are `/stream` (trade updates), `/v2/iex` (stocks) and `/v1beta3/crypto/us` (crypto)."""
 
 
 def description(app: FastAPI) -> Json:
