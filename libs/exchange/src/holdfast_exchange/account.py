@@ -7,7 +7,7 @@ bought on margin. Short sales need a multiplier of 2 or more and the owner's lea
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,8 @@ from holdfast_exchange.configuration import Check, Configuration
 from holdfast_exchange.corporate_actions import CorporateAction
 from holdfast_exchange.corporate_bookings import Owed
 from holdfast_exchange.fees import CryptoVolume, FeeSchedule
+from holdfast_exchange.new_york import new_york_day, new_york_midnight
 from holdfast_exchange.orders import ZERO, Fill, Order, Refusal, Side
-from holdfast_exchange.recording import NEW_YORK
 
 if TYPE_CHECKING:
     from holdfast_exchange.state import State
@@ -93,7 +93,9 @@ class Account:
     ) -> "Account":
         """An account opened at `at`. What has taken effect before concerns nobody any more."""
         day, known = new_york_day(at), sorted(actions, key=lambda action: action.place)
-        account = cls(config, config.configuration, DayStart(day, midnight_after(day), cash, ZERO))
+        account = cls(
+            config, config.configuration, DayStart(day, new_york_midnight(day + timedelta(days=1)), cash, ZERO)
+        )
         account.actions = known
         account.taken = [action.id for action in known if action.ex_date <= day]
         return account
@@ -119,18 +121,6 @@ class Balances:
     """Settled cash that nothing needs: crypto is bought with it."""
     buying_power: Decimal
     """Never cut off at zero here: an account may be over-committed."""
-
-
-def new_york_day(at: datetime) -> date:
-    return at.astimezone(NEW_YORK).date()
-
-
-def midnight_before(day: date) -> datetime:
-    return datetime.combine(day, time(), NEW_YORK)
-
-
-def midnight_after(day: date) -> datetime:
-    return midnight_before(day + timedelta(days=1))
 
 
 def multiplier(state: "State") -> int:

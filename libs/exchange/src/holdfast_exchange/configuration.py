@@ -9,8 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from holdfast_exchange.orders import Refusal
-
-INVALID = 42210000
+from holdfast_exchange.rules import unprocessable
 
 
 class Check(StrEnum):
@@ -83,4 +82,4 @@ def _read(name: str, value: Any) -> Any:
 
 
 def _invalid(name: str, value: Any) -> Refusal:
-    return Refusal(422, INVALID, f"invalid {name}: {str(value)[:64]!r}")
+    return unprocessable(f"invalid {name}: {str(value)[:64]!r}")

@@ -5,22 +5,23 @@ own, and an announced one is a journalled command (TS-3).
 """
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from holdfast_exchange import account
-from holdfast_exchange.account import DayStart, midnight_after, new_york_day
+from holdfast_exchange.account import DayStart
 from holdfast_exchange.account_commands import Announce, Configure, JournalCash
 from holdfast_exchange.books import Entry, EntryKind
 from holdfast_exchange.config import Outcome
 from holdfast_exchange.corporate_actions import SPLITS, CorporateAction
 from holdfast_exchange.corporate_bookings import pay_dividends, take_effect
+from holdfast_exchange.new_york import new_york_day, new_york_midnight
 from holdfast_exchange.order_adjustments import adjust_orders
-from holdfast_exchange.orders import Refusal, Update
+from holdfast_exchange.orders import Update
+from holdfast_exchange.rules import unprocessable
 
 if TYPE_CHECKING:
     from holdfast_exchange.state import State
-
-UNPROCESSABLE = 42210000
 
 
 def begin_day(state: "State", updates: list[Update]) -> None:
@@ -32,16 +33,16 @@ def begin_day(state: "State", updates: list[Update]) -> None:
     _take_due(state, updates)
     pay_dividends(state, day)
     held = {symbol: position.quantity for symbol, position in sorted(state.books.positions.items())}
-    state.account.today = DayStart(day, midnight_after(day), equity, maintenance, held)
+    state.account.today = DayStart(day, new_york_midnight(day + timedelta(days=1)), equity, maintenance, held)
 
 
 def announce(state: "State", command: Announce) -> Outcome:
     """A corporate action becomes known; it takes effect at once where its ex-date is today. Raises Refusal 422."""
     action = command.action
     if any(known.id == action.id for known in state.account.actions):
-        raise Refusal(422, UNPROCESSABLE, f"corporate action {action.id} is known already")
+        raise unprocessable(f"corporate action {action.id} is known already")
     if action.symbol not in state.market.symbols:
-        raise Refusal(422, UNPROCESSABLE, f'asset "{action.symbol}" not found')
+        raise unprocessable(f'asset "{action.symbol}" not found')
     state.account.actions = sorted([*state.account.actions, action], key=lambda each: each.place)
     updates: list[Update] = []
     _take_due(state, updates)

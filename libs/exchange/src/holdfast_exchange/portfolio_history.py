@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from holdfast_core.sessions import session_of, sessions_between
 from holdfast_exchange.books import Activity, EntryKind
-from holdfast_exchange.orders import ZERO, Fill, Refusal
-from holdfast_exchange.recording import NEW_YORK
+from holdfast_exchange.new_york import NEW_YORK, new_york_day, new_york_midnight
+from holdfast_exchange.orders import ZERO, Fill
+from holdfast_exchange.rules import unprocessable
 
 if TYPE_CHECKING:
     from holdfast_exchange.state import State
 
-UNPROCESSABLE = 42210000
 WINDOWS = {
     "1Min": timedelta(minutes=1),
     "5Min": timedelta(minutes=5),
@@ -61,12 +61,12 @@ class HistoryQuery:
 
     def __post_init__(self) -> None:
         if self.timeframe not in (*WINDOWS, DAILY):
-            raise Refusal(422, UNPROCESSABLE, f"invalid timeframe: {self.timeframe!r}")
+            raise unprocessable(f"invalid timeframe: {self.timeframe!r}")
         if self.end < self.start:
-            raise Refusal(422, UNPROCESSABLE, "end must not be before start")
+            raise unprocessable("end must not be before start")
         longest = LONGEST_BY_MINUTE if self.timeframe == "1Min" else LONGEST_INTRADAY
         if self.timeframe != DAILY and self.end - self.start > longest + timedelta(days=1):
-            raise Refusal(422, UNPROCESSABLE, f"{self.timeframe} can be asked for {longest.days} days at most")
+            raise unprocessable(f"{self.timeframe} can be asked for {longest.days} days at most")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +101,10 @@ def history(state: "State", opened_at: datetime, query: HistoryQuery) -> History
     base = past.equity(before)
     begun = before > opened_at
     points: list[Point] = []
-    reference, deposits, day = base, past.deposits(before), _day(first)
+    reference, deposits, day = base, past.deposits(before), new_york_day(first)
     for start, end in windows:
-        if query.timeframe != DAILY and query.baseline is Baseline.PER_DAY and _day(start) != day:
-            day = _day(start)
+        if query.timeframe != DAILY and query.baseline is Baseline.PER_DAY and new_york_day(start) != day:
+            day = new_york_day(start)
             closed = _close_before(start)
             reference, deposits = past.equity(closed), past.deposits(closed)
         at = min(end, state.now)
@@ -112,7 +112,7 @@ def history(state: "State", opened_at: datetime, query: HistoryQuery) -> History
         profit = equity - reference - (past.deposits(at) - deposits)
         points.append(Point(start, equity, profit, profit / reference if reference else ZERO))
     ends = [min(end, state.now) for _, end in windows]
-    return History(points, base, _day(before) if begun else None, past.cashflow(first, ends))
+    return History(points, base, new_york_day(before) if begun else None, past.cashflow(first, ends))
 
 
 class _Past:
@@ -173,14 +173,14 @@ class _Past:
 
 
 def _windows(query: HistoryQuery) -> Iterator[tuple[datetime, datetime]]:
-    first, last = _day(query.start), _day(query.end)
+    first, last = new_york_day(query.start), new_york_day(query.end)
     if query.timeframe == DAILY:
         if query.hours is Hours.CONTINUOUS:
             for day in _days(first, last):
-                yield _midnight(day), _midnight(day + timedelta(days=1))
+                yield new_york_midnight(day), new_york_midnight(day + timedelta(days=1))
         else:
             for session in sessions_between(first, last):
-                yield _midnight(session.day), session.close
+                yield new_york_midnight(session.day), session.close
         return
     size = WINDOWS[query.timeframe]
     for opens, closes in _stretches(query.hours, first, last):
@@ -192,7 +192,7 @@ def _windows(query: HistoryQuery) -> Iterator[tuple[datetime, datetime]]:
 
 def _stretches(hours: Hours, first: date, last: date) -> Iterator[tuple[datetime, datetime]]:
     if hours is Hours.CONTINUOUS:
-        yield _midnight(first), _midnight(last + timedelta(days=1))
+        yield new_york_midnight(first), new_york_midnight(last + timedelta(days=1))
         return
     for session in sessions_between(first, last):
         if hours is Hours.MARKET:
@@ -209,23 +209,15 @@ def _days(first: date, last: date) -> Iterator[date]:
         yield first + timedelta(days=number)
 
 
-def _day(at: datetime) -> date:
-    return at.astimezone(NEW_YORK).date()
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), NEW_YORK).astimezone(UTC)
-
-
 def _day_start(at: datetime, timeframe: str) -> datetime:
-    return _midnight(_day(at)) if timeframe == DAILY else at
+    return new_york_midnight(new_york_day(at)) if timeframe == DAILY else at
 
 
 def _close_before(at: datetime) -> datetime:
     """The close of the last session of a day before `at`'s."""
-    day = _day(at)
+    day = new_york_day(at)
     for number in range(1, 15):
         session = session_of(day - timedelta(days=number))
         if session is not None:
             return session.close
-    return _midnight(day)
+    return new_york_midnight(day)

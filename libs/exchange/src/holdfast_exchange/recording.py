@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from importlib import resources
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -23,6 +22,8 @@ from holdfast_exchange import recording_tables as tables
 from holdfast_exchange.adjustments import AdjustmentsInvalid, AdjustmentTable
 from holdfast_exchange.assets import AssetClass, asset_of
 from holdfast_exchange.corporate_actions import CorporateAction
+from holdfast_exchange.new_york import NEW_YORK as NEW_YORK
+from holdfast_exchange.new_york import new_york_day
 from holdfast_exchange.recording_files import MINUTE as MINUTE
 from holdfast_exchange.recording_files import Kind
 from holdfast_exchange.recording_files import RecordingInvalid as RecordingInvalid
@@ -32,7 +33,6 @@ from holdfast_exchange.rows import Bar as Bar
 from holdfast_exchange.rows import OptionBar as OptionBar
 from holdfast_exchange.rows import QuoteBar as QuoteBar
 
-NEW_YORK = ZoneInfo("America/New_York")
 DEFAULT = "us_equities_2013w41"
 MANIFEST = "recording.toml"
 
@@ -90,7 +90,7 @@ def calendar_for(symbol: str) -> Calendar:
 
 def day_of(symbol: str, instant: datetime) -> date:
     """The date of an instant where the symbol trades: New York's for equities, UTC's for pairs."""
-    return instant.astimezone(UTC if asset_of(symbol).is_crypto else NEW_YORK).date()
+    return instant.astimezone(UTC).date() if asset_of(symbol).is_crypto else new_york_day(instant)
 
 
 def default_folder() -> Path:

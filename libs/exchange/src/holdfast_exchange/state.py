@@ -21,6 +21,7 @@ from holdfast_exchange.faults.disturbances import Disturbances
 from holdfast_exchange.holds import Holds
 from holdfast_exchange.hours import Hours
 from holdfast_exchange.market import Market
+from holdfast_exchange.new_york import new_york_midnight
 from holdfast_exchange.orders import ZERO, Order
 
 
@@ -38,7 +39,7 @@ class State:
         )
         for action in market.corporate_actions:
             if action.kind in SPLITS and action.id in self.account.taken:
-                morning = account.midnight_before(action.ex_date)
+                morning = new_york_midnight(action.ex_date)
                 market.restatements.add(action.symbol, 1 / action.ratio, until=morning, since=morning)
         self.blotter = Blotter(run_id)
         self.faults = FaultBoard()

@@ -16,9 +16,9 @@ from holdfast_exchange.books import Activity, Position
 from holdfast_exchange.configuration import Configuration
 from holdfast_exchange.corporate_actions import ActionKind, CorporateAction
 from holdfast_exchange.exchange import Exchange
+from holdfast_exchange.new_york import new_york_day
 from holdfast_exchange.orders import Fill, Side
 from holdfast_exchange.portfolio_history import History
-from holdfast_exchange.recording import NEW_YORK
 from holdfast_papermarket.trading_json import Json, instant, number, order
 
 RATIO = Decimal("0.000000001")
@@ -199,7 +199,7 @@ def activity(exchange: Exchange, told: Told) -> Json:
         }
     shown |= {
         "activity_sub_type": value.sub_kind or None,
-        "date": value.at.astimezone(NEW_YORK).date().isoformat(),
+        "date": new_york_day(value.at).isoformat(),
         "created_at": instant(value.at),
         "net_amount": number(value.cash),
         "currency": "USD",
@@ -374,7 +374,7 @@ def books(exchange: Exchange) -> Json:
     return {
         "starting_cash": number(kept.starting_cash),
         "cash": number(kept.cash),
-        "unsettled_cash": number(kept.unsettled_cash(accounts.new_york_day(exchange.now))),
+        "unsettled_cash": number(kept.unsettled_cash(new_york_day(exchange.now))),
         "equity": number(exchange.equity()),
         "realised_pnl": number(kept.realised_total),
         "unrealised_pnl": number(exchange.market_value() - kept.cost_total),

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import get_args
 
 from fastapi import APIRouter, Request, Response
@@ -11,9 +11,9 @@ from fastapi.datastructures import QueryParams
 from holdfast_core.sessions import previous_session, session_of
 from holdfast_exchange.account_commands import Configure
 from holdfast_exchange.books import EntryKind
-from holdfast_exchange.orders import Refusal
+from holdfast_exchange.new_york import new_york_day, new_york_midnight
 from holdfast_exchange.portfolio_history import DAILY, WINDOWS, Baseline, HistoryQuery, Hours, history
-from holdfast_exchange.recording import NEW_YORK
+from holdfast_exchange.rules import unprocessable
 from holdfast_papermarket import account_json
 from holdfast_papermarket.account_json import Told
 from holdfast_papermarket.api.answers import answer, bad_request, read_instant
@@ -23,12 +23,13 @@ from holdfast_papermarket.published.kinds import NonTradeActivityType
 from holdfast_papermarket.trading_json import Json
 from holdfast_papermarket.venue import PaperVenue
 
-UNPROCESSABLE = 42210000
 MAX_ACTIVITIES = 100
 OTHER_KINDS = frozenset[str](get_args(NonTradeActivityType)) | frozenset(EntryKind)
 """What Alpaca knows besides fills."""
 _PERIOD = re.compile(r"^([1-9]\d{0,3})([DWMA])$")
 _DAYS = {"D": 1, "W": 7, "M": 30, "A": 365}
+LONGEST = timedelta(days=100 * 365)
+"""Of a period. The table of sessions ends long before."""
 
 
 def account_routes(venue: PaperVenue, opened_at: datetime) -> APIRouter:
@@ -56,9 +57,9 @@ def account_routes(venue: PaperVenue, opened_at: datetime) -> APIRouter:
         told = [kind for each in query.getlist("activity_types") for kind in each.split(",") if kind]
         category = query.get("category", "")
         if told and category:
-            raise Refusal(422, UNPROCESSABLE, "cannot specify both category and activity types")
+            raise unprocessable("cannot specify both category and activity types")
         if category not in ("", "trade_activity", "non_trade_activity"):
-            raise Refusal(422, UNPROCESSABLE, f"invalid category: {category!r}")
+            raise unprocessable(f"invalid category: {category!r}")
         kinds = {"": None, "trade_activity": {"FILL"}, "non_trade_activity": OTHER_KINDS}[category]
         return answer(_activities(venue, query, _known(told) if told else kinds))
 
@@ -76,7 +77,7 @@ def account_routes(venue: PaperVenue, opened_at: datetime) -> APIRouter:
 
 def _known(kinds: list[str]) -> frozenset[str]:
     if unknown := sorted(set(kinds) - OTHER_KINDS - {"FILL"}):
-        raise Refusal(422, UNPROCESSABLE, f"invalid activity type: {unknown[0][:64]!r}")
+        raise unprocessable(f"invalid activity type: {unknown[0][:64]!r}")
     return frozenset(kinds)
 
 
@@ -87,9 +88,9 @@ def _activities(venue: PaperVenue, query: QueryParams, kinds: Collection[str] | 
         found = [each for each in found if each.kind in kinds]
     if query.get("date"):
         if query.get("after") or query.get("until"):
-            raise Refusal(422, UNPROCESSABLE, "date cannot be used with after or until")
-        day = read_instant(query["date"], "date").astimezone(NEW_YORK).date()
-        found = [each for each in found if each.value.at.astimezone(NEW_YORK).date() == day]
+            raise unprocessable("date cannot be used with after or until")
+        day = new_york_day(read_instant(query["date"], "date"))
+        found = [each for each in found if new_york_day(each.value.at) == day]
     if query.get("after"):
         after = read_instant(query["after"], "after")
         found = [each for each in found if each.value.at > after]
@@ -102,7 +103,7 @@ def _activities(venue: PaperVenue, query: QueryParams, kinds: Collection[str] | 
 def _page(found: list[Told], query: QueryParams) -> list[Told]:
     direction = query.get("direction", "desc")
     if direction not in ("asc", "desc"):
-        raise Refusal(422, UNPROCESSABLE, f"invalid direction: {direction!r}")
+        raise unprocessable(f"invalid direction: {direction!r}")
     if direction == "desc":
         found.reverse()
     if token := query.get("page_token"):
@@ -120,12 +121,12 @@ def _history_query(query: Mapping[str, str], now: datetime) -> HistoryQuery:
     end_text = query.get("end") or query.get("date_end") or ""
     start_text, period = query.get("start", ""), query.get("period", "")
     if start_text and end_text and period:
-        raise Refusal(422, UNPROCESSABLE, "only two of start, end and period can be specified at the same time")
+        raise unprocessable("only two of start, end and period can be specified at the same time")
     end = min(read_instant(end_text, "end", end_of_day=True), now) if end_text else now
     if start_text:
         start = read_instant(start_text, "start")
         if period and not end_text:
-            end = min(now, start + _length(period, start))
+            end = min(now, start + _length(period))
     else:
         start = _period_start(period or "1M", end)
     timeframe = query.get("timeframe", "") or _usual(end - start)
@@ -134,36 +135,29 @@ def _history_query(query: Mapping[str, str], now: datetime) -> HistoryQuery:
         hours = Hours(query.get("intraday_reporting") or (Hours.EXTENDED if extended else Hours.MARKET))
         baseline = Baseline(query.get("pnl_reset") or Baseline.PER_DAY)
     except ValueError as error:
-        raise Refusal(422, UNPROCESSABLE, f"invalid value: {str(error)[:64]}") from None
+        raise unprocessable(f"invalid value: {str(error)[:64]}") from None
     return HistoryQuery(timeframe=timeframe, start=start, end=end, hours=hours, baseline=baseline)
 
 
 def _period_start(period: str, end: datetime) -> datetime:
     """Days are those that trade: `1D` is the session that is under way or was the last."""
-    match = _PERIOD.match(period)
-    if match is None:
-        raise Refusal(422, UNPROCESSABLE, f"invalid period: {period[:64]!r}")
-    day = end.astimezone(NEW_YORK).date()
-    if match[2] != "D":
-        day -= timedelta(days=_DAYS[match[2]] * int(match[1]))
-        return datetime.combine(day, time(), NEW_YORK)
+    length, day = _length(period), new_york_day(end)
+    if not period.endswith("D"):
+        return new_york_midnight(day - length)
     session = session_of(day)
     if session is None or end < session.open:
         session = previous_session(end)
-    for _ in range(int(match[1]) - 1):
+    for _ in range(length.days - 1):
         session = previous_session(session.open)
-    return _morning(session.day)
+    return new_york_midnight(session.day)
 
 
-def _morning(day: date) -> datetime:
-    return datetime.combine(day, time(), NEW_YORK)
-
-
-def _length(period: str, _start: datetime) -> timedelta:
+def _length(period: str) -> timedelta:
     match = _PERIOD.match(period)
-    if match is None:
-        raise Refusal(422, UNPROCESSABLE, f"invalid period: {period[:64]!r}")
-    return timedelta(days=_DAYS[match[2]] * int(match[1]))
+    length = timedelta(days=_DAYS[match[2]] * int(match[1])) if match else timedelta()
+    if not timedelta() < length <= LONGEST:
+        raise unprocessable(f"invalid period: {period[:64]!r}")
+    return length
 
 
 def _usual(length: timedelta) -> str:

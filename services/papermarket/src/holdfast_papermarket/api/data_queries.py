@@ -18,7 +18,7 @@ from fastapi import Request
 from holdfast_exchange.adjustments import Adjustment
 from holdfast_exchange.history import zone_of
 from holdfast_exchange.timeframes import Timeframe, TimeframeInvalid, parse
-from holdfast_papermarket.api.answers import bad_request, read_instant, read_whole
+from holdfast_papermarket.api.answers import YEARS, bad_request, read_instant, read_sort, read_whole
 
 Json = dict[str, Any]
 Row = TypeVar("Row")
@@ -132,15 +132,11 @@ def read_range(request: Request, of: Class, now: datetime) -> Range:
     end = read_instant(query["end"], "end", end_of_day=True, zone=zone) if query.get("end") else now
     if end < start and query.get("end"):
         raise bad_request("end should not be before start")
-    limit = read_whole(query.get("limit") or str(DEFAULT_LIMIT), "limit", least=1, most=MAX_LIMIT + 1)
-    if limit > MAX_LIMIT:
-        raise bad_request(f"limit must be at most {MAX_LIMIT}")
-    sort = query.get("sort") or "asc"
-    if sort not in ("asc", "desc"):
-        raise bad_request(f"invalid sort: {sort[:32]}")
+    limit = read_whole(query.get("limit") or str(DEFAULT_LIMIT), "limit", least=1, most=MAX_LIMIT)
+    newest_first = read_sort(query.get("sort", ""))
     after = _read_token(query["page_token"]) if query.get("page_token") else None
     # Nothing later than the present is there to be found.
-    return Range(max(start, EARLIEST), min(end, now), limit, sort == "desc", after)
+    return Range(max(start, EARLIEST), min(end, now), limit, newest_first, after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +204,6 @@ def _read_token(text: str) -> tuple[str, datetime]:
         found = datetime.fromisoformat(at)
     except (binascii.Error, ValueError):
         raise bad_request("invalid page_token") from None
-    if found.tzinfo is None:
+    if found.tzinfo is None or found.year not in YEARS:
         raise bad_request("invalid page_token")
     return symbol, found

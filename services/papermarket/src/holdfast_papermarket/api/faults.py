@@ -1,17 +1,17 @@
 """The fault plan over papermarket's own API: seen, replaced, added to and taken away while the venue runs."""
 
-import json
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from holdfast_exchange.faults.plan import FaultPlan, PlanRefused, fault_from, from_tree
 from holdfast_exchange.orders import Refusal
+from holdfast_exchange.rules import UNPROCESSABLE
 from holdfast_papermarket.api.access import Keys
-from holdfast_papermarket.api.answers import answer
+from holdfast_papermarket.api.answers import answer, read_json
 from holdfast_papermarket.faults.desk import FaultDesk
 
-UNPROCESSABLE, NOT_FOUND, UNAUTHORIZED = 42210000, 40410000, 40110000
+NOT_FOUND, UNAUTHORIZED = 40410000, 40110000
 
 
 def fault_routes(desk: FaultDesk, keys: Keys) -> APIRouter:
@@ -36,7 +36,7 @@ def fault_routes(desk: FaultDesk, keys: Keys) -> APIRouter:
     async def replace_plan(request: Request) -> Response:
         check(request)
         try:
-            return arm(from_tree(await _body(request)))
+            return arm(from_tree(await read_json(request)))
         except PlanRefused as error:
             raise _refused(error) from error
 
@@ -44,7 +44,7 @@ def fault_routes(desk: FaultDesk, keys: Keys) -> APIRouter:
     async def add_fault(request: Request) -> Response:
         check(request)
         try:
-            fault = fault_from(await _body(request))
+            fault = fault_from(await read_json(request))
         except PlanRefused as error:
             raise _refused(error) from error
         kept = tuple(each for each in desk.plan.faults if each.id != fault.id)
@@ -64,13 +64,6 @@ def fault_routes(desk: FaultDesk, keys: Keys) -> APIRouter:
         return arm(FaultPlan(desk.plan.seed, kept))
 
     return routes
-
-
-async def _body(request: Request) -> Any:
-    try:
-        return await request.json()
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise Refusal(400, 40010000, "request body format is invalid") from None
 
 
 def _refused(error: PlanRefused) -> Refusal:

@@ -10,6 +10,7 @@ from holdfast_exchange.flow import DarkPrint, FlowAlert
 from holdfast_exchange.recording import NEW_YORK
 
 Number = Decimal | int | None
+MAX_DIGITS = 16
 
 
 class FlowQueryInvalid(ValueError):
@@ -71,7 +72,8 @@ def parse_limit(query: QueryParams, *, default: int, most: int) -> int:
     """Raises FlowQueryInvalid. Also checks every other value, so that a wrong one is refused where nothing is found."""
     _check(query)
     text = query.get("limit") or str(default)
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
+    readable = text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
+    if not readable or not 1 <= int(text) <= most:
         raise FlowQueryInvalid(422, f"limit: {text[:16]!r} is not a whole number from 1 to {most}")
     return int(text)
 

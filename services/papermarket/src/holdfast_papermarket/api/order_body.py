@@ -17,9 +17,9 @@ from holdfast_exchange.orders import (
     Side,
     TimeInForce,
 )
-from holdfast_papermarket.api.answers import BAD_REQUEST, MAX_SHOWN, bad_request, read_number
+from holdfast_exchange.rules import unprocessable
+from holdfast_papermarket.api.answers import BAD_REQUEST, MAX_SHOWN, bad_request, read_json, read_number
 
-UNPROCESSABLE = 42210000
 MAX_BODY_BYTES = 64 * 1024
 MAX_CLIENT_ID = 128
 Word = TypeVar("Word", bound=Enum)
@@ -30,10 +30,7 @@ async def read_object(request: Request) -> dict[str, Any]:
     content = await request.body()
     if len(content) > MAX_BODY_BYTES:
         raise bad_request("request body is too large")
-    try:
-        body = await request.json()
-    except ValueError:
-        raise bad_request("request body format is invalid") from None
+    body = await read_json(request)
     if not isinstance(body, dict):
         raise bad_request("request body format is invalid")
     return body
@@ -43,15 +40,15 @@ def read_order(body: Mapping[str, Any]) -> NewOrder:
     """Raises Refusal 422 naming the field."""
     symbol = body.get("symbol")
     if not isinstance(symbol, str) or not symbol:
-        raise _unprocessable("symbol is required")
+        raise unprocessable("symbol is required")
     quantity = read_number(body.get("qty"), "qty")
     notional = read_number(body.get("notional"), "notional")
     if quantity is None and notional is None:
-        raise _unprocessable("qty or notional is required")
+        raise unprocessable("qty or notional is required")
     if quantity is not None and notional is not None:
-        raise _unprocessable("only one of qty or notional is accepted")
+        raise unprocessable("only one of qty or notional is accepted")
     if body.get("legs"):
-        raise _unprocessable("order class mleg is not supported")
+        raise unprocessable("order class mleg is not supported")
     take_profit, stop_loss = _leg(body, "take_profit"), _leg(body, "stop_loss")
     intent = body.get("position_intent")
     return NewOrder(
@@ -79,7 +76,7 @@ def read_replacement(body: Mapping[str, Any]) -> Replacement:
     """Raises Refusal 422 naming the field."""
     tif = body.get("time_in_force")
     if body.get("notional") is not None:
-        raise _unprocessable("notional orders cannot be replaced")
+        raise unprocessable("notional orders cannot be replaced")
     return Replacement(
         quantity=read_number(body.get("qty"), "qty"),
         limit_price=read_number(body.get("limit_price"), "limit_price"),
@@ -93,21 +90,21 @@ def read_replacement(body: Mapping[str, Any]) -> Replacement:
 def _leg(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     found = body.get(name) or {}
     if not isinstance(found, Mapping):
-        raise _unprocessable(f"{name} must be an object")
+        raise unprocessable(f"{name} must be an object")
     return found
 
 
 def _flag(body: Mapping[str, Any], name: str) -> bool:
     found = body.get(name)
     if found is not None and not isinstance(found, bool):
-        raise _unprocessable(f"invalid {name}: {str(found)[:MAX_SHOWN]!r}")
+        raise unprocessable(f"invalid {name}: {str(found)[:MAX_SHOWN]!r}")
     return bool(found)
 
 
 def _client_order_id(body: Mapping[str, Any]) -> str:
     found = body.get("client_order_id") or ""
     if not isinstance(found, str):
-        raise _unprocessable("client_order_id must be a text")
+        raise unprocessable("client_order_id must be a text")
     if len(found) > MAX_CLIENT_ID:
         raise Refusal(422, BAD_REQUEST, f"client_order_id must be no more than {MAX_CLIENT_ID} characters")
     return found
@@ -117,8 +114,4 @@ def _word(kind: type[Word], value: object, name: str) -> Word:
     try:
         return kind(value)
     except ValueError:
-        raise _unprocessable(f"invalid {name}: {str(value)[:MAX_SHOWN]!r}") from None
-
-
-def _unprocessable(message: str) -> Refusal:
-    return Refusal(422, UNPROCESSABLE, message)
+        raise unprocessable(f"invalid {name}: {str(value)[:MAX_SHOWN]!r}") from None

@@ -6,11 +6,11 @@ from typing import Self
 
 from fastapi.datastructures import QueryParams
 
-from holdfast_exchange.orders import Order, Refusal, Status
+from holdfast_exchange.orders import Order, Status
+from holdfast_exchange.rules import unprocessable
 from holdfast_papermarket.api.answers import MAX_SHOWN, bad_request, read_instant
 from holdfast_papermarket.venue import PaperVenue
 
-UNPROCESSABLE = 42210000
 DEFAULT_ORDERS, MAX_ORDERS = 50, 500
 PAIRS = "/"
 
@@ -27,15 +27,16 @@ def read_choice(query: QueryParams, name: str, words: tuple[str, ...]) -> str:
     """One of `words`; the first where it is absent. Raises Refusal 422."""
     text = query.get(name) or words[0]
     if text not in words:
-        raise _unprocessable(f"invalid {name}: {text[:MAX_SHOWN]!r}")
+        raise unprocessable(f"invalid {name}: {text[:MAX_SHOWN]!r}")
     return text
 
 
 def read_size(query: QueryParams, name: str, *, default: int, most: int) -> int:
     """A whole number from 1 to `most`. Raises Refusal 422."""
     text = query.get(name) or str(default)
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:MAX_SHOWN]) <= most:
-        raise _unprocessable(f"{name} must be a whole number from 1 to {most}")
+    readable = text.isascii() and text.isdigit() and len(text) <= MAX_SHOWN
+    if not readable or not 1 <= int(text) <= most:
+        raise unprocessable(f"{name} must be a whole number from 1 to {most}")
     return int(text)
 
 
@@ -112,7 +113,3 @@ def _stands_below(order: Order, listed: dict[str, Order]) -> bool:
     if order.parent is None or order.parent not in listed:
         return False
     return order.id in listed[order.parent].legs or order.status is Status.REPLACED
-
-
-def _unprocessable(message: str) -> Refusal:
-    return Refusal(422, UNPROCESSABLE, message)

@@ -7,12 +7,13 @@ from fastapi import APIRouter, Response
 
 from holdfast_exchange.assets import FRACTION
 from holdfast_exchange.orders import NewOrder, Order, OrderType, Refusal, Side, TimeInForce
+from holdfast_exchange.rules import unprocessable
 from holdfast_papermarket import account_json, trading_json
 from holdfast_papermarket.api.answers import answer, read_number
 from holdfast_papermarket.api.references import recorded_symbol
 from holdfast_papermarket.venue import PaperVenue
 
-NOT_FOUND, UNPROCESSABLE = 40410000, 42210000
+NOT_FOUND = 40410000
 ONE, HUNDRED = Decimal(1), Decimal(100)
 
 
@@ -49,7 +50,7 @@ def position_routes(venue: PaperVenue) -> APIRouter:
         name = _held(venue, symbol)
         quantity, share = read_number(qty, "qty"), read_number(percentage, "percentage")
         if quantity is not None and share is not None:
-            raise Refusal(422, UNPROCESSABLE, "qty and percentage cannot be used together")
+            raise unprocessable("qty and percentage cannot be used together")
         if share is not None:
             quantity = _part(venue, name, share)
         return answer(trading_json.answered(exchange, _close(venue, name, quantity)))
@@ -85,7 +86,7 @@ def _held(venue: PaperVenue, text: str) -> str:
 
 def _part(venue: PaperVenue, symbol: str, percentage: Decimal) -> Decimal:
     if not 0 < percentage <= HUNDRED:
-        raise Refusal(422, UNPROCESSABLE, "percentage must be between 0 and 100")
+        raise unprocessable("percentage must be between 0 and 100")
     held = abs(venue.exchange.books.held(symbol))
     step = FRACTION if venue.exchange.asset(symbol).fractionable else ONE
     return (held * percentage / HUNDRED).quantize(step, rounding=ROUND_DOWN)

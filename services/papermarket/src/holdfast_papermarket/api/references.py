@@ -6,16 +6,16 @@ from datetime import date, timedelta
 from fastapi import APIRouter, Request, Response
 
 from holdfast_core.sessions import Session, sessions_between
-from holdfast_exchange import account
 from holdfast_exchange.corporate_actions import ActionKind, CorporateAction
+from holdfast_exchange.new_york import new_york_day
 from holdfast_exchange.orders import Refusal
-from holdfast_exchange.recording import NEW_YORK
+from holdfast_exchange.rules import unprocessable
 from holdfast_papermarket import account_json, trading_json
-from holdfast_papermarket.api.answers import answer, bad_request, read_instant, read_whole
+from holdfast_papermarket.api.answers import answer, bad_request, read_instant, read_sort, read_whole
 from holdfast_papermarket.trading_json import Json
 from holdfast_papermarket.venue import PaperVenue
 
-NOT_FOUND, UNPROCESSABLE = 40410000, 42210000
+NOT_FOUND = 40410000
 FIRST_DAY, LAST_DAY = date(1998, 1, 1), date(2030, 12, 31)
 """What the table of sessions covers."""
 LONGEST = timedelta(days=90)
@@ -36,9 +36,9 @@ def reference_routes(venue: PaperVenue) -> APIRouter:
 
     @routes.get("/v2/calendar")
     async def get_calendar(start: str = "", end: str = "") -> Response:
-        first = read_instant(start, "start").astimezone(NEW_YORK).date() if start else FIRST_DAY
-        last = read_instant(end, "end").astimezone(NEW_YORK).date() if end else LAST_DAY
-        sessions = sessions_between(max(first, FIRST_DAY), min(last, LAST_DAY))
+        first = max(_read_day(start, "start"), FIRST_DAY) if start else FIRST_DAY
+        last = min(_read_day(end, "end"), LAST_DAY) if end else LAST_DAY
+        sessions = sessions_between(first, last) if first <= last else []
         settled = _settlement(sessions, exchange.account.config.settlement_days)
         return answer(trading_json.calendar([_as_it_is(venue, each) for each in sessions], settled))
 
@@ -101,21 +101,21 @@ def _settlement(sessions: list[Session], days: int) -> dict[date, date]:
 
 
 def _known(venue: PaperVenue) -> list[CorporateAction]:
-    return account_json.known(venue.exchange.account.actions, account.new_york_day(venue.market_now()))
+    return account_json.known(venue.exchange.account.actions, new_york_day(venue.market_now()))
 
 
 def _announced(venue: PaperVenue, query: Mapping[str, str]) -> list[CorporateAction]:
     types = {each.lower() for each in query.get("ca_types", "").split(",") if each}
     if not types or not types <= set(TYPES):
-        raise Refusal(422, UNPROCESSABLE, f"ca_types must be among {', '.join(TYPES)}")
+        raise unprocessable(f"ca_types must be among {', '.join(TYPES)}")
     if not query.get("since") or not query.get("until"):
-        raise Refusal(422, UNPROCESSABLE, "since and until are required")
+        raise unprocessable("since and until are required")
     since, until = (_read_day(query[name], name) for name in ("since", "until"))
     if not since <= until <= since + LONGEST:
-        raise Refusal(422, UNPROCESSABLE, f"until must be within {LONGEST.days} days after since")
+        raise unprocessable(f"until must be within {LONGEST.days} days after since")
     date_type = query.get("date_type") or "ex_date"
     if date_type not in DATES:
-        raise Refusal(422, UNPROCESSABLE, f"date_type must be among {', '.join(DATES)}")
+        raise unprocessable(f"date_type must be among {', '.join(DATES)}")
     found = []
     for action in _known(venue):
         if account_json.announced_type(action.kind) not in types or query.get("cusip"):
@@ -135,7 +135,7 @@ def _market_actions(venue: PaperVenue, query: Mapping[str, str]) -> Json:
     ids = {each for each in query.get("ids", "").split(",") if each}
     if ids and (names or symbols or query.get("start") or query.get("end")):
         raise bad_request("ids cannot be used with other filters")
-    today = account.new_york_day(venue.market_now())
+    today = new_york_day(venue.market_now())
     start = _read_day(query["start"], "start") if query.get("start") else (date.min if ids else today)
     end = _read_day(query["end"], "end") if query.get("end") else (date.max if ids else today)
     found = [
@@ -146,10 +146,10 @@ def _market_actions(venue: PaperVenue, query: Mapping[str, str]) -> Json:
         and (not symbols or action.symbol in symbols or action.new_symbol in symbols)
         and (not ids or action.id in ids)
     ]
-    if query.get("sort", "asc") == "desc":
+    if read_sort(query.get("sort", "")):
         found.reverse()
-    limit = read_whole(query.get("limit", str(DEFAULT_ACTIONS)), "limit", least=1, most=MAX_ACTIONS)
-    first = read_whole(query.get("page_token", "0"), "page_token", least=0, most=len(found))
+    limit = read_whole(query.get("limit") or str(DEFAULT_ACTIONS), "limit", least=1, most=MAX_ACTIONS)
+    first = read_whole(query.get("page_token") or "0", "page_token", least=0, most=len(found))
     shown: dict[str, list[Json]] = {}
     for action in found[first : first + limit]:
         shown.setdefault(account_json.LISTS[action.kind], []).append(account_json.corporate_action(action))
@@ -158,7 +158,7 @@ def _market_actions(venue: PaperVenue, query: Mapping[str, str]) -> Json:
 
 
 def _read_day(text: str, name: str) -> date:
-    return read_instant(text, name).astimezone(NEW_YORK).date()
+    return new_york_day(read_instant(text, name))
 
 
 def _as_it_is(venue: PaperVenue, session: Session) -> Session:
