@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from holdfast_exchange.faults.commands import Halt
 from holdfast_exchange.recording import Recording
 from holdfast_papermarket.embedded import Embedded, embedded
 from tests.contract.papermarket.client import MINUTE, OPEN, eventually
@@ -67,6 +68,28 @@ async def test_an_order_fills_in_part_while_it_is_cancelled(market: Embedded) ->
         assert (await client.delete(f"/v2/orders/{entry}")).status_code == 204
         assert await shown(client, entry) == ("canceled", "5")
         assert await held(client) == 5
+
+
+async def test_no_fault_fills_an_order_of_a_halted_symbol(market: Embedded) -> None:
+    """TL-3: a cancel finds the order as it was."""
+    arm(market, "cancel_fill_race")
+    async with rest(market) as client:
+        entry = await submitted(client)
+        market.venue.carry_out(Halt(market.venue.market_now(), "SPY", OPEN + 60 * MINUTE))
+        assert (await client.delete(f"/v2/orders/{entry}")).status_code == 204
+        assert await shown(client, entry) == ("canceled", "0")
+    assert fired(market) == 0
+
+
+async def test_no_fault_fills_an_order_while_the_market_is_closed(market: Embedded) -> None:
+    """TL-2"""
+    arm(market, "cancel_fill_race")
+    async with rest(market) as client:
+        entry = await submitted(client, time_in_force="gtc", limit_price="100", stop_loss={"stop_price": "90"})  # type: ignore[arg-type]
+        market.step_to(market.venue.replay.end)
+        assert (await client.delete(f"/v2/orders/{entry}")).status_code == 204
+        assert await shown(client, entry) == ("canceled", "0")
+    assert fired(market) == 0
 
 
 async def test_both_exits_fill(market: Embedded) -> None:

@@ -67,18 +67,17 @@ def fill_now(state: State, command: FillNow) -> Outcome:
     updates: list[Update] = []
     if quantity > 0 and price is not None:
         state.disturbances.oversells = True
-        fill(state, order, price, quantity, updates)
-        state.disturbances.oversells = False
+        try:
+            fill(state, order, price, quantity, updates)
+        finally:
+            state.disturbances.oversells = False
     return Outcome(order, updates)
 
 
 def present_price(state: State, order: Order) -> Decimal | None:
-    """Dollars a share at which the order would trade at once, within its limit; None before the first price."""
+    """Dollars a present share at which the order would trade at once, within its limit; None before the first price."""
     buying = order.side is Side.BUY
-    quote = state.market.last_quote(order.symbol)
-    price = state.market.price(order.symbol)
-    if quote is not None:
-        price = quote.ask_close if buying else quote.bid_close
+    price = state.market.touch(order.symbol, buying=buying)
     if price is None or order.limit_price is None:
         return price
     return min(price, order.limit_price) if buying else max(price, order.limit_price)
