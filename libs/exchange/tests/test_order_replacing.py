@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from holdfast_exchange.account_commands import Configure
 from holdfast_exchange.commands import Cancel, Replace
+from holdfast_exchange.configuration import Configuration
 from holdfast_exchange.faults.commands import Halt
 from holdfast_exchange.holds import Step
 from holdfast_exchange.orders import Order, Refusal, Replacement, Status, TimeInForce
@@ -90,6 +92,64 @@ def test_what_cannot_be_replaced(
     with pytest.raises(Refusal, match=message):
         replaced(f, order, **change)
     assert f.exchange.state() == before
+
+
+def unchanged(f: Floor, order: Order, message: str, **change: Any) -> None:
+    before = f.exchange.state()
+    with pytest.raises(Refusal, match=message):
+        replaced(f, order, **change)
+    assert f.exchange.state() == before
+
+
+def test_a_replacement_cannot_meet_an_own_order_of_the_other_side(floor: Floors) -> None:
+    """BR-5: what is refused as an order is refused as a replacement."""
+    f = floor(CALM)
+    f.order("buy", 10)
+    f.minute(0)
+    f.order("sell", 10, "limit", limit_price="105")
+    bid = f.order("buy", 5, "limit", limit_price="95")
+    unchanged(f, bid, "potential wash trade", limit_price=Decimal(105))
+    assert replaced(f, bid, limit_price=Decimal(96)).limit_price == 96
+
+
+def test_the_orders_of_its_own_group_are_no_wash_trade_of_a_replacement(floor: Floors) -> None:
+    f = floor([*CALM[:1], *(bar(n, "100", "101", "99", "100", volume=4) for n in range(1, 4))])
+    f.minute(0)
+    entry = f.order("buy", 10, "limit", limit_price="101", order_class="oto", protect_stop_price="90")
+    f.minute(1)
+    assert f.now(entry).status is Status.PARTIALLY_FILLED
+    entry = replaced(f, entry, limit_price=Decimal(102))
+    f.minute(2)
+    f.minute(3)
+    (stop,) = [f.exchange.order(leg) for leg in f.now(entry).legs]
+    assert (f.now(entry).status, stop.status) == (Status.FILLED, Status.NEW)
+    assert replaced(f, stop, time_in_force=TimeInForce.GTC).status is Status.NEW
+
+
+def test_a_suspended_account_replaces_nothing(floor: Floors) -> None:
+    f = floor(CALM)
+    order = f.order("buy", 5, "limit", limit_price="95")
+    f.apply(Configure(f.exchange.now, Configuration(suspend_trade=True)))
+    unchanged(f, order, "rejected by user request", limit_price=Decimal(96))
+
+
+@pytest.mark.parametrize(
+    ("legs", "limit", "message"),
+    [
+        ({"order_class": "oto", "protect_stop_price": "90"}, "90", "stop_loss.stop_price must be <= base_price"),
+        (
+            {"order_class": "bracket", "protect_stop_price": "90", "take_profit_price": "97"},
+            "98",
+            "take_profit.limit_price must be >= base_price",
+        ),
+    ],
+)
+def test_a_replaced_entry_stays_between_its_legs(floor: Floors, legs: dict[str, str], limit: str, message: str) -> None:
+    f = floor(CALM)
+    f.minute(0)
+    entry = f.order("buy", 5, "limit", limit_price="95", **legs)
+    unchanged(f, entry, message, limit_price=Decimal(limit))
+    assert replaced(f, entry, limit_price=Decimal(94)).limit_price == 94
 
 
 def test_an_order_may_be_pending_before_it_is_new(floor: Floors) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from holdfast_exchange import admission, rules
+from holdfast_exchange import account, admission, groups, rules
 from holdfast_exchange.commands import Cancel, Replace
 from holdfast_exchange.config import Outcome
 from holdfast_exchange.holds import Step
@@ -41,6 +41,10 @@ def replace_order(state: State, command: Replace) -> Outcome:
     check_times(state, asked)
     if asked.stop_price is not None and not old.triggered:
         admission.check_stop(old.side, asked.stop_price, state.market.price(old.symbol))
+    admission.check_protection(_protected(state, asked, old), state.market.price(old.symbol))
+    account.check_may_trade(state, old.symbol, old.side, asked.quantity)
+    own = {old.id, *(member.id for member in groups.others(state, old))}
+    admission.check_wash_trade(asked, [order for order in state.open_orders() if order.id not in own])
     if old.reserves:
         check_position(state, asset, asked, leaving=old)
     new = replace(
@@ -73,6 +77,16 @@ def hold(state: State, command: Hold) -> Outcome:
 def _pending(state: State, order: Order, status: Status, step: Step) -> Order:
     due_at = state.now + state.holds.of(step, order.symbol)
     return state.blotter.put(replace(order, updated_at=state.now, status=status, was=order.status, due_at=due_at))
+
+
+def _protected(state: State, asked: NewOrder, old: Order) -> NewOrder:
+    """`asked` with the prices of the legs that it takes over from `old`."""
+    for leg in (state.orders[leg] for leg in old.legs):
+        if leg.stop_price is None:
+            asked = replace(asked, take_profit_price=leg.limit_price)
+        else:
+            asked = replace(asked, protect_stop_price=leg.stop_price)
+    return asked
 
 
 def _asked(old: Order, change: Replacement) -> NewOrder:
