@@ -84,7 +84,8 @@ class Lane:
 
     async def _one_turn(self) -> Rest:
         if not self._books.working or not self._books.tenure.is_holder:
-            return Rest(after_secs=_NO_LEASE_SECS)
+            # A beat that came late gives the lease back without a word: what waits here is not settled before that.
+            return Rest(pending=True, after_secs=_NO_LEASE_SECS)
         try:
             with self._books.activity.busy():
                 return await self._turn(await self._books.look())
