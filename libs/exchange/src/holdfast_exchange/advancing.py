@@ -22,5 +22,8 @@ def advance(state: State, command: Advance) -> Outcome:
         for symbol, bar in state.market.trading_bars_ending(command.at).items():
             match_symbol(state, symbol, bar, updates)
         sweep(state, updates)
-    settle_pending(state, state.now, updates)
+        # Never in a tick of the clock alone: the bar that ends at its instant would not have been met yet, and how many
+        # such ticks there are is the pace's business, not the market's.
+        settle_pending(state, state.now, updates)
+    take_late_orders(state, updates)
     return Outcome(updates=updates)
