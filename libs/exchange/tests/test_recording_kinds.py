@@ -73,7 +73,7 @@ def test_the_finest_of_each_day_wins_and_recorded_minutes_stay_as_they_are(tmp_p
 
 
 def test_days_alone_replay_with_their_open_and_their_close(tmp_path: Path) -> None:
-    """A day fills like a minute does: what was sent at the open meets the whole day."""
+    """At its open a day shows its first price, and nothing else until its close."""
     days = [bar(MIDNIGHT + DAY * n, open=10.0 + n, close=11.0 + n, high=20.0) for n in range(2)]
     loaded = recording.load(write(tmp_path, "bars_1d", days))
     replay = plan(loaded)

@@ -1,7 +1,8 @@
 """At which price, and for how many shares, an order fills on one bar: pure functions of order, bar and quote.
 
 Rules of a paper venue that must not flatter:
-- An order matches only what happened after it was accepted. A bar that had begun before counts with its close alone.
+- An order matches only what happened after it was accepted. A bar that had begun before counts with its close alone; of
+  an hour or a day, so does one that began at that very instant, since its first price was shown then.
 - A market order fills at the opening ask (bid for a sale) where a quote is recorded for that minute, else at the open;
   slippage is added against the order.
 - A limit order that is marketable at that price fills there, never beyond its limit; otherwise at its limit, if the bar
@@ -18,7 +19,7 @@ from decimal import ROUND_DOWN, ROUND_UP, Decimal
 
 from holdfast_exchange.assets import FRACTION, Asset
 from holdfast_exchange.orders import LIMITED, Order, OrderType, Side, TimeInForce
-from holdfast_exchange.recording import Bar, QuoteBar
+from holdfast_exchange.recording import MINUTE, Bar, QuoteBar
 
 PRICE_STEP = Decimal("0.0001")
 CRYPTO_PRICE_STEP = Decimal("0.000000001")
@@ -57,7 +58,9 @@ def prices_for(order: Order, bar: Bar, quote: QuoteBar | None, *, step: Decimal 
     """The part of the bar that came after the order was accepted; None where nothing did."""
     if order.active_from >= bar.end:
         return None
-    whole = order.active_from <= bar.start
+    # The first price of an hour or a day is seen long before its bar ends: whoever came after it cannot have it.
+    seen = bar.end - bar.start > MINUTE and order.created_at >= bar.start
+    whole = order.active_from <= bar.start and not seen
     trade = bar.open if whole else bar.close
     first = trade
     if quote is not None:
