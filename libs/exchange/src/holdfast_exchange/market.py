@@ -131,15 +131,15 @@ class Market:
         seen = self._newest_price(symbol, self.released)
         return None if seen is None else self.restatements.price(symbol, *seen)
 
-    def value(self, symbol: str, quantity: Decimal, at: datetime | None = None) -> Decimal | None:
-        """What `quantity` shares were worth at the newest price of `at` (None: now), in dollars; None before the first.
-
     def touch(self, symbol: str, *, buying: bool) -> Decimal | None:
         """What a present share costs (not `buying`: brings) now: ask or bid, or the last trade where that is newer."""
         quote, seen = self.last_quote(symbol), self._newest_price(symbol, self.released)
         if quote is not None and (seen is None or quote.end >= seen[1]):
             seen = (quote.ask_close if buying else quote.bid_close), quote.end
         return None if seen is None else self.restatements.price(symbol, *seen)
+
+    def value(self, symbol: str, quantity: Decimal, at: datetime | None = None) -> Decimal | None:
+        """What `quantity` shares were worth at the newest price of `at` (None: now), in dollars; None before the first.
 
         The shares are those of that instant, after the splits that had taken effect.
         """
