@@ -25,5 +25,4 @@ def advance(state: State, command: Advance) -> Outcome:
         # Never in a tick of the clock alone: the bar that ends at its instant would not have been met yet, and how many
         # such ticks there are is the pace's business, not the market's.
         settle_pending(state, state.now, updates)
-    take_late_orders(state, updates)
     return Outcome(updates=updates)
