@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from holdfast_exchange.faults import chance, docs
-from holdfast_exchange.faults.base import Area
 from holdfast_exchange.faults.board import FaultBoard
 from holdfast_exchange.faults.kinds import KINDS
 from holdfast_exchange.faults.plan import PlanRefused, as_text, fault_from, from_text, from_tree, load
@@ -145,7 +144,7 @@ def test_counts_chance_and_bounds() -> None:
     runs = []
     for seed in (1, 1, 2):
         board = FaultBoard(from_tree({"seed": seed, "faults": [asked]}))
-        runs.append([len(list(board.firing(Area.REQUEST, call))) for _ in range(100)])
+        runs.append([board.fires(board.plan.faults[0], call) for _ in range(100)])
         assert board.tallies["a"].fired == 5
     assert runs[0] == runs[1] != runs[2], "a seed repeats, another one does not"
     third = FaultBoard(from_tree(one(kind="latency", scope={"nth": [3]})))
@@ -158,7 +157,7 @@ def test_a_plan_that_changes_keeps_the_counters_of_what_stays() -> None:
     call = Call(at=NOW)
     stays, goes = {"id": "a", "kind": "latency"}, {"id": "b", "kind": "latency"}
     board = FaultBoard(from_tree({"faults": [stays, goes]}))
-    list(board.firing(Area.REQUEST, call))
+    assert all(board.fires(each, call) for each in board.plan.faults)
     board.arm(from_tree({"faults": [stays, goes | {"ms": 5}]}))
     assert [board.tallies[each].fired for each in ("a", "b")] == [1, 0]
 

@@ -2,6 +2,7 @@
 
 from holdfast_exchange.commands import Advance
 from holdfast_exchange.config import Outcome
+from holdfast_exchange.faults.firings import lose_races, take_late_orders
 from holdfast_exchange.new_day import begin_day
 from holdfast_exchange.orders import Update
 from holdfast_exchange.pending import settle_pending
@@ -14,6 +15,7 @@ def advance(state: State, command: Advance) -> Outcome:
     state.tick = command.number
     updates: list[Update] = []
     begin_day(state, updates)
+    lose_races(state, updates)
     if command.data:
         # What is due within the bar that comes now may still fill on it.
         settle_pending(state, state.market.released, updates)
@@ -25,4 +27,5 @@ def advance(state: State, command: Advance) -> Outcome:
         # Never in a tick of the clock alone: the bar that ends at its instant would not have been met yet, and how many
         # such ticks there are is the pace's business, not the market's.
         settle_pending(state, state.now, updates)
+    take_late_orders(state, updates)
     return Outcome(updates=updates)

@@ -12,6 +12,7 @@ from holdfast_exchange.advancing import advance
 from holdfast_exchange.changing import cancel, hold, replace_order
 from holdfast_exchange.commands import Advance, Cancel, Command, Replace, Submit
 from holdfast_exchange.config import ExchangeConfig, Outcome
+from holdfast_exchange.faults import firings
 from holdfast_exchange.faults import handlers as fault_handlers
 from holdfast_exchange.new_day import announce, configure, journal_cash
 from holdfast_exchange.orders import Refusal
@@ -28,6 +29,7 @@ _HANDLERS: dict[type[Any], Callable[[State, Any], Outcome]] = {
     Replace: replace_order,
     Hold: hold,
     **fault_handlers.HANDLERS,
+    **firings.HANDLERS,
     Configure: configure,
     Announce: announce,
     JournalCash: journal_cash,

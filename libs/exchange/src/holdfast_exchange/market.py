@@ -34,6 +34,8 @@ class Market:
         self.corporate_actions: tuple[CorporateAction, ...] = recording.corporate_actions
         self.restatements = Restatements()
         """Of prices that were seen before a split."""
+        self.scaled: list[tuple[str, Decimal, datetime, datetime]] = []
+        """What `scale` was told, in order."""
         minutes = tabled(recording.minute_bars, _symbol)
         self._minutes = self._of_symbols(minutes)
         self._driving = self._of_symbols(tabled(recording.driving or minutes, _symbol))
@@ -69,6 +71,7 @@ class Market:
         for each in (self._minutes, self._driving, self._hours, self._days):
             each[symbol] = each[symbol].changed(after, until, bars)
         self._quotes[symbol] = self._quotes[symbol].changed(after, until, quotes)
+        self.scaled.append((symbol, factor, after, until))
 
     # What becomes visible
 

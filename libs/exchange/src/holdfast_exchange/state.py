@@ -133,4 +133,7 @@ class State:
             "executions": self.blotter.executions,
             "disturbances": deepcopy(self.disturbances),
             "holds": deepcopy(self.holds),
+            "faults": (self.faults.plan, {name: tally.fired for name, tally in self.faults.tallies.items()}),
+            "restatements": deepcopy(self.market.restatements),
+            "scaled": tuple(self.market.scaled),
         }

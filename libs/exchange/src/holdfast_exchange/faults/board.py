@@ -1,18 +1,14 @@
 """Which faults a call meets, and how often each has fired. Pure: its only memory is its counters."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
-from holdfast_exchange.faults.base import Area, Fault
+from holdfast_exchange.faults.base import Fault
 from holdfast_exchange.faults.chance import uniform
 from holdfast_exchange.faults.plan import FaultPlan
 from holdfast_exchange.faults.scope import Call, within
 
-Kind = TypeVar("Kind", bound=Fault)
 
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Tally:
     """Counters of one fault."""
 
@@ -40,35 +36,23 @@ class FaultBoard:
         if fault_id in self.tallies:
             self.tallies[fault_id] = Tally(seen, fired)
 
-    def any_of(self, *areas: Area) -> bool:
-        """True where the plan has a fault there."""
-        return any(each.area in areas for each in self.plan.faults)
-
-    def of(self, kind: type[Kind]) -> list[Kind]:
-        """The plan's faults of one class, in order."""
-        return [each for each in self.plan.faults if isinstance(each, kind)]
-
-    def firing(self, area: Area, call: Call) -> Iterator[Fault]:
-        """The faults that `call` meets, each asked and counted when it is its turn."""
-        for fault in self.plan.faults:
-            if fault.area is area and self.fires(fault, call):
-                yield fault
+    def asked(self, fault: Fault, call: Call) -> tuple[bool, Tally]:
+        """Whether a fault fires, and its counters after the question. Changes nothing."""
+        tally = self.tallies[fault.id]
+        if fault.at_most is not None and tally.fired >= fault.at_most:
+            return False, tally
+        if not within(fault.scope, call):
+            return False, tally
+        seen, scope = tally.seen + 1, fault.scope
+        chosen = not scope.nth or seen in scope.nth
+        if chosen and scope.probability < 1:
+            chosen = uniform(self.plan.seed, fault.id, seen) < scope.probability
+        return chosen, Tally(seen, tally.fired + chosen)
 
     def fires(self, fault: Fault, call: Call) -> bool:
         """Asks one fault, and counts."""
-        tally = self.tallies[fault.id]
-        if fault.at_most is not None and tally.fired >= fault.at_most:
-            return False
-        if not within(fault.scope, call):
-            return False
-        tally.seen += 1
-        scope = fault.scope
-        if scope.nth and tally.seen not in scope.nth:
-            return False
-        if scope.probability < 1 and uniform(self.plan.seed, fault.id, tally.seen) >= scope.probability:
-            return False
-        tally.fired += 1
-        return True
+        fires, self.tallies[fault.id] = self.asked(fault, call)
+        return fires
 
     def draw(self, fault: Fault) -> tuple[object, ...]:
         """Words for `chance` that are new at each firing."""

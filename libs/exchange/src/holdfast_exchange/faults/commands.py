@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
+
+from holdfast_exchange.orders import NewOrder
 
 ALL_SYMBOLS = "*"
 
@@ -23,6 +26,8 @@ class CountFault:
     fault_id: str
     seen: int
     fired: int
+    effects: tuple[str, ...] = ()
+    """What it does at the venue, as journal lines of their own: in one line with the count, both happen or neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,66 @@ class ScalePrices:
     until: datetime
 
 
-FaultCommand = ArmFaults | CountFault | CapFill | FillNow | Halt | CloseEarly | Liquidate | JournalShares | ScalePrices
+@dataclass(frozen=True, slots=True)
+class SubmitLater:
+    """`order` is on its way, and arrives with the first tick at or after `due`."""
+
+    at: datetime
+    due: datetime
+    order: NewOrder
+
+
+@dataclass(frozen=True, slots=True)
+class LoseRace:
+    """A cancel is accepted, and the order fills `quantity` with the next tick, before it could be cancelled."""
+
+    at: datetime
+    order_id: str
+    quantity: Decimal
+
+
+class View(StrEnum):
+    """How prices are told that are not what the market does."""
+
+    FROZEN = "frozen"
+    NAN = "nan"
+    CROSSED = "crossed"
+
+
+@dataclass(frozen=True, slots=True)
+class TellOtherwise:
+    """Until `until` prices of `symbol` (`*`: of all) are told as `view` says; orders fill at the market's."""
+
+    at: datetime
+    symbol: str
+    view: View
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Maintain:
+    """The venue is in maintenance until `until`, and no longer than `wall_secs` of the wall's time."""
+
+    at: datetime
+    until: datetime
+    wall_secs: Decimal
+
+
+FaultCommand = (
+    ArmFaults
+    | CountFault
+    | CapFill
+    | FillNow
+    | Halt
+    | CloseEarly
+    | Liquidate
+    | JournalShares
+    | ScalePrices
+    | SubmitLater
+    | LoseRace
+    | TellOtherwise
+    | Maintain
+)
 COMMANDS: dict[str, type[FaultCommand]] = {
     "arm_faults": ArmFaults,
     "count_fault": CountFault,
@@ -100,4 +164,8 @@ COMMANDS: dict[str, type[FaultCommand]] = {
     "liquidate": Liquidate,
     "journal_shares": JournalShares,
     "scale_prices": ScalePrices,
+    "submit_later": SubmitLater,
+    "lose_race": LoseRace,
+    "tell_otherwise": TellOtherwise,
+    "maintain": Maintain,
 }

@@ -1,11 +1,27 @@
-"""What is out of order at the venue just now: halts, early closes, fills that are held back."""
+"""What is out of order at the venue: halts, early closes, fills and orders held back, prices told otherwise."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from holdfast_exchange.faults.commands import ALL_SYMBOLS
-from holdfast_exchange.orders import ZERO, Order
+from holdfast_exchange.faults.commands import ALL_SYMBOLS, View
+from holdfast_exchange.orders import ZERO, NewOrder, Order
+from holdfast_exchange.rows import Bar, QuoteBar
+
+
+@dataclass(frozen=True, slots=True)
+class ToldOtherwise:
+    """Prices of one symbol (or ALL_SYMBOLS) that are told otherwise in [since, until)."""
+
+    view: View
+    symbol: str
+    since: datetime
+    until: datetime
+    frozen: dict[str, tuple[Bar | None, QuoteBar | None]] = field(default_factory=dict)
+    """By symbol: the bar and the quote that stand still."""
+
+    def covers(self, symbol: str, at: datetime) -> bool:
+        return self.symbol in (ALL_SYMBOLS, symbol) and self.since <= at < self.until
 
 
 @dataclass(slots=True)
@@ -18,6 +34,13 @@ class Disturbances:
     """By order: how much of it may fill, and until when that holds."""
     early_closes: dict[datetime, datetime] = field(default_factory=dict)
     """When sessions close instead, by their regular close."""
+    late: list[tuple[datetime, NewOrder]] = field(default_factory=list)
+    """Orders on their way, and when they arrive."""
+    races: dict[str, Decimal] = field(default_factory=dict)
+    """By order that is being cancelled: how much of it fills with the next tick all the same."""
+    told: list[ToldOtherwise] = field(default_factory=list)
+    maintenance: tuple[datetime, Decimal] | None = None
+    """Until when, and for how many seconds of the wall's time at most."""
     oversells: bool = False
     """True while a fill is booked that sells what is not held."""
 
