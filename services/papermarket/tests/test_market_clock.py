@@ -15,9 +15,10 @@ from holdfast_exchange.orders import NewOrder, OrderType, Side, TimeInForce
 from holdfast_exchange.recording import Recording
 from holdfast_exchange.replay import plan
 from holdfast_papermarket.adapters.journal_file import JournalFile
+from holdfast_papermarket.data_feed import DataItem
 from holdfast_papermarket.hubs import Connection
 from holdfast_papermarket.lockstep import MarketClock
-from holdfast_papermarket.venue import MarketItem, PaperVenue
+from holdfast_papermarket.venue import PaperVenue
 from holdfast_runtime.clock import SystemMonotonicClock
 from holdfast_runtime.wire import from_timestamp, to_timestamp
 
@@ -102,7 +103,7 @@ async def test_an_instant_with_data_is_two_ticks_and_the_data_comes_with_the_sec
     recorded: Recording, tmp_path: Path
 ) -> None:
     stand = Stand(recorded, tmp_path, roster=())
-    data: Connection[MarketItem] = Connection()
+    data: Connection[DataItem] = Connection()
     stand.venue.data.join(data)
     stand.venue.subscribe(data, frozenset({"bars:SPY", "quotes:SPY"}))
     seen = []

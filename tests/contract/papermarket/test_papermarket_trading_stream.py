@@ -7,7 +7,7 @@ from typing import Any
 import msgpack
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from holdfast_papermarket.embedded import Embedded
 from tests.contract.papermarket.client import ask, entry, eventually
@@ -38,6 +38,19 @@ async def test_an_account_has_one_stream_of_trade_updates(market: Embedded) -> N
         await listen(second, market, ["trade_updates"])
 
 
+async def test_of_two_that_were_connected_before_either_listened_only_the_first_gets_the_stream(
+    market: Embedded, trading: Any
+) -> None:
+    async with connect(market.trading_stream_url) as first, connect(market.trading_stream_url) as second:
+        assert (await listen(first, market, ["trade_updates"]))["stream"] == "listening"
+        refused = await listen(second, market, ["trade_updates"])
+        assert refused == {"stream": "error", "data": {"error": "connection limit exceeded", "code": 42910000}}
+        with pytest.raises(ConnectionClosed):
+            await told(second)
+        await ask(trading.submit_order, entry(1, limit=100.0))
+        assert (await told(first))["stream"] == "trade_updates"
+
+
 async def test_an_empty_list_of_streams_ends_the_listening(market: Embedded, trading: Any) -> None:
     async with connect(market.trading_stream_url) as socket:
         assert (await listen(socket, market, ["trade_updates", "unknown"]))["data"] == {"streams": ["trade_updates"]}
@@ -63,7 +76,7 @@ async def test_a_client_that_asks_for_msgpack_gets_it(market: Embedded, trading:
         assert (update["stream"], update["data"]["order"]["id"]) == ("trade_updates", str(made.id))
 
 
-@pytest.mark.parametrize("message", ["no json", "[]", '"text"', '{"action":"dance"}', "{}"])
+@pytest.mark.parametrize("message", ["no json", "[]", '"text"', '{"action":"dance"}', "{}", "[" * 100_000])
 async def test_what_cannot_be_read_does_not_end_an_authorized_stream(market: Embedded, message: str) -> None:
     async with connect(market.trading_stream_url) as socket:
         await listen(socket, market, ["trade_updates"])

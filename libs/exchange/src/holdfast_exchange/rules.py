@@ -25,6 +25,8 @@ LEAST_AMOUNT = Decimal(1)
 """Dollars that an order for a part of a share, in dollars or in coins must be worth."""
 MOST_CRYPTO_AMOUNT = Decimal(200_000)
 """Dollars that one crypto order may be worth."""
+MOST_DOLLARS, MOST_UNITS = Decimal(10**9), Decimal(10**12)
+"""Of an order's prices and notional, and of its shares or coins: reckoning with them stays exact."""
 CENT = Decimal("0.01")
 HUNDRED = Decimal(100)
 _NAMES = {
@@ -75,6 +77,8 @@ def _check_size(new: NewOrder, asset: Asset) -> None:
         raise unprocessable("only one of qty or notional is accepted")
     if not new.notional.is_finite() or new.notional <= 0:
         raise unprocessable("notional must be > 0")
+    if new.notional > MOST_DOLLARS:
+        raise unprocessable(f"notional must be <= {MOST_DOLLARS}")
     if new.notional < LEAST_AMOUNT:
         raise unprocessable("notional must be >= 1.00")
     if new.notional % CENT:
@@ -86,6 +90,8 @@ def _check_size(new: NewOrder, asset: Asset) -> None:
 def check_quantity(quantity: Decimal, asset: Asset) -> None:
     if not quantity.is_finite() or quantity <= 0:
         raise unprocessable("qty must be > 0")
+    if quantity > MOST_UNITS:
+        raise unprocessable(f"qty must be <= {MOST_UNITS}")
     whole = quantity == quantity.to_integral_value()
     if not whole and not asset.fractionable:
         raise Refusal(403, FORBIDDEN, "requested asset is not fractionable")
@@ -102,6 +108,8 @@ def check_price(name: str, price: Decimal | None, asset: Asset) -> None:
         return
     if not price.is_finite() or price <= 0:
         raise unprocessable(f"{name} must be > 0")
+    if price > MOST_DOLLARS:
+        raise unprocessable(f"{name} must be <= {MOST_DOLLARS}")
     if price % asset.tick(price):
         raise unprocessable(f"invalid {name} {price}. sub-penny increment does not fulfill minimum pricing criteria")
 
@@ -136,6 +144,8 @@ def check_trail(trail_price: Decimal | None, trail_percent: Decimal | None) -> N
     """The one that is given must be a distance."""
     if trail_price is not None and not (trail_price.is_finite() and trail_price > 0):
         raise unprocessable("trail_price must be > 0")
+    if trail_price is not None and trail_price > MOST_DOLLARS:
+        raise unprocessable(f"trail_price must be <= {MOST_DOLLARS}")
     if trail_percent is not None and not (trail_percent.is_finite() and ZERO < trail_percent < HUNDRED):
         raise unprocessable("trail_percent must be > 0 and < 100")
 

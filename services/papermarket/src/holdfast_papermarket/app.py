@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 
+from holdfast_core.sessions import OutsideCalendar
 from holdfast_exchange.history import BarHistory
 from holdfast_exchange.orders import Refusal
 from holdfast_exchange.recording import Recording
 from holdfast_papermarket.api.access import App, Keys, RateLimit, guarded
 from holdfast_papermarket.api.account import account_routes
-from holdfast_papermarket.api.answers import refused, unknown_or_malformed
+from holdfast_papermarket.api.answers import broken, not_in_calendar, refused, unknown_or_malformed
 from holdfast_papermarket.api.crypto import crypto_routes
 from holdfast_papermarket.api.data_streams import StreamLimits, data_stream_routes
 from holdfast_papermarket.api.docs import docs_routes
@@ -23,6 +24,7 @@ from holdfast_papermarket.api.references import reference_routes
 from holdfast_papermarket.api.sources import OutsideSources
 from holdfast_papermarket.api.streams import stream_routes
 from holdfast_papermarket.api.trading import trading_routes
+from holdfast_papermarket.api.unbroken import Unbroken
 from holdfast_papermarket.faults.http import FaultyHttp
 from holdfast_papermarket.lockstep import MarketClock
 from holdfast_papermarket.venue import PaperVenue
@@ -43,6 +45,8 @@ def build_app(
     """An ASGI application over one venue. `notes`: what a person must know of the recording."""
     app = FastAPI(title="papermarket", version="1", openapi_url=None, docs_url=None, redoc_url=None)
     app.add_exception_handler(Refusal, refused)
+    app.add_exception_handler(OutsideCalendar, not_in_calendar)
+    app.add_exception_handler(Exception, broken)
     for status in (404, 405):
         app.add_exception_handler(status, unknown_or_malformed)
     app.add_exception_handler(RequestValidationError, unknown_or_malformed)
@@ -60,4 +64,5 @@ def build_app(
     app.include_router(docs_routes(app))
     if sources is not None:
         sources.serve(app, venue.exchange.market, lambda: venue.market_now())
-    return FaultyHttp(guarded(app, keys, limit), venue, sleep=clock.sleep, wall_secs=limit.wall_secs)
+    faulty = FaultyHttp(guarded(app, keys, limit), venue, sleep=clock.sleep, wall_secs=limit.wall_secs)
+    return Unbroken(faulty, venue.count_failed)

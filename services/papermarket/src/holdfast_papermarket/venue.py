@@ -25,8 +25,6 @@ from holdfast_papermarket.faults.carried_out import VenueFaults
 from holdfast_papermarket.hubs import Connection, Hub
 from holdfast_runtime.errors import AskPerson
 
-MarketItem = DataItem
-
 
 class Journal(Protocol):
     """Where commands are kept."""
@@ -51,13 +49,15 @@ class PaperVenue:
         self.ended = False
         self.failure: AskPerson | None = None
         """Set when it can no longer keep its promise: it must stop."""
+        self.failed_requests = 0
+        """Requests that ended in an exception nobody expected (HTTP 500)."""
         self.changed: Callable[[], None] = lambda: None
         """Called after everything that a waiting tick may depend on."""
         self.market_now: Callable[[], datetime] = lambda: exchange.now
         """Present market time: the tick's, or running with the wall."""
-        self.data: Hub[MarketItem] = Hub(self._change, limit=1)
+        self.data: Hub[DataItem] = Hub(self._change, limit=1)
         """Stocks; pairs have a stream and a connection of their own."""
-        self.crypto_data: Hub[MarketItem] = Hub(self._change, limit=1)
+        self.crypto_data: Hub[DataItem] = Hub(self._change, limit=1)
         self.hubs = {Feed.STOCKS: self.data, Feed.CRYPTO: self.crypto_data}
         self.feeds = frozenset(feed for feed in Feed if any(feed.has(symbol) for symbol in exchange.market.symbols))
         """The data streams that must be listened to before a lock-step goes on."""
@@ -69,6 +69,9 @@ class PaperVenue:
         for line in journal.lines:
             self._take(decode(line))
         self._halts = self._halted()
+
+    def count_failed(self) -> None:
+        self.failed_requests += 1
 
     def _change(self) -> None:
         self.changed()
@@ -118,7 +121,7 @@ class PaperVenue:
         known = [count for count in sent if count is not None]
         return sum(known) if len(known) == len(sent) else None
 
-    def subscribe(self, connection: Connection[MarketItem], symbols: frozenset[str], feed: Feed = Feed.STOCKS) -> None:
+    def subscribe(self, connection: Connection[DataItem], symbols: frozenset[str], feed: Feed = Feed.STOCKS) -> None:
         """Sets what a data connection wants: `quotes:SPY`, `bars:*` …"""
         first = not connection.listening
         connection.symbols, connection.listening = symbols, True
@@ -136,6 +139,8 @@ class PaperVenue:
         return self.exchange.state() | {"ended": self.ended}
 
     def _command(self, command: Command) -> Outcome:
+        if self.failure is not None:
+            raise self.failure
         outcome = self._take(command)
         try:
             self._journal.append(encode(command))

@@ -1,5 +1,6 @@
 """The journal on disk: one append-only file a run, one line a command, on the disk before `append` returns."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -18,6 +19,7 @@ class JournalFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | (os.O_TRUNC if fresh else 0)
         self._descriptor = os.open(path, flags, 0o600)
+        self._failed = False
         lines = self._read_whole_lines(path)
         if not lines:
             self.append(json.dumps(run, sort_keys=True))
@@ -41,9 +43,24 @@ class JournalFile:
         return content[:whole].decode("utf-8").splitlines()
 
     def append(self, line: str) -> None:
-        """Returns when the line would survive a power cut."""
-        os.write(self._descriptor, line.encode("utf-8") + b"\n")
-        os.fdatasync(self._descriptor)
+        """Returns when the line would survive a power cut.
+
+        Raises OSError, and then nothing more can be appended: the file may end in a part of a line, which the next
+        start cuts off.
+        """
+        if self._failed:
+            raise OSError(errno.EIO, "an earlier line was not written to its end")
+        rest = memoryview(line.encode("utf-8") + b"\n")
+        try:
+            while rest:
+                written = os.write(self._descriptor, rest)
+                if not written:
+                    raise OSError(errno.EIO, "nothing was written")
+                rest = rest[written:]
+            os.fdatasync(self._descriptor)
+        except OSError:
+            self._failed = True
+            raise
 
     def close(self) -> None:
         os.close(self._descriptor)

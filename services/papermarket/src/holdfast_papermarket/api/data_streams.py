@@ -17,9 +17,9 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from holdfast_papermarket import market_json
 from holdfast_papermarket.api.access import Keys
 from holdfast_papermarket.api.sockets import CLOSE_POLICY, pump, receive
-from holdfast_papermarket.data_feed import ALL_SYMBOLS, CHANNELS, WITH_TRADES, Channel, Feed, key
+from holdfast_papermarket.data_feed import ALL_SYMBOLS, CHANNELS, WITH_TRADES, Channel, DataItem, Feed, key
 from holdfast_papermarket.hubs import Connection
-from holdfast_papermarket.venue import MarketItem, PaperVenue
+from holdfast_papermarket.venue import PaperVenue
 
 Json = dict[str, Any]
 STOCK_FEEDS = ("iex", "sip", "test")
@@ -72,7 +72,7 @@ class _DataStream:
         self._feed = feed
         self._in_plan = subscribed
         self._hub = venue.hubs[feed]
-        self._connection: Connection[MarketItem] = Connection()
+        self._connection: Connection[DataItem] = Connection()
         self._authorized = False
         # The SDK says by the content type that it wants msgpack.
         self._packed = "msgpack" in socket.headers.get("content-type", "")
@@ -116,7 +116,7 @@ class _DataStream:
         """False ends the connection."""
         try:
             asked = json.loads(message) if isinstance(message, str) else market_json.unpack(message)
-        except ValueError:
+        except (ValueError, RecursionError):
             return await self._error(400, "invalid syntax")
         if not isinstance(asked, Mapping):
             return await self._error(400, "invalid syntax")
@@ -193,7 +193,7 @@ class _DataStream:
     async def _say(self, message: Json) -> None:
         await self._write([message])
 
-    async def _send(self, items: list[MarketItem]) -> None:
+    async def _send(self, items: list[DataItem]) -> None:
         await self._frame([market_json.stream_item(item, packed=self._packed) for item in items])
 
     async def _write(self, messages: list[Json]) -> None:

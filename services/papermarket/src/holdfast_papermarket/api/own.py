@@ -39,6 +39,7 @@ def own_routes(
                 "ended": venue.ended,
                 "settled": not waiting,
                 "waiting_for": waiting,
+                "failed_requests": venue.failed_requests,
                 "data_sent": venue.data_sent,
                 "trade_updates_sent": venue.updates.sent,
                 "instants_done": done,

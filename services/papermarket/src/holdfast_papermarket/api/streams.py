@@ -1,6 +1,7 @@
 """Alpaca's WebSocket of trade updates: JSON in binary frames, or msgpack for a client whose content type says so.
 
-An account has one such stream: while somebody listens, a further connection is answered with HTTP 429.
+An account has one such stream: while somebody listens, a further connection is answered with HTTP 429. Of connections
+that were open before anybody listened, the first to listen has the stream; the others are told so and closed.
 """
 
 import asyncio
@@ -70,7 +71,7 @@ class _TradingStream:
             asked = market_json.unpack(message) if self._packed and isinstance(message, bytes) else json.loads(message)
             action, data = asked.get("action"), asked.get("data") or asked
             assert isinstance(data, dict)
-        except (ValueError, AttributeError, AssertionError):
+        except (ValueError, AttributeError, AssertionError, RecursionError):
             await self._control("error", {"error": "invalid message"})
             return True
         if action in ("authenticate", "auth"):
@@ -81,23 +82,28 @@ class _TradingStream:
             return self._authorized
         if action == "listen" and self._authorized:
             streams = data.get("streams")
-            await self._listen(streams if isinstance(streams, list) else [])
-            return True
+            return await self._listen(streams if isinstance(streams, list) else [])
         if not self._authorized:
             await self._control("authorization", {"action": "listen", "status": "unauthorized"})
             return False
         await self._control("error", {"error": f"unknown action {str(action)[:MAX_SHOWN]}"})
         return True
 
-    async def _listen(self, streams: list[str]) -> None:
-        wanted = TRADE_UPDATES in streams
-        await self._control("listening", {"streams": [TRADE_UPDATES] if wanted else []})
+    async def _listen(self, streams: list[str]) -> bool:
+        """False where another connection has the account's stream."""
+        updates, wanted = self._venue.updates, TRADE_UPDATES in streams
         if wanted and not self._connection.listening:
+            if updates.full:
+                await self._control("error", {"error": TOO_MANY_STREAMS["message"], "code": TOO_MANY_STREAMS["code"]})
+                return False
+            # Taken before anything is awaited, so that two cannot slip in.
             self._connection.listening = True
-            self._venue.updates.join(self._connection)
+            updates.join(self._connection)
         elif not wanted and self._connection.listening:
             self._connection.listening = False
-            self._venue.updates.leave(self._connection)
+            updates.leave(self._connection)
+        await self._control("listening", {"streams": [TRADE_UPDATES] if wanted else []})
+        return True
 
     async def _control(self, stream: str, data: Json) -> None:
         if not self._connection.mute:

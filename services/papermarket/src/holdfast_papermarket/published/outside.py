@@ -52,6 +52,7 @@ class Status(Published):
     ended: bool
     settled: bool
     waiting_for: list[Any]
+    failed_requests: Count
     data_sent: Count | None
     trade_updates_sent: Count | None
     instants_done: Count
