@@ -38,7 +38,7 @@ def runs(pid: int) -> bool:
             None,
             [
                 "papermarket ended with 77",
-                "replay.symbols: no minute bars of XYZ in",
+                "replay.symbols: no bars of XYZ in",
                 "recorded are AIG, BAC, IBM, SPY",
             ],
         ),
