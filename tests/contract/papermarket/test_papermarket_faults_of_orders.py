@@ -52,22 +52,37 @@ async def test_a_fill_is_told_before_its_order_is_acknowledged(market: Embedded)
         assert await held(client) == 10
 
 
-async def test_an_order_fills_while_it_is_cancelled(market: Embedded) -> None:
-    arm(market, "cancel_fill_race")
-    async with rest(market) as client:
+async def test_an_order_fills_after_its_cancel_was_accepted(market: Embedded) -> None:
+    """BR-2: 204, and then the whole of it."""
+    arm(market, "cancel_fill_race", {"at_most": 1})
+    async with rest(market) as client, trade_updates(market) as seen:
         entry = await submitted(client)
-        answered = await client.delete(f"/v2/orders/{entry}")
-        assert answered.status_code == 422, "too late"
+        assert (await client.delete(f"/v2/orders/{entry}")).status_code == 204
+        assert await shown(client, entry) == ("pending_cancel", "0")
+        market.clock.step()
         assert await shown(client, entry) == ("filled", "10")
+        assert await held(client) == 10
+        await eventually(lambda: len(seen.updates()) == 5)
+        assert seen.updates() == ["new", "pending_cancel", "fill", "order_cancel_rejected", "new"]
 
 
-async def test_an_order_fills_in_part_while_it_is_cancelled(market: Embedded) -> None:
+async def test_an_order_fills_in_part_before_it_is_cancelled(market: Embedded) -> None:
     arm(market, "cancel_fill_race", fraction=0.5)
     async with rest(market) as client:
         entry = await submitted(client)
         assert (await client.delete(f"/v2/orders/{entry}")).status_code == 204
+        market.step_to(OPEN + 6 * MINUTE)
         assert await shown(client, entry) == ("canceled", "5")
         assert await held(client) == 5
+
+
+async def test_a_cancel_without_keys_races_nothing(market: Embedded) -> None:
+    arm(market, "cancel_fill_race")
+    async with rest(market) as client:
+        entry = await submitted(client)
+        client.headers["APCA-API-SECRET-KEY"] = "wrong"
+        assert (await client.delete(f"/v2/orders/{entry}")).status_code == 401
+    assert (fired(market), market.venue.exchange.orders[entry].status) == (0, "new")
 
 
 async def test_no_fault_fills_an_order_of_a_halted_symbol(market: Embedded) -> None:

@@ -18,7 +18,6 @@ from holdfast_exchange.combining import load_defaults, load_folder
 from holdfast_exchange.configuration import Configuration
 from holdfast_exchange.exchange import Exchange, ExchangeConfig
 from holdfast_exchange.faults import plan as fault_plans
-from holdfast_exchange.faults.plan import FaultPlan
 from holdfast_exchange.fees import CRYPTO_TIERS, FeeSchedule
 from holdfast_exchange.market import Market
 from holdfast_papermarket.adapters.http_server import HttpServer
@@ -76,7 +75,7 @@ async def build(shell: Shell) -> None:
     exchange = Exchange(run_id or WITHOUT_RUN_ID, Market(recording, replay.begin), config)
     venue = PaperVenue(exchange, replay, journal, resend_on_subscribe=settings.speed == 0)
     if settings.faults is not None and not journal.lines:
-        venue.faults.desk.arm(_fault_plan(settings.faults))
+        _arm(venue, settings.faults)
     market_clock = shell.market_clock
     assert isinstance(market_clock, VenueMarketClock)
     clock = MarketClock(
@@ -143,9 +142,9 @@ def _set_clock(market_clock: VenueMarketClock, at: datetime, speed: float) -> No
     market_clock.set(at, speed=speed)
 
 
-def _fault_plan(file: Path) -> FaultPlan:
+def _arm(venue: PaperVenue, file: Path) -> None:
     try:
-        return fault_plans.load(file)
+        venue.faults.desk.arm(fault_plans.load(file))
     except fault_plans.PlanRefused as error:
         raise AskPerson(str(error), steps=("Correct the file that replay.faults names.",)) from error
 

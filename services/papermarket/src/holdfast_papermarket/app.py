@@ -64,5 +64,5 @@ def build_app(
     app.include_router(docs_routes(app))
     if sources is not None:
         sources.serve(app, venue.exchange.market, lambda: venue.market_now())
-    faulty = FaultyHttp(guarded(app, keys, limit), venue, sleep=clock.sleep, wall_secs=limit.wall_secs)
+    faulty = FaultyHttp(guarded(app, keys, limit), venue, sleep=clock.sleep, keys=keys, limit=limit)
     return Unbroken(faulty, venue.count_failed)

@@ -104,7 +104,10 @@ class Hub(Generic[Item]):
         sending: Sending[Item] = Sending()
         sending.items = listed
         if self.way is not None:
-            sending = self.way.on_the_way(listed)
+            # Nothing goes wrong with what nobody would have heard.
+            sending = self.way.on_the_way(
+                [each for each in listed if any(wanted(to, each) for to in self._connections)]
+            )
         self._deliver(sending.items, wanted)
         if sending.closes:
             self.cut()

@@ -105,7 +105,6 @@ class PaperVenue:
         if data:
             self.faults.before_data(at)
         self._command(Advance(number, at, data))
-        self.faults.after_time()
         self.updates.turn(at, _everything)
         for hub in self.hubs.values():
             hub.turn(at, wants)

@@ -30,7 +30,7 @@ class FillBeforeAck(Fault):
 
 
 class CancelFillRace(Fault):
-    """The order fills while it is being cancelled: the cancel is accepted, and too late."""
+    """The order fills although its cancel was accepted: 204 first, then a fill with the next tick."""
 
     area = Area.ORDER
     kind: Literal["cancel_fill_race"]

@@ -45,10 +45,10 @@ def fault_routes(desk: FaultDesk, keys: Keys) -> APIRouter:
         check(request)
         try:
             fault = fault_from(await read_json(request))
+            kept = tuple(each for each in desk.plan.faults if each.id != fault.id)
+            return arm(FaultPlan(desk.plan.seed, (*kept, fault)))
         except PlanRefused as error:
             raise _refused(error) from error
-        kept = tuple(each for each in desk.plan.faults if each.id != fault.id)
-        return arm(FaultPlan(desk.plan.seed, (*kept, fault)))
 
     @routes.delete("")
     async def clear_plan(request: Request) -> Response:

@@ -4,17 +4,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
+from functools import partial
 from typing import Any
 
-import structlog
-
-from holdfast_exchange.commands import Command, Submit
+from holdfast_exchange.commands import Command
 from holdfast_exchange.exchange import Exchange
-from holdfast_exchange.faults.commands import CapFill, FillNow
+from holdfast_exchange.faults.commands import CapFill, FillNow, LoseRace, SubmitLater
 from holdfast_exchange.faults.market import BothExitsFill, Maintenance
 from holdfast_exchange.faults.requests import UnknownFields, UnknownStatus
 from holdfast_exchange.faults.scope import Call, Stream
-from holdfast_exchange.orders import NewOrder, Order, OrderType, Refusal, Side, Status, Update
+from holdfast_exchange.orders import NewOrder, Order, OrderType, Side, Status, Update
 from holdfast_papermarket.data_feed import DataItem
 from holdfast_papermarket.faults import bodies
 from holdfast_papermarket.faults.desk import FaultDesk
@@ -27,8 +26,6 @@ from holdfast_papermarket.hubs import Hub
 SMALLEST = Decimal("0.000000001")
 STOPS = frozenset({OrderType.STOP})
 
-log = structlog.get_logger()
-
 
 class VenueFaults:
     """Made with the venue, armed with a plan later."""
@@ -36,12 +33,10 @@ class VenueFaults:
     def __init__(self, exchange: Exchange, command: Callable[[Command], object], now: Callable[[], datetime]) -> None:
         """`command` journals and carries out; `now` is market time."""
         self.desk = FaultDesk(exchange, command, now)
-        self.seen = SeenPrices(now)
+        self.seen = SeenPrices(exchange, now)
         self._exchange = exchange
-        self._command = command
         self._now = now
-        self._ticks = TickFaults(exchange, self.desk, command)
-        self._late: list[tuple[datetime, NewOrder]] = []
+        self._ticks = TickFaults(exchange, self.desk)
         self._hubs: list[Hub[Any]] = []
 
     def between(self, updates: Hub[Update], data: Iterable[Hub[Any]]) -> None:
@@ -55,29 +50,14 @@ class VenueFaults:
         """What fires at `at`, before the recording of that instant is seen."""
         if not self.desk.plan.faults:
             return
-        for fault in self._ticks.before(at):
-            if isinstance(fault, Maintenance):
-                self.desk.begin_maintenance(fault.secs, fault.wall_secs)
-                for hub in self._hubs:
-                    hub.cut()
-            elif not self.seen.begin(fault, at):
-                raise AssertionError(f"nobody carries out {fault.kind}")
+        if any(isinstance(fault, Maintenance) for fault in self._ticks.before(at)) and self.desk.in_maintenance:
+            for hub in self._hubs:
+                hub.cut()
 
-    def after_time(self) -> None:
-        """Market time has moved: orders that were on their way arrive."""
-        now = self._now()
-        due = [order for at, order in self._late if at <= now]
-        self._late = [(at, order) for at, order in self._late if at > now]
-        for order in due:
-            try:
-                self._command(Submit(now, order))
-                log.warning("fault.late_order_accepted", client_order_id=order.client_order_id)
-            except Refusal as error:
-                log.warning("fault.late_order_refused", client_order_id=order.client_order_id, reason=error.message)
-
-    def submit_later(self, order: NewOrder, secs: float) -> None:
+    def submit_later(self, order: NewOrder, secs: float) -> list[Command]:
         """`order` arrives `secs` of market time from now."""
-        self._late.append((self._now() + timedelta(seconds=secs), order))
+        now = self._now()
+        return [SubmitLater(now, now + timedelta(seconds=secs), order)]
 
     def may_fill(self, order_id: str) -> bool:
         """True where an order rests that could be filled at once: its market is open, and its symbol not halted."""
@@ -90,16 +70,19 @@ class VenueFaults:
             return False
         return order.side is Side.BUY or self._exchange.books.held(order.symbol) > 0
 
-    def fill_now(self, order_id: str, fraction: float) -> None:
-        """Fills a part of what is still open of an order, at the present price."""
+    def lose_race(self, order_id: str, fraction: float) -> list[Command]:
+        """The order is being cancelled, and a part of what is still open of it fills before it is."""
         order = self._exchange.orders[order_id]
-        self._command(FillNow(self._now(), order_id, _part(order.remaining, fraction)))
+        return [LoseRace(self._now(), order_id, _part(order.remaining, fraction))]
 
-    def cap_fill(self, order_id: str, fraction: float, secs: float) -> None:
+    def fill_now(self, order_id: str) -> list[Command]:
+        """Fills what is still open of an order, at the present price."""
+        return [FillNow(self._now(), order_id, self._exchange.orders[order_id].remaining)]
+
+    def cap_fill(self, order_id: str, fraction: float, secs: float) -> list[Command]:
         """Of an order no more than a part fills before `secs` of market time have passed."""
-        order = self._exchange.orders[order_id]
-        until = self._now() + timedelta(seconds=secs)
-        self._command(CapFill(self._now(), order_id, _part(order.quantity, fraction), until))
+        order, now = self._exchange.orders[order_id], self._now()
+        return [CapFill(now, order_id, _part(order.quantity, fraction), now + timedelta(seconds=secs))]
 
     def told(self, items: list[DataItem]) -> list[DataItem]:
         """Items of the data streams as they are told."""
@@ -112,8 +95,9 @@ class VenueFaults:
                 continue
             for update in updates:
                 beside = self._stop_beside(update.order) if update.event == "fill" else None
-                if beside is not None and self.desk.fires(fault, of_order(self._now(), None, update.order)):
-                    self._command(FillNow(self._now(), beside.id, beside.remaining))
+                if beside is not None:
+                    call = of_order(self._now(), None, update.order)
+                    self.desk.fires(fault, call, partial(self.fill_now, beside.id))
 
     def spoil(self, frame: dict[str, Any], update: Update) -> None:
         """Puts into a frame of the trade-updates stream, in place, what nobody expects."""

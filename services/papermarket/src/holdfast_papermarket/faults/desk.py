@@ -1,19 +1,22 @@
 """The fault plan in force: asked by everything that may go wrong, it counts, writes down and tells each firing."""
 
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import structlog
 
-from holdfast_exchange.commands import Command
+from holdfast_exchange.commands import Command, encode
 from holdfast_exchange.exchange import Exchange
 from holdfast_exchange.faults.base import Area, Fault
-from holdfast_exchange.faults.commands import ArmFaults, CountFault
+from holdfast_exchange.faults.commands import ArmFaults, CountFault, Maintain
 from holdfast_exchange.faults.frames import Frames
-from holdfast_exchange.faults.plan import FaultPlan, as_text
+from holdfast_exchange.faults.plan import FaultPlan, PlanRefused, as_text
 from holdfast_exchange.faults.scope import Call, Stream
 from holdfast_runtime.telemetry import metrics
+
+Effects = Callable[[], Sequence[Command] | None]
 
 log = structlog.get_logger()
 
@@ -27,8 +30,8 @@ class FaultDesk:
         self._now = now
         self.wall_secs: Callable[[], float] = lambda: 0.0
         """Whoever serves the venue says how to read it."""
-        self.maintenance_until: datetime | None = None
-        self._maintenance_until_wall_secs = 0.0
+        self._maintenance: tuple[datetime, float] | None = None
+        """The one under way, and the wall's seconds at which it is over."""
 
     @property
     def plan(self) -> FaultPlan:
@@ -37,10 +40,22 @@ class FaultDesk:
     @property
     def idle(self) -> bool:
         """True where no fault is planned and none goes on."""
-        return not self.plan.faults and self.maintenance_until is None
+        return not self.plan.faults and not self.in_maintenance
 
     def arm(self, plan: FaultPlan) -> None:
-        """Puts another plan in force; a fault that stays as it is keeps its counters."""
+        """Puts another plan in force; a fault that stays as it is keeps its counters.
+
+        Raises PlanRefused where a fault of the market names a symbol that is not recorded: it would never fire.
+        """
+        symbols = self._exchange.market.symbols
+        problems = [
+            f"faults.{index}.scope.symbol: {each.scope.symbol!r} is not allowed; "
+            f"allowed: a recorded symbol: {', '.join(sorted(symbols))}"
+            for index, each in enumerate(plan.faults)
+            if each.area is Area.TICK and each.scope.symbol is not None and each.scope.symbol not in symbols
+        ]
+        if problems:
+            raise PlanRefused(*problems)
         self._command(ArmFaults(self._now(), as_text(plan)))
         log.warning("faults.armed", faults=[each.id for each in plan.faults], seed=plan.seed)
 
@@ -50,24 +65,31 @@ class FaultDesk:
         call: Call,
         *,
         stream: Stream | None = None,
-        ready: Callable[[Fault], bool] = lambda _fault: True,
     ) -> Iterator[Fault]:
         """The faults that `call` meets, in the plan's order; each is counted when it is reached."""
         for fault in self.plan.faults:
             if fault.area is not area or (isinstance(fault, Frames) and fault.stream is not stream):
                 continue
-            if not ready(fault):
-                continue
             if self.fires(fault, call):
                 yield fault
 
-    def fires(self, fault: Fault, call: Call) -> bool:
-        """Asks one fault; a firing is in the journal, the log and the metrics afterwards."""
+    def fires(self, fault: Fault, call: Call, effects: Effects = lambda: ()) -> bool:
+        """Asks one fault; a firing is in the journal with its effects, in the log and the metrics afterwards.
+
+        `effects` is asked only where it fires; None: it cannot happen, and has not fired. Raises Refusal where the
+        venue refuses them: then it has not fired either.
+        """
         board = self._exchange.faults
-        if not board.fires(fault, call):
+        fires, tally = board.asked(fault, call)
+        if not fires:
+            board.tallies[fault.id] = tally
             return False
-        tally = board.tallies[fault.id]
-        self._command(CountFault(self._now(), fault.id, tally.seen, tally.fired))
+        commands = effects()
+        if commands is None:
+            return False
+        lines = tuple(map(encode, commands))
+        at = call.at if commands else self._now()
+        self._command(CountFault(at, fault.id, tally.seen, tally.fired, lines))
         metrics.FAULTS_FIRED.labels(fault=fault.id, kind=fault.kind).inc()
         log.warning(
             "fault.fired",
@@ -85,17 +107,19 @@ class FaultDesk:
         """Words for a chance of this firing."""
         return self._exchange.faults.draw(fault)
 
-    def begin_maintenance(self, secs: float, wall_secs: float) -> None:
-        """For so much market time, and no more than so much of the wall's."""
-        self.maintenance_until = self._now() + timedelta(seconds=secs)
-        self._maintenance_until_wall_secs = self.wall_secs() + wall_secs
-
     @property
     def in_maintenance(self) -> bool:
-        until = self.maintenance_until
-        if until is not None and (self._now() >= until or self.wall_secs() >= self._maintenance_until_wall_secs):
-            self.maintenance_until = None
-        return self.maintenance_until is not None
+        """Over when market time or, since this process first knew of it, the wall's time is."""
+        ordered, now = self._exchange.disturbances.maintenance, self._now()
+        if ordered is None or now >= ordered[0]:
+            return False
+        until, wall_secs = ordered
+        if self._maintenance is None or self._maintenance[0] != until:
+            self._maintenance = until, self.wall_secs() + float(wall_secs)
+        if self.wall_secs() >= self._maintenance[1]:
+            self._command(Maintain(now, now, Decimal(0)))
+            return False
+        return True
 
     def counters(self) -> list[dict[str, Any]]:
         """Each fault with how often it was asked and fired."""

@@ -4,11 +4,12 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+from holdfast_exchange.commands import Command
 from holdfast_exchange.faults import chance
 from holdfast_exchange.faults.base import Area, Fault, When
 from holdfast_exchange.faults.market import CancelFillRace, FillBeforeAck, PartialFill
@@ -30,7 +31,7 @@ from holdfast_exchange.faults.requests import (
 from holdfast_exchange.faults.scope import DATA_ENDPOINTS, Call, Endpoint
 from holdfast_exchange.orders import Refusal
 from holdfast_papermarket.adapters.http_server import TRANSPORT
-from holdfast_papermarket.api.access import App, Message, Receive, Scope, Send
+from holdfast_papermarket.api.access import App, Keys, Message, RateLimit, Receive, Scope, Send
 from holdfast_papermarket.api.order_body import read_order
 from holdfast_papermarket.faults import bodies, outside
 from holdfast_papermarket.faults.bodies import Body
@@ -39,7 +40,7 @@ from holdfast_papermarket.faults.requests import describe
 from holdfast_papermarket.venue import PaperVenue
 
 OWN = "/papermarket/"
-MAX_BODY_BYTES = 1 << 20
+KEY_HEADERS = (b"apca-api-key-id", b"apca-api-secret-key")
 TRY_AGAIN_LATER = 1013
 NOT_CANCELABLE = {"code": 42210000, "message": "order is not cancelable"}
 UNANSWERED = (NoAnswer, LateAccept)
@@ -69,15 +70,18 @@ class FaultyHttp:
         venue: PaperVenue,
         *,
         sleep: Callable[[float], Awaitable[None]],
-        wall_secs: Callable[[], float],
+        keys: Keys,
+        limit: RateLimit,
     ) -> None:
-        """`sleep` takes wall seconds; `wall_secs`, the Unix time, is only shown in a 429."""
+        """`sleep` takes wall seconds. `keys` and `limit` are those that `app` is behind."""
         self._app = app
         self._venue = venue
         self._faults = venue.faults
         self._desk: FaultDesk = venue.faults.desk
         self._sleep = sleep
-        self._wall_secs = self._desk.wall_secs = wall_secs
+        self._keys = keys
+        self._limit = limit
+        self._wall_secs = self._desk.wall_secs = limit.wall_secs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._desk.idle or scope.get("path", "").startswith(OWN):
@@ -103,22 +107,25 @@ class FaultyHttp:
             scope.get("query_string", b""),
             content,
         )
-        course = self._course(call)
+        course = self._course(call, scope, content)
         await self._wait(course.delay_before_secs)
         if course.before and course.ending is not None:
-            await self._end(course.ending, None, call, content, scope, receive, send)
+            await self._end(course.ending, None, call, scope, receive, send)
             return
         answered = await self._answered(scope, receive, content, call)
         await self._wait(course.delay_after_secs)
         if course.ending is not None:
-            await self._end(course.ending, answered, call, content, scope, receive, send)
+            await self._end(course.ending, answered, call, scope, receive, send)
             return
         await _send(send, self._spoilt(answered, call))
 
-    def _course(self, call: Call) -> _Course:
+    def _course(self, call: Call, scope: Scope, content: bytes) -> _Course:
         course = _Course()
         for fault in self._desk.plan.faults:
-            if fault.area is not Area.REQUEST or not _concerns(fault, call) or not self._desk.fires(fault, call):
+            if fault.area is not Area.REQUEST or not _concerns(fault, call):
+                continue
+            effects = partial(self._late, fault, scope, content) if isinstance(fault, LateAccept) else _nothing
+            if not self._desk.fires(fault, call, effects):
                 continue
             if isinstance(fault, Latency):
                 delay_secs = self._latency_ms(fault) / 1_000
@@ -143,32 +150,63 @@ class FaultyHttp:
 
     async def _answered(self, scope: Scope, receive: Receive, content: bytes, call: Call) -> Body:
         """What the venue itself answers, with what happens to the order meanwhile."""
-        if call.endpoint is Endpoint.ORDERS_CANCEL:
-            self._race(call, scope["path"].rsplit("/", 1)[-1])
+        if call.endpoint is Endpoint.ORDERS_CANCEL and (lost := self._race(call, scope)) is not None:
+            return lost
         answered = await _run(self._app, scope, receive, content)
         if call.endpoint is Endpoint.ORDERS_SUBMIT and answered.status == 200:
             await self._accepted(call, str(json.loads(answered.content)["id"]))
         return answered
 
-    def _race(self, call: Call, order_id: str) -> None:
+    def _race(self, call: Call, scope: Scope) -> Body | None:
+        """The cancel is accepted, and the order fills with the next tick. None where nothing of that happens."""
+        order_id = scope["path"].rstrip("/").rsplit("/", 1)[-1]
+        shown: list[tuple[bytes, bytes]] = []
+
+        def effects(fault: CancelFillRace) -> Sequence[Command] | None:
+            headers = self._admitted(scope)
+            shown.extend(headers or ())
+            return None if headers is None else self._faults.lose_race(order_id, fault.fraction)
+
         for fault in self._desk.plan.faults:
-            if isinstance(fault, CancelFillRace) and self._faults.may_fill(order_id) and self._desk.fires(fault, call):
-                self._faults.fill_now(order_id, fault.fraction)
+            if isinstance(fault, CancelFillRace) and self._faults.may_fill(order_id):
+                with suppress(Refusal):
+                    if self._desk.fires(fault, call, partial(effects, fault)):
+                        return Body(204, b"", shown)
+        return None
 
     async def _accepted(self, call: Call, order_id: str) -> None:
         for fault in self._desk.plan.faults:
-            if isinstance(fault, PartialFill) and self._desk.fires(fault, call):
-                self._faults.cap_fill(order_id, fault.fraction, fault.secs)
-            if isinstance(fault, FillBeforeAck) and self._faults.may_fill(order_id) and self._desk.fires(fault, call):
-                self._faults.fill_now(order_id, 1.0)
+            if isinstance(fault, PartialFill):
+                self._desk.fires(fault, call, partial(self._faults.cap_fill, order_id, fault.fraction, fault.secs))
+            if (
+                isinstance(fault, FillBeforeAck)
+                and self._faults.may_fill(order_id)
+                and self._desk.fires(fault, call, partial(self._faults.fill_now, order_id))
+            ):
                 await self._wait(fault.ack_ms / 1_000)
+
+    def _late(self, fault: LateAccept, scope: Scope, content: bytes) -> Sequence[Command] | None:
+        """The order on its way; nothing where it cannot be read. None where the venue would not let the client in."""
+        if self._admitted(scope) is None:
+            return None
+        with suppress(Refusal, ValueError):
+            return self._faults.submit_later(read_order(json.loads(content)), fault.late_secs)
+        return ()
+
+    def _admitted(self, scope: Scope) -> list[tuple[bytes, bytes]] | None:
+        """The limit's headers where the keys are right and one more request may pass; it has passed then."""
+        headers = dict(scope["headers"])
+        key, secret = (headers.get(name, b"").decode("latin-1") for name in KEY_HEADERS)
+        if not self._keys.match(key, secret):
+            return None
+        allowed, shown = self._limit.take(data=False)
+        return shown if allowed else None
 
     async def _end(
         self,
         fault: Fault,
         answered: Body | None,
         call: Call,
-        content: bytes,
         scope: Scope,
         receive: Receive,
         send: Send,
@@ -190,12 +228,7 @@ class FaultyHttp:
             case TruncatedBody() if answered is not None:
                 await _send(send, answered, cut_at=int(len(answered.content) * fault.keep))
                 await _hang_up(scope, receive, reset=False)
-            case LateAccept():
-                with suppress(Refusal, ValueError):
-                    self._faults.submit_later(read_order(json.loads(content)), fault.late_secs)
-                await _hold(receive, fault.hold_secs)
-                await _hang_up(scope, receive)
-            case NoAnswer():
+            case LateAccept() | NoAnswer():
                 await _hold(receive, fault.hold_secs)
                 await _hang_up(scope, receive)
             case ConnectionReset():
@@ -221,6 +254,10 @@ class FaultyHttp:
             await self._sleep(secs)
 
 
+def _nothing() -> Sequence[Command]:
+    return ()
+
+
 def _concerns(fault: Fault, call: Call) -> bool:
     """Some faults have a place of their own, whatever their scope."""
     match fault:
@@ -239,13 +276,13 @@ def _has_order(answered: Body) -> bool:
 
 
 async def _content(receive: Receive) -> bytes:
-    content = b""
-    while len(content) <= MAX_BODY_BYTES:
+    content: list[bytes] = []
+    more = True
+    while more:
         message = await receive()
-        content += message.get("body", b"")
-        if not message.get("more_body", False):
-            break
-    return content
+        content.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(content)
 
 
 async def _run(app: App, scope: Scope, receive: Receive, content: bytes) -> Body:

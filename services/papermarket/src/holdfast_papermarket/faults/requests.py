@@ -34,13 +34,17 @@ def describe(exchange: Exchange, at: datetime, method: str, path: str, query: by
     if parts[0] in outside.SOURCES:
         named_there = outside.symbols_of(parts[1:], words, exchange.market.symbols)
         return Call(at=at, endpoint=outside.SOURCES[parts[0]], symbols=named_there)
-    symbols = {symbol for text in words.get("symbols", []) for symbol in text.split(",") if symbol}
-    if parts[0] != "v2" or (len(parts) > 1 and parts[1] == "stocks"):
+    asked = {symbol for text in words.get("symbols", []) for symbol in text.split(",") if symbol}
+    symbols = {exchange.symbol_named(symbol) for symbol in asked}
+    if parts[0] == "v1" or parts[0].startswith("v1beta") or parts[:2] == ["v2", "stocks"]:
         named = {symbol for symbol in exchange.market.symbols if symbol in parts}
         return Call(at=at, endpoint=_data_endpoint(parts), symbols=frozenset(symbols | named))
+    if parts[0] != "v2":
+        # A page beside the API: no endpoint of it.
+        return Call(at=at)
     rest = parts[1:]
     if rest == ["orders"]:
-        return _of_orders(at, method, symbols, body)
+        return _of_orders(exchange, at, method, symbols, body)
     if rest == [BY_CLIENT_ID]:
         order = exchange.order_by_client_id(words.get("client_order_id", [""])[0])
         return of_order(at, Endpoint.ORDERS_BY_CLIENT_ID, order)
@@ -48,11 +52,11 @@ def describe(exchange: Exchange, at: datetime, method: str, path: str, query: by
         return of_order(at, ORDER_ENDPOINTS.get(method, Endpoint.ORDERS_GET), exchange.orders.get(rest[1]))
     if rest[:1] == ["positions"]:
         endpoint = Endpoint.POSITIONS_CLOSE if method == "DELETE" else Endpoint.POSITIONS_READ
-        return Call(at=at, endpoint=endpoint, symbols=frozenset(rest[1:2]))
+        return Call(at=at, endpoint=endpoint, symbols=_named(exchange, rest[1:]))
     if rest[:1] == ["account"]:
         activities = rest[1:2] == ["activities"]
         return Call(at=at, endpoint=Endpoint.ACCOUNT_ACTIVITIES if activities else Endpoint.ACCOUNT_READ)
-    return Call(at=at, endpoint=PLAIN.get(rest[0] if rest else "", Endpoint.OTHER), symbols=frozenset(rest[1:2]))
+    return Call(at=at, endpoint=PLAIN.get(rest[0] if rest else "", Endpoint.OTHER), symbols=_named(exchange, rest[1:]))
 
 
 def of_order(at: datetime, endpoint: Endpoint | None, order: Order | None, event: str = "") -> Call:
@@ -69,7 +73,12 @@ def of_order(at: datetime, endpoint: Endpoint | None, order: Order | None, event
     )
 
 
-def _of_orders(at: datetime, method: str, symbols: set[str], body: bytes) -> Call:
+def _named(exchange: Exchange, parts: list[str]) -> frozenset[str]:
+    """The symbol at the end of a path: itself, an asset id, a pair with its stroke or without."""
+    return frozenset({exchange.symbol_named("/".join(parts))}) if parts else frozenset()
+
+
+def _of_orders(exchange: Exchange, at: datetime, method: str, symbols: set[str], body: bytes) -> Call:
     if method == "DELETE":
         return Call(at=at, endpoint=Endpoint.ORDERS_CANCEL_ALL)
     if method != "POST":
@@ -79,7 +88,7 @@ def _of_orders(at: datetime, method: str, symbols: set[str], body: bytes) -> Cal
     return Call(
         at=at,
         endpoint=Endpoint.ORDERS_SUBMIT,
-        symbols=frozenset({str(asked.get("symbol", ""))}),
+        symbols=frozenset({exchange.symbol_named(str(asked.get("symbol", "")))}),
         order_kinds=_kinds((asked.get("type"), asked.get("order_class") or OrderKind.SIMPLE.value)),
         side=Side(side) if side in (Side.BUY.value, Side.SELL.value) else None,
     )

@@ -1,13 +1,14 @@
 """Prices as they are told, where they are not what the market does: frozen, no numbers, crossed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from holdfast_exchange.faults.base import Fault
-from holdfast_exchange.faults.market import PriceFrozen, PriceNan, QuoteCrossed
+from holdfast_exchange.exchange import Exchange
+from holdfast_exchange.faults.commands import View
+from holdfast_exchange.faults.disturbances import ToldOtherwise
 from holdfast_exchange.recording import Bar, QuoteBar
 
 NAN = Decimal("NaN")
@@ -17,54 +18,33 @@ CROSS = Decimal("0.01")
 Row = Any
 
 
-@dataclass(slots=True)
-class _View:
-    fault: Fault
-    since: datetime
-    until: datetime
-
-    def covers(self, symbol: str, at: datetime) -> bool:
-        return self.fault.scope.symbol in (None, symbol) and self.since <= at < self.until
-
-
 class SeenPrices:
-    """What clients are told instead of the recording, on the stream and by REST."""
+    """What clients are told instead of the recording, on the stream and by REST. The exchange keeps the views."""
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    def __init__(self, exchange: Exchange, now: Callable[[], datetime]) -> None:
+        self._exchange = exchange
         self._now = now
-        self._views: list[_View] = []
-        self._frozen: dict[tuple[str, type], Row] = {}
 
     @property
     def clear(self) -> bool:
         """True where everything is told as it is."""
-        return not self._views
-
-    def begin(self, fault: Fault, at: datetime) -> bool:
-        """Begins to tell something else from `at` on. False where `fault` is not of this sort."""
-        if not isinstance(fault, PriceFrozen | PriceNan | QuoteCrossed):
-            return False
-        self._views.append(_View(fault, at, at + timedelta(seconds=fault.secs)))
-        return True
+        told, now = self._exchange.disturbances.told, self._now()
+        return not told or all(view.until <= now for view in told)
 
     def row(self, item: Row) -> Row:
         """A bar or a quote as it is told. Anything else is as it is."""
         if not isinstance(item, Bar | QuoteBar):
             return item
         told: Row = item
-        frozen = False
         for view in self._active(item.symbol, item.end):
-            if isinstance(view.fault, PriceFrozen):
-                frozen = True
-                kept = self._frozen.setdefault((item.symbol, type(item)), item)
-                told = replace(kept, start=item.start, end=item.end)
-            elif isinstance(view.fault, PriceNan):
+            if view.view is View.FROZEN:
+                kept = view.frozen.get(item.symbol, (None, None))[isinstance(item, QuoteBar)]
+                if kept is not None:
+                    told = replace(told, **{name: getattr(kept, name) for name in _price_names(kept)})
+            elif view.view is View.NAN:
                 told = replace(told, **dict.fromkeys(_price_names(told), NAN))
             elif isinstance(told, QuoteBar):
-                names = ("open", "high", "low", "close")
-                told = replace(told, **{f"bid_{n}": getattr(told, f"ask_{n}") + CROSS for n in names})
-        if not frozen:
-            self._frozen.pop((item.symbol, type(item)), None)
+                told = replace(told, **{f"bid_{name}": getattr(told, f"ask_{name}") + CROSS for name in BAR_PRICES})
         return told
 
     def answer(self, tree: Any) -> None:
@@ -91,25 +71,25 @@ class SeenPrices:
             # What was told before it began stays as it was.
             if str(told["t"]) < (view.since - timedelta(minutes=1)).isoformat().replace("+00:00", "Z"):
                 continue
-            if isinstance(view.fault, PriceNan):
+            if view.view is View.NAN:
                 told |= {name: float("nan") for name in (*JSON_BAR, *JSON_QUOTE, *JSON_TRADE) if name in told}
-            elif isinstance(view.fault, QuoteCrossed) and "bp" in told and "ap" in told:
+            elif view.view is View.FROZEN:
+                _freeze(told, *view.frozen.get(symbol, (None, None)))
+            elif "bp" in told and "ap" in told:
                 told["bp"] = round(float(told["ap"]) + float(CROSS), 4)
-            elif isinstance(view.fault, PriceFrozen):
-                self._freeze(told, symbol)
 
-    def _freeze(self, told: dict[str, Any], symbol: str) -> None:
-        bar, quote = self._frozen.get((symbol, Bar)), self._frozen.get((symbol, QuoteBar))
-        if bar is not None and "c" in told:
-            told |= {"o": float(bar.open), "h": float(bar.high), "l": float(bar.low), "c": float(bar.close)}
-        if quote is not None and "ap" in told:
-            told |= {"bp": float(quote.bid_close), "ap": float(quote.ask_close)}
-        if bar is not None and "p" in told:
-            told["p"] = float(bar.close)
+    def _active(self, symbol: str, at: datetime) -> list[ToldOtherwise]:
+        now = self._now()
+        return [view for view in self._exchange.disturbances.told if view.until > now and view.covers(symbol, at)]
 
-    def _active(self, symbol: str, at: datetime) -> list[_View]:
-        self._views = [view for view in self._views if view.until > self._now()]
-        return [view for view in self._views if view.covers(symbol, at)]
+
+def _freeze(told: dict[str, Any], bar: Bar | None, quote: QuoteBar | None) -> None:
+    if bar is not None and "c" in told:
+        told |= {"o": float(bar.open), "h": float(bar.high), "l": float(bar.low), "c": float(bar.close)}
+    if quote is not None and "ap" in told:
+        told |= {"bp": float(quote.bid_close), "ap": float(quote.ask_close)}
+    if bar is not None and "p" in told:
+        told["p"] = float(bar.close)
 
 
 def _price_names(row: Row) -> list[str]:

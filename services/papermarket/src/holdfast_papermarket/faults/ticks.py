@@ -1,8 +1,8 @@
 """Faults of the market and of the account: what a tick brings besides the recording."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 import structlog
 
@@ -19,7 +19,10 @@ from holdfast_exchange.faults.commands import (
     Halt,
     JournalShares,
     Liquidate,
+    Maintain,
     ScalePrices,
+    TellOtherwise,
+    View,
 )
 from holdfast_exchange.faults.scope import Call
 from holdfast_exchange.orders import NewOrder, OrderType, Refusal, TimeInForce
@@ -36,72 +39,83 @@ log = structlog.get_logger()
 class TickFaults:
     """Asked before each instant of the recording becomes visible."""
 
-    def __init__(self, exchange: Exchange, desk: FaultDesk, command: Callable[[Command], object]) -> None:
+    def __init__(self, exchange: Exchange, desk: FaultDesk) -> None:
         self._exchange = exchange
         self._desk = desk
-        self._command = command
-        self._at = exchange.now
+        self._told: set[str] = set()
+        """Faults of which was told already that they are impossible just now."""
 
     def before(self, at: datetime) -> list[Fault]:
-        """Carries out what fires at `at`, and returns those that somebody else has to carry out."""
-        self._at = at
+        """What fires at `at`, carried out. What is impossible yet waits and is not counted."""
         call = Call(at=at, symbols=frozenset(self._exchange.market.symbols))
-        return [
-            fault for fault in self._desk.firing(Area.TICK, call, ready=self._ready) if not self._carried_out(fault, at)
-        ]
+        fired: list[Fault] = []
+        for fault in self._desk.plan.faults:
+            if fault.area is not Area.TICK or not self._ready(fault, at):
+                continue
+            try:
+                if self._desk.fires(fault, call, partial(self._effects, fault, at)):
+                    fired.append(fault)
+            except Refusal as error:
+                if fault.id not in self._told:
+                    log.error("fault.impossible", fault=fault.id, reason=error.message)
+                self._told.add(fault.id)
+        return fired
 
-    def _ready(self, fault: Fault) -> bool:
+    def _ready(self, fault: Fault, at: datetime) -> bool:
         """False where there is nothing yet that it could happen to: it waits."""
-        symbol = fault.scope.symbol or ""
-        if isinstance(fault, kinds.PositionDiffers | kinds.ForcedLiquidation):
-            return bool(self._exchange.books.held(symbol))
-        if isinstance(fault, kinds.SplitOvernight):
-            return self._opens(symbol)
+        market, symbol = self._exchange.market, fault.scope.symbol or ""
+        match fault:
+            case kinds.PositionDiffers() | kinds.ForcedLiquidation():
+                return bool(self._exchange.books.held(symbol)) and market.price(symbol) is not None
+            case kinds.ForeignOrder() | kinds.ForeignPosition():
+                return market.price(symbol) is not None
+            case kinds.SplitOvernight():
+                session = market.calendar(symbol).session_at(at)
+                return session is not None and session.open == at
+            case kinds.EarlyClose():
+                return self._early(fault, at) is not None
+            case kinds.PriceFrozen():
+                return any(market.price(each) is not None for each in ([symbol] if symbol else market.symbols))
         return True
 
-    def _opens(self, symbol: str) -> bool:
-        """True at the first instant of a session."""
-        session = self._exchange.market.calendar(symbol).session_at(self._at)
-        return session is not None and session.open == self._at
-
-    def _carried_out(self, fault: Fault, at: datetime) -> bool:
-        symbol = fault.scope.symbol or ALL_SYMBOLS
-        try:
-            match fault:
-                case kinds.Halt(secs=secs):
-                    self._command(Halt(at, symbol, at + timedelta(seconds=secs)))
-                case kinds.EarlyClose():
-                    self._close_early(fault, at)
-                case kinds.SplitOvernight():
-                    self._split(fault, symbol, at)
-                case kinds.ForcedLiquidation():
-                    self._command(Liquidate(at, symbol))
-                case kinds.ForeignOrder():
-                    self._command(Submit(at, self._foreign(fault, symbol)))
-                case kinds.ForeignPosition(quantity=quantity):
-                    self._command(JournalShares(at, symbol, quantity))
-                case kinds.PositionDiffers(by=by):
-                    self._command(JournalShares(at, symbol, by))
-                case kinds.PriceGap(factor=factor, secs=secs):
-                    self._command(
-                        ScalePrices(at - timedelta(microseconds=1), symbol, factor, at + timedelta(seconds=secs))
-                    )
-                case _:
-                    return False
-        except Refusal as error:
-            log.error("fault.impossible", fault=fault.id, reason=error.message)
-        return True
-
-    def _close_early(self, fault: kinds.EarlyClose, at: datetime) -> None:
+    def _early(self, fault: kinds.EarlyClose, at: datetime) -> tuple[datetime, datetime] | None:
+        """When the session under way closes instead, and when it would; None where that is not ahead in a session."""
         day = at.astimezone(NEW_YORK).date()
         early = datetime.combine(day, fault.close, NEW_YORK).astimezone(UTC)
         session = session_of(day)
-        if session is None or not at <= early < session.close:
-            log.error("fault.impossible", fault=fault.id, reason=f"{early.isoformat()} is not ahead in this session")
-            return
-        self._command(CloseEarly(at, early, session.close))
+        ahead = session is not None and session.open <= at <= early < session.close
+        return (early, session.close) if session is not None and ahead else None
 
-    def _split(self, fault: kinds.SplitOvernight, symbol: str, at: datetime) -> None:
+    def _effects(self, fault: Fault, at: datetime) -> list[Command]:
+        symbol = fault.scope.symbol or ALL_SYMBOLS
+        match fault:
+            case kinds.Halt(secs=secs):
+                return [Halt(at, symbol, at + timedelta(seconds=secs))]
+            case kinds.EarlyClose() if (closes := self._early(fault, at)) is not None:
+                return [CloseEarly(at, *closes)]
+            case kinds.SplitOvernight():
+                return self._split(fault, symbol, at)
+            case kinds.ForcedLiquidation():
+                return [Liquidate(at, symbol)]
+            case kinds.ForeignOrder():
+                return [Submit(at, self._foreign(fault, symbol))]
+            case kinds.ForeignPosition(quantity=quantity):
+                return [JournalShares(at, symbol, quantity)]
+            case kinds.PositionDiffers(by=by):
+                return [JournalShares(at, symbol, by)]
+            case kinds.PriceGap(factor=factor, secs=secs):
+                return [ScalePrices(at - TINY, symbol, factor, at + timedelta(seconds=secs))]
+            case kinds.PriceFrozen(secs=secs):
+                return [TellOtherwise(at, symbol, View.FROZEN, at + timedelta(seconds=secs))]
+            case kinds.PriceNan(secs=secs):
+                return [TellOtherwise(at, symbol, View.NAN, at + timedelta(seconds=secs))]
+            case kinds.QuoteCrossed(secs=secs):
+                return [TellOtherwise(at, symbol, View.CROSSED, at + timedelta(seconds=secs))]
+            case kinds.Maintenance(secs=secs, wall_secs=wall_secs):
+                return [Maintain(at, at + timedelta(seconds=secs), Decimal(str(wall_secs)))]
+        raise AssertionError(f"nobody carries out {fault.kind}")
+
+    def _split(self, fault: kinds.SplitOvernight, symbol: str, at: datetime) -> list[Command]:
         """The split, and what it does to every price from now on."""
         action = CorporateAction(
             kind=ActionKind.FORWARD_SPLIT if fault.new_shares > fault.old_shares else ActionKind.REVERSE_SPLIT,
@@ -110,9 +124,8 @@ class TickFaults:
             new_rate=Decimal(fault.new_shares),
             old_rate=Decimal(fault.old_shares),
         )
-        self._command(Announce(at, action))
         factor = Decimal(fault.old_shares) / fault.new_shares
-        self._command(ScalePrices(at - TINY, symbol, factor, at + timedelta(days=FOR_EVER_DAYS)))
+        return [Announce(at, action), ScalePrices(at - TINY, symbol, factor, at + timedelta(days=FOR_EVER_DAYS))]
 
     def _foreign(self, fault: kinds.ForeignOrder, symbol: str) -> NewOrder:
         price = self._exchange.market.price(symbol)
@@ -123,6 +136,6 @@ class TickFaults:
             quantity=fault.quantity,
             type=OrderType.LIMIT,
             time_in_force=TimeInForce.DAY,
-            client_order_id=f"foreign-{fault.id}-{self._exchange.faults.tallies[fault.id].fired}"[:48],
+            client_order_id=f"foreign-{fault.id}-{self._exchange.faults.tallies[fault.id].fired + 1}"[:48],
             limit_price=limit,
         )
