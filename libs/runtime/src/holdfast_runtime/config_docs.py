@@ -15,7 +15,8 @@ Generated from `holdfast_runtime.settings`; do not edit.
 
 A YAML file (services read the one that `HOLDFAST_CONFIG` names), then environment variables over it, then options of
 the command line. Unknown keys and values outside their range refuse to start, each with the
-key, the value given, what is allowed and where it came from. `[]` stands for a place in a list, counted from 0.
+key, the value given, what is allowed and where it came from. `[]` stands for a place in a list, counted from 0,
+or for a name in a table.
 Secrets are never configuration: see `HOLDFAST_SECRETS_DIR`.
 """
 

@@ -100,6 +100,22 @@ class VenueAccountSettings(Section):
     crypto_fees: bool = Field(default=True, description="Alpaca's fees by volume, taken of what is received.")
 
 
+AssetSize = Annotated[Decimal, Field(gt=0, le=1_000_000)]
+
+
+class AssetSettings(Section):
+    """What is different about one symbol at papermarket. What is not given is as its asset class has it."""
+
+    tradable: bool | None = Field(default=None, description="False: every order is refused.")
+    fractionable: bool | None = Field(default=None, description="False: whole shares only, no orders in dollars.")
+    marginable: bool | None = Field(default=None, description="False: it is no collateral for margin.")
+    shortable: bool | None = Field(default=None, description="False: it cannot be sold short.")
+    easy_to_borrow: bool | None = Field(default=None, description="False: a short sale is refused as well.")
+    min_order_size: AssetSize | None = Field(default=None, description="Smallest quantity of an order.")
+    min_trade_increment: AssetSize | None = Field(default=None, description="Quantities are multiples of it.")
+    price_increment: AssetSize | None = Field(default=None, description="Prices are multiples of it, in dollars.")
+
+
 class ReplaySettings(Section):
     """What papermarket replays, and how fast."""
 
@@ -122,6 +138,9 @@ class ReplaySettings(Section):
         description="Market seconds for which a new order, a cancel and a replacement are pending; 0: none is.",
     )
     account: VenueAccountSettings = VenueAccountSettings()
+    assets: dict[str, AssetSettings] = Field(
+        default_factory=dict, description="By recorded symbol: what is different about it."
+    )
     seed: int = Field(default=1, ge=0, le=2**31, description="Of generated options flow and derivatives intelligence.")
     stream_symbols: int = Field(
         default=0,
@@ -134,6 +153,15 @@ class ReplaySettings(Section):
         default=("signal", "scoring", "gate", "execution", "reconciliation"),
         description="Services that must settle each tick.",
     )
+
+    @field_validator("assets")
+    @classmethod
+    def _symbols_in_capitals(cls, given: dict[str, AssetSettings]) -> dict[str, AssetSettings]:
+        # Names of environment variables arrive in small letters.
+        found = {symbol.upper(): each for symbol, each in given.items()}
+        if len(found) < len(given):
+            raise ValueError("every symbol stands once, whether in capitals or not")
+        return found
 
     @model_validator(mode="after")
     def _starts_before_it_ends(self) -> Self:

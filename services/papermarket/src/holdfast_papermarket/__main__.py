@@ -1,7 +1,5 @@
 """papermarket's process: the recorded market on real HTTP and WebSockets, and the clock of the whole stack."""
 
-import hashlib
-import json
 import os
 import time
 from datetime import UTC, datetime
@@ -13,27 +11,25 @@ import structlog
 from holdfast_exchange import recording as recordings
 from holdfast_exchange import recording_told
 from holdfast_exchange import replay as replays
-from holdfast_exchange.account import AccountConfig
-from holdfast_exchange.combining import load_defaults, load_folder
-from holdfast_exchange.configuration import Configuration
-from holdfast_exchange.exchange import Exchange, ExchangeConfig
+from holdfast_exchange.combining import default_folder_of, load_defaults, load_folder
+from holdfast_exchange.exchange import Exchange
 from holdfast_exchange.faults import plan as fault_plans
-from holdfast_exchange.fees import CRYPTO_TIERS, FeeSchedule
 from holdfast_exchange.market import Market
 from holdfast_papermarket.adapters.http_server import HttpServer
 from holdfast_papermarket.adapters.journal_file import JournalFile
+from holdfast_papermarket.adapters.recorded_files import digest_of
 from holdfast_papermarket.api.access import Keys, RateLimit
 from holdfast_papermarket.api.data_streams import StreamLimits
 from holdfast_papermarket.api.sources import OutsideSources
 from holdfast_papermarket.app import build_app
 from holdfast_papermarket.lockstep import MarketClock
+from holdfast_papermarket.opening import begun_with, exchange_config
 from holdfast_papermarket.venue import PaperVenue
 from holdfast_runtime.clock import VenueMarketClock
 from holdfast_runtime.errors import AskPerson
 from holdfast_runtime.ports.calls import MarketClockCalls
 from holdfast_runtime.secrets import SecretStore
 from holdfast_runtime.service import Shell, run
-from holdfast_runtime.settings import ReplaySettings, VenueAccountSettings
 
 WITHOUT_RUN_ID = "alone"
 FLOW_KEY, INTELLIGENCE_KEY = "UNUSUAL_WHALES_API_KEY", "COINGLASS_API_KEY"
@@ -43,15 +39,13 @@ log = structlog.get_logger()
 
 async def build(shell: Shell) -> None:
     """Wiring only."""
-    settings = shell.settings.replay
+    settings, books = shell.settings.replay, shell.settings.active_books
     run_id = os.environ.get("HOLDFAST_RUN_ID", "")
     try:
         if settings.recording is None:
-            combined = load_defaults(shell.settings.active_books, symbols=settings.symbols)
+            combined = load_defaults(books, symbols=settings.symbols)
         else:
-            combined = load_folder(
-                settings.recording, shell.settings.active_books, symbols=settings.symbols, now=_begun_at(run_id)
-            )
+            combined = load_folder(settings.recording, books, symbols=settings.symbols, now=_begun_at(run_id))
         recording = combined.recording
         replay = replays.plan(recording, start=settings.start, end=settings.end)
     except recordings.RecordingInvalid as error:
@@ -59,16 +53,11 @@ async def build(shell: Shell) -> None:
     notes = (*combined.notes, *recording_told.notes(recording, replay))
     found = recording_told.told(recording, replay)
     log.info("recording.loaded", bars=found["bars"], quarantined=found["quarantined"]["rules"], notes=list(notes))
-    config = ExchangeConfig(
-        starting_cash=settings.starting_cash,
-        slippage_bps=settings.slippage_bps,
-        volume_share=settings.volume_share,
-        pending_secs=settings.pending_secs,
-        account=_account_of(settings.account),
-    )
+    config = exchange_config(settings, recording.symbols)
+    folders = [default_folder_of(book) for book in books] if settings.recording is None else [settings.recording]
     journal = JournalFile(
         shell.settings.state_dir / "papermarket" / f"{run_id or WITHOUT_RUN_ID}.journal",
-        run=_begun_with(run_id, settings, replay),
+        run=begun_with(run_id, settings, replay, books=books, recorded=digest_of(folders)),
         # Without an id nobody can mean to go on with an earlier run.
         fresh=not run_id,
     )
@@ -123,21 +112,6 @@ def _key_of(secrets: SecretStore, name: str, keys: Keys) -> str:
     return keys.key if own is None else own.reveal()
 
 
-def _account_of(settings: VenueAccountSettings) -> AccountConfig:
-    fees = FeeSchedule(
-        per_share=settings.commission_per_share,
-        per_order=settings.commission_per_order,
-        crypto_tiers=CRYPTO_TIERS if settings.crypto_fees else (),
-    )
-    return AccountConfig(
-        multiplier=settings.margin_multiplier,
-        settlement_days=settings.settlement_days,
-        spend_unsettled=settings.spend_unsettled,
-        fees=fees,
-        configuration=Configuration(no_shorting=not settings.short_sales),
-    )
-
-
 def _set_clock(market_clock: VenueMarketClock, at: datetime, speed: float) -> None:
     market_clock.set(at, speed=speed)
 
@@ -155,15 +129,6 @@ def _begun_at(run_id: str) -> datetime | None:
         return datetime.strptime(run_id.partition("-")[0], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
     except ValueError:
         return None
-
-
-def _begun_with(run_id: str, settings: ReplaySettings, replay: replays.Replay) -> dict[str, str]:
-    """What must be the same for a journal to be gone on with."""
-    shaping = {"recording", "symbols", "starting_cash", "slippage_bps", "volume_share", "pending_secs", "account"}
-    told = settings.model_dump(mode="json", include=shaping)
-    told |= {"begin": replay.begin.isoformat(), "end": replay.end.isoformat()}
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-    return {"run_id": run_id, "settings": digest[:16]}
 
 
 if __name__ == "__main__":
