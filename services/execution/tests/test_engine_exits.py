@@ -252,3 +252,22 @@ async def test_the_trace_of_the_signal_is_kept_by_its_stop_and_its_flatten(desk:
     await desk.broker.cancel_order(desk.resting()[0].id)
     await desk.settled()
     assert {row.traceparent for row in await desk.intents()} == {parent}
+
+
+async def test_an_exit_after_an_early_close_keeps_the_stop_and_sells_at_the_next_open(make_desk: Any) -> None:
+    """TL-3: our table does not know of the close, the broker's clock does."""
+    desk = make_desk()
+    desk.broker.tick(desk.clock.now() + timedelta(minutes=1))
+    await desk.start()
+    await held(desk)
+    desk.broker.closed_until = opens = desk.clock.now() + timedelta(seconds=90)
+    await desk.submit(desk.decision(exit_=True))
+    await desk.settled()
+    asked = desk.broker.calls.count("clock")
+    await desk.minute(2)
+    assert (await desk.one(Purpose.EXIT)).state is IntentState.PENDING
+    assert ((await desk.position()).protection, len(desk.resting())) == ("active", 1)
+    assert desk.broker.calls.count("clock") == asked, "it said when it opens"
+    await desk.at(opens)
+    await desk.minute(3)
+    assert (await desk.position()).quantity == 0

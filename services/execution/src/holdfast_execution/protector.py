@@ -39,6 +39,8 @@ MAX_EXIT_LEGS = 4
 """Refused legs of one scheduled sale; then the stop owns the exit again."""
 FAILURES_TO_GO_ON = 5
 """After so many failures of one symbol in a row market time no longer waits for it."""
+CLOSED_AT_LEAST, CLOSED_AT_MOST = timedelta(seconds=10), timedelta(minutes=15)
+"""A broker whose market is closed is asked again at its next open, within these bounds."""
 KILL_SWITCH = "kill_switch"
 
 
@@ -84,6 +86,7 @@ class Protector:
         self._wait_secs = IDLE_TURN_SECS
         self._pending = False
         self._resting: dict[str, _Resting] = {}
+        self._closed_until: dict[str, datetime] = {}
         self._resting_under: tuple[HaltRow, ...] = ()
 
     async def turn(self, mirror: Mirror) -> Rest:
@@ -157,8 +160,9 @@ class Protector:
         sales = [order for order in holding.of(Role.EXIT, Role.FLATTEN) if order.phase is Phase.PENDING]
         if sales:
             first = min(sales, key=lambda each: (rank(each.owner or Owner.EXIT), each.intent_id))
-            return await self._hand_over(holding, first, intents)
-        if self._judge(holding, mirror) is Watch.SELL:
+            if not await self._waits_for_open(holding, first):
+                return await self._hand_over(holding, first, intents)
+        elif self._judge(holding, mirror) is Watch.SELL:
             await self._hands.sell(holding.symbol, Purpose.FLATTEN, MONITOR_REASON)
             return True
         if await self._protect(holding, intents):
@@ -192,6 +196,29 @@ class Protector:
         return False
 
     # --- the exit handover
+
+    async def _waits_for_open(self, holding: HoldingView, sale: OrderView) -> bool:
+        """True where the stop must not be given up yet: the broker's market is closed, whatever our table says (TL-3).
+
+        Asked before the handover begins. Without an answer it goes on: the sale itself will tell.
+        """
+        now, symbol = self._books.now, holding.symbol
+        if holding.book != "equity" or not holding.quantity or holding.owner is (sale.owner or Owner.EXIT):
+            return False
+        ask_at = self._closed_until.pop(symbol, now)
+        if ask_at <= now:
+            try:
+                clock = await self._broker.clock()
+            except NO_GOOD_ANSWER as error:
+                log.warning("exit.clock_unknown", symbol=symbol, error=str(error))
+                return False
+            if clock.is_open:
+                return False
+            log.warning("exit.waits_for_open", symbol=symbol, opens=clock.next_open.isoformat())
+            ask_at = min(max(clock.next_open, now + CLOSED_AT_LEAST), now + CLOSED_AT_MOST)
+        self._closed_until[symbol] = ask_at
+        self._ahead.append(ask_at)
+        return True
 
     async def _hand_over(self, holding: HoldingView, order: OrderView, intents: dict[str, IntentRow]) -> bool:
         wanted = order.owner or Owner.EXIT

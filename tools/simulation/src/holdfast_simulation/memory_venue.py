@@ -71,6 +71,8 @@ class MemoryBroker:
     """Names of all calls that reached the broker, in order; `submit_order` with its client order id."""
     posts: list[venue.OrderRequest] = field(default_factory=list)
     """Every POST that left, answered or not."""
+    closed_until: datetime | None = None
+    """Set: the market has closed early, and opens then."""
     drop_updates: int = 0
     double_updates: bool = False
     _faults: dict[str, deque[Fault]] = field(default_factory=dict)
@@ -268,11 +270,12 @@ class MemoryBroker:
         )
 
     async def clock(self) -> venue.BrokerClock:
-        now = self.market_clock.now()
+        await self._read("clock")
+        now, closed = self.market_clock.now(), self.closed_until
         return venue.BrokerClock(
             now=now,
-            is_open=sessions.is_open(now),
-            next_open=sessions.next_open(now),
+            is_open=sessions.is_open(now) and (closed is None or now >= closed),
+            next_open=closed or sessions.next_open(now),
             next_close=sessions.next_close(now),
         )
 
