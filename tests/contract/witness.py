@@ -12,36 +12,30 @@ from holdfast_papermarket.published.outside_endpoints import outside_endpoint_of
 from holdfast_papermarket.published.trading import ErrorBody
 
 NOT_FOR_ALL = {
-    # Not published or not of US equities; an answer is complete without them.
+    # Alpaca has them for positions in foreign currencies only.
     "Position.avg_entry_swap_rate",
     "Position.prev_swap_rate",
     "Position.swap_rate",
     "Position.usd",
-    "Asset.cusip",
-    "Asset.borrow_status",
+    # Of crypto only.
     "Asset.min_order_size",
     "Asset.min_trade_increment",
     "Asset.price_increment",
+    # Of trades that were cancelled or corrected: a recording has none.
     "StockTrade.u",
+    # Not in the table of corporate actions.
+    "Announcement.corporate_actions_id",
+    "Announcement.expiration_date",
     "ForwardSplit.due_bill_redemption_date",
-    "PortfolioHistory.base_value_asof",
-    "CorporateActionsByKind.forward_splits",
-    "CancelledOrder.body",
+    "ReverseSplit.new_symbol",
     "NonTradeActivity.cusip",
-    "NonTradeActivity.price",
+    # Of dividends, and of what belongs together: a fee has neither.
     "NonTradeActivity.group_id",
     "NonTradeActivity.per_share_amount",
-    "CorporateActionsByKind.reverse_splits",
-    "CorporateActionsByKind.cash_dividends",
-    "CorporateActionsByKind.cash_mergers",
-    "CorporateActionsByKind.stock_mergers",
-    "CorporateActionsByKind.stock_and_cash_mergers",
-    "CorporateActionsByKind.spin_offs",
-    "CorporateActionsByKind.name_changes",
-    "Announcement.expiration_date",
-    "Announcement.corporate_actions_id",
-    "AccountConfigurations.disable_overnight_trading",
+    # Only where the account is older than the window.
+    "PortfolioHistory.base_value_asof",
 }
+"""Optional fields without which an answer is complete, each with its reason."""
 
 
 @dataclass

@@ -12,7 +12,7 @@ import requests
 from holdfast_exchange import recording as recordings
 from holdfast_exchange.account_commands import Announce
 from holdfast_exchange.combining import default_folder_of
-from holdfast_exchange.corporate_actions import ActionKind, CorporateAction
+from holdfast_exchange.corporate_actions import SPLITS, ActionKind, CorporateAction
 from holdfast_papermarket.embedded import Embedded, embedded
 from holdfast_papermarket.published.endpoints import CRYPTO, ENDPOINTS, Endpoint
 from holdfast_papermarket.published.outside_endpoints import COINGLASS, PAPERMARKET, UNUSUAL_WHALES
@@ -69,8 +69,9 @@ def order(**fields: object) -> dict[str, object]:
 
 async def test_every_endpoint_of_an_equity_account_is_complete(market: Embedded) -> None:
     asked = Asked(market)
-    announced = _split()
-    market.venue.carry_out(Announce(market.venue.market_now(), announced))
+    announced = {kind: _action(kind) for kind in ActionKind}
+    for action in announced.values():
+        market.venue.carry_out(Announce(market.venue.market_now(), action))
     await _orders(market, asked)
     await asked("GET", "/v2/account")
     await asked("GET", "/v2/account/configurations")
@@ -84,9 +85,9 @@ async def test_every_endpoint_of_an_equity_account_is_complete(market: Embedded)
     await asked("GET", "/v2/assets/SPY")
     window = "since=2013-10-01&until=2013-12-01"
     assert await asked("GET", f"/v2/corporate_actions/announcements?ca_types=split&{window}")
-    await asked("GET", f"/v2/corporate_actions/announcements/{announced.id}")
+    await asked("GET", f"/v2/corporate_actions/announcements/{announced[ActionKind.FORWARD_SPLIT].id}")
     found = await asked("GET", "/v1/corporate-actions?symbols=BAC&start=2013-10-01&end=2013-12-01")
-    assert found["corporate_actions"]["forward_splits"]
+    assert sum(len(each) for each in found["corporate_actions"].values()) == len(announced)
     for kind in ("bars", "quotes", "trades"):
         more = "&timeframe=1Min" if kind == "bars" else ""
         for of, named in (("", "symbols=SPY,BAC&"), ("/SPY", "")):
@@ -99,16 +100,18 @@ async def test_every_endpoint_of_an_equity_account_is_complete(market: Embedded)
     asked.confirm(tuple(each for each in ENDPOINTS if each not in CRYPTO))
 
 
-def _split() -> CorporateAction:
+def _action(kind: ActionKind) -> CorporateAction:
     return CorporateAction(
-        kind=ActionKind.FORWARD_SPLIT,
+        kind=kind,
         symbol="BAC",
+        new_symbol="" if kind in SPLITS or kind is ActionKind.CASH_DIVIDEND else "NEW",
         ex_date=date(2013, 10, 30),
         declaration_date=date(2013, 10, 1),
         record_date=date(2013, 10, 29),
         payable_date=date(2013, 10, 31),
-        old_rate=Decimal(1),
+        old_rate=Decimal(4) if kind is ActionKind.REVERSE_SPLIT else Decimal(1),
         new_rate=Decimal(2),
+        cash=Decimal("0.5"),
     )
 
 

@@ -63,7 +63,7 @@ def account(exchange: Exchange, opened_at: datetime) -> Json:
         "multiplier": str(found.multiplier),
         "pattern_day_trader": found.multiplier == 4,
         "daytrade_count": accounts.daytrade_count(exchange),
-        "shorting_enabled": accounts.may_short(exchange),
+        "shorting_enabled": accounts.shorting_enabled(exchange),
         "trading_blocked": False,
         "transfers_blocked": False,
         "account_blocked": False,
@@ -146,6 +146,7 @@ def asset(exchange: Exchange, symbol: str) -> Json:
         "margin_requirement_long": margin,
         "margin_requirement_short": margin if found.shortable else "100",
         "attributes": [],
+        "cusip": None,
     }
     if found.is_crypto:
         shown |= {
