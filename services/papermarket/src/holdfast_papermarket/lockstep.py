@@ -159,8 +159,7 @@ class MarketClock:
 
     def _next(self, timer: datetime | None) -> Step:
         now, replay = self._venue.exchange.now, self._venue.replay
-        pending = replay.at(now)
-        if pending is not None and pending.data and self._venue.exchange.market.released < now:
+        if self._unseen() is not None:
             return Step(now, data=True)
         upcoming = replay.after(now)
         if upcoming is None:
@@ -170,6 +169,13 @@ class MarketClock:
             if wake < upcoming.at:
                 return Step(wake, data=False)
         return Step(upcoming.at, data=False)
+
+    def _unseen(self) -> Instant | None:
+        """The present instant, where its data is not seen yet."""
+        now = self._venue.exchange.now
+        present = self._venue.replay.at(now)
+        unseen = present is not None and present.data and self._venue.exchange.market.released < now
+        return present if unseen else None
 
     # Scaled
 
@@ -186,7 +192,8 @@ class MarketClock:
                 self._changed.clear()
                 await self._idle()
                 continue
-            upcoming = self._venue.replay.after(self._venue.exchange.now)
+            # A venue that was killed between a fault of an instant and its tick still owes the tick.
+            upcoming = self._unseen() or self._venue.replay.after(self._venue.exchange.now)
             if upcoming is None:
                 self._take(Step(self._venue.exchange.now, data=False, ends=True))
                 continue
