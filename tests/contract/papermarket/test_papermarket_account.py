@@ -65,6 +65,16 @@ async def test_a_short_position_as_the_client_reads_it(market: Embedded, trading
     assert Decimal(moved.unrealized_intraday_pl) == pytest.approx(gain, abs=Decimal("1e-6"))
 
 
+async def test_an_account_that_its_owner_keeps_from_shorting_is_still_one_that_could(
+    market: Embedded, trading: TradingClient
+) -> None:
+    assert market.venue.exchange.account.configuration.no_shorting is False
+    await ask(lambda: trading.patch("/account/configurations", {"no_shorting": True}))
+    assert (await ask(trading.get_account)).shorting_enabled is True
+    status, _ = await refused(trading.submit_order, market_order(OrderSide.SELL, 10))
+    assert status == 403
+
+
 async def test_a_part_of_a_short_position_and_then_all_of_it_is_bought_back(
     market: Embedded, trading: TradingClient
 ) -> None:
