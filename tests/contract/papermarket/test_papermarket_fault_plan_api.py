@@ -39,6 +39,10 @@ async def test_a_wrong_plan_is_refused_with_its_sentences_and_changes_nothing(ma
             "faults.1.secs: -1 is not allowed; allowed: a number above 0 up to 86400",
         ]
         assert (await client.post(PATH, content=b"{")).status_code == 400
+        unknown = {"id": "c", "kind": "halt", "scope": {"symbol": "NONE"}}
+        for answered in (await client.post(PATH, json=unknown), await client.put(PATH, json={"faults": [unknown]})):
+            assert answered.status_code == 422
+            assert "'NONE' is not allowed; allowed: a recorded symbol" in answered.json()["problems"][0]
         assert [each["id"] for each in (await client.get(PATH)).json()["faults"]] == ["slow"]
 
 

@@ -221,3 +221,26 @@ async def test_a_killed_venue_goes_on_with_its_plan_and_counters(recorded: Recor
         assert again.venue.exchange.market.price("SPY") == price
         again.step_to(OPEN + 8 * MINUTE)
         assert fired(again) == 1, "once in both lives together"
+
+
+async def test_what_cannot_happen_is_not_counted(market: Embedded) -> None:
+    """A close that is past waits for the next session; more shares than are held are not taken away."""
+    arm(market, "early_close", close="09:31")
+    market.step_to(OPEN + 7 * MINUTE)
+    assert fired(market) == 0
+    async with rest(market) as client:
+        await submitted(client)
+        arm(market, "position_differs", {"symbol": "SPY"}, by="-30")
+        market.step_to(OPEN + 9 * MINUTE)
+        assert (await held(client), fired(market)) == (10, 0)
+
+
+@pytest.mark.parametrize("kind", ["foreign_order", "foreign_position"])
+async def test_what_needs_a_price_waits_for_the_first(recorded: Recording, tmp_path: Path, kind: str) -> None:
+    async with embedded(recorded, tmp_path, start="2013-10-07", end="2013-10-07") as market:
+        arm(market, kind, {"symbol": "SPY"})
+        while market.venue.exchange.market.price("SPY") is None:
+            assert fired(market) == 0
+            market.clock.step()
+        market.step_to(market.venue.exchange.now + MINUTE)
+        assert fired(market) == 1

@@ -7,7 +7,12 @@ from typing import Any
 import httpx
 import pytest
 
+from holdfast_exchange.combining import load_defaults
+from holdfast_exchange.exchange import Exchange, ExchangeConfig
+from holdfast_exchange.market import Market
+from holdfast_exchange.replay import plan
 from holdfast_papermarket.embedded import Embedded
+from holdfast_papermarket.faults.requests import describe
 from tests.contract.papermarket.client import MINUTE, OPEN, eventually
 from tests.contract.papermarket.faulty import accepted, arm, fired, order, rest
 
@@ -75,6 +80,15 @@ async def test_an_order_that_arrives_late_after_its_retry_is_refused(market: Emb
         assert (await client.post("/v2/orders", json=order())).status_code == 200
     market.step_to(OPEN + 7 * MINUTE)
     assert accepted(market) == ["mine"]
+
+
+async def test_an_order_without_keys_does_not_arrive_late_either(market: Embedded) -> None:
+    arm(market, "late_accept", ON_SUBMIT, late_secs=30)
+    async with rest(market) as client:
+        client.headers["APCA-API-SECRET-KEY"] = "wrong"
+        assert (await client.post("/v2/orders", json=order())).status_code == 401
+    market.step_to(OPEN + 7 * MINUTE)
+    assert (fired(market), accepted(market)) == (0, [])
 
 
 REFUSALS = {401: 40110000, 403: 40310000, 422: 42210000, 429: 42910000, 500: 50010000}
@@ -219,6 +233,32 @@ async def test_a_fault_fires_where_its_scope_says(market: Embedded, scope: dict[
     async with rest(market) as client:
         assert (await client.post("/v2/orders", json=order())).status_code == (500 if fires else 200)
     assert fired(market) == fires
+
+
+async def test_an_asset_id_is_in_the_scope_of_its_symbol(market: Embedded) -> None:
+    arm(market, "http_error", {"endpoint": "positions", "symbol": "SPY"}, status=503)
+    named = market.venue.exchange.asset_id("SPY")
+    async with rest(market) as client:
+        found = [(await client.get(f"/v2/positions/{name}")).status_code for name in (named, "SPY", "IBM")]
+    assert found == [503, 503, 404]
+
+
+def test_a_pair_is_in_scope_with_its_stroke_and_without() -> None:
+    recorded = load_defaults(("crypto",)).recording
+    begin = plan(recorded).begin
+    exchange = Exchange("pairs", Market(recorded, begin), ExchangeConfig())
+    for path in ("/v2/positions/BTC/USD", "/v2/positions/BTCUSD", f"/v2/positions/{exchange.asset_id('BTC/USD')}"):
+        assert describe(exchange, begin, "DELETE", path, b"", b"").symbols == {"BTC/USD"}
+    body = b'{"symbol": "BTCUSD", "side": "buy"}'
+    assert describe(exchange, begin, "POST", "/v2/orders", b"", body).symbols == {"BTC/USD"}
+
+
+@pytest.mark.parametrize("group", ["data", "trading"])
+async def test_pages_beside_the_api_are_in_no_endpoint(market: Embedded, group: str) -> None:
+    arm(market, "http_error", {"endpoint": group}, status=500)
+    async with rest(market) as client:
+        assert [(await client.get(path)).status_code for path in ("/openapi.json", "/docs")] == [200, 200]
+    assert fired(market) == 0
 
 
 async def test_a_cancel_is_in_the_scope_of_its_orders_symbol(market: Embedded) -> None:

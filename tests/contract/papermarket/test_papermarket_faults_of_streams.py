@@ -2,6 +2,8 @@
 
 import math
 
+import httpx
+
 from holdfast_papermarket.embedded import Embedded
 from tests.contract.papermarket.client import MINUTE, OPEN, eventually
 from tests.contract.papermarket.faulty import arm, data_stream, fired, order, rest, simple, trade_updates
@@ -203,3 +205,32 @@ async def test_prices_gap_for_orders_too(market: Embedded) -> None:
         assert seen.of("b")[1]["c"] < 0.6 * float(before)
         filled = (await client.get(f"/v2/orders/{made['id']}")).json()
         assert float(filled["filled_avg_price"]) < 0.6 * float(before)
+
+
+async def test_prices_freeze_for_who_only_asks(market: Embedded) -> None:
+    """TL-1: nobody listens to a stream."""
+
+    async def latest(client: httpx.AsyncClient) -> list[float]:
+        (bar, quote, trade) = [
+            (await client.get(f"/v2/stocks/{kind}/latest?symbols=SPY")).json()[kind]["SPY"]
+            for kind in ("bars", "quotes", "trades")
+        ]
+        return [bar["o"], bar["h"], bar["l"], bar["c"], quote["bp"], quote["ap"], trade["p"]]
+
+    async with rest(market) as client:
+        before = await latest(client)
+        arm(market, "price_frozen", {"symbol": "SPY"}, secs=180)
+        for minute in (6, 7, 8):
+            market.step_to(OPEN + minute * MINUTE)
+            assert await latest(client) == before
+        market.step_to(OPEN + 9 * MINUTE)
+        assert await latest(client) != before
+
+
+async def test_nothing_happens_to_frames_that_nobody_hears(market: Embedded) -> None:
+    arm(market, "frame_dropped")
+    await fill_one(market)
+    assert fired(market) == 0
+    async with trade_updates(market), rest(market) as client:
+        await client.delete("/v2/orders")
+        assert fired(market) == 1

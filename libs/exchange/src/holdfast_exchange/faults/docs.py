@@ -48,7 +48,15 @@ While a venue runs, `/papermarket/v1/faults` shows the plan with its counters (G
 (POST), takes one away (DELETE `/papermarket/v1/faults/<id>`) or all (DELETE). It asks for the account's own keys, in
 the headers that the Trading API asks for. A fault that stays as it was keeps its counters. The counters are also in
 `/papermarket/v1/status`, in the metric `holdfast_faults_fired_total`, and each firing is a line `fault.fired` in the
-log. Plan and counters are in the venue's journal: a venue that was killed goes on with them.
+log. A fault of the market that names a symbol which is not recorded is refused; one that cannot happen yet waits, and
+is not counted.
+
+A venue that was killed goes on with its plan, with how often each fault has fired, and with all that they do to
+orders, account, prices and trading hours: a firing and its effects are one line of its journal. Late orders arrive,
+cancels lose their race, prices stay frozen or no numbers, maintenance goes on (its wall seconds begin anew). Lost with
+a kill is what hangs on connections: answers, frames held back, mute streams. Calls that a fault has let pass since it
+last fired are forgotten: `nth = [3]` after two calls and a kill fires at the third call of the new life, and chance
+goes on from the call at which the fault last fired.
 
 A fault is asked about calls: {asked}. It fires when everything in its scope holds. Chance comes from the seed, the
 fault's id and the number of the call, so that a lock-step run repeats. Faults are asked in the order of the plan. Of
