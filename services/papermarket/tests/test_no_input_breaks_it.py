@@ -193,7 +193,7 @@ def test_odd_queries_of_every_endpoint_are_never_an_error_of_the_server(
     stand.venue.market_now = moving
 
     @settings(
-        max_examples=600, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow], database=None
+        max_examples=400, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow], database=None
     )
     @given(requests())
     def check(request: str) -> None:
