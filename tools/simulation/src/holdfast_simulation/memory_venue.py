@@ -16,10 +16,11 @@ from holdfast_core import sessions
 from holdfast_exchange.books import Entry
 from holdfast_exchange.commands import Advance, Cancel, Command, Replace, Submit
 from holdfast_exchange.exchange import Exchange
-from holdfast_exchange.orders import Fill, NewOrder, Order, OrderType, Refusal, Replacement, Side, TimeInForce, Update
+from holdfast_exchange.orders import NewOrder, Order, OrderType, Refusal, Replacement, Side, TimeInForce, Update
 from holdfast_runtime.ports import venue
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_simulation.memory_clock import ManualMarketClock
+from holdfast_simulation.venue_words import told_fee, told_fill, told_refusal
 
 Item = venue.TradeUpdate | venue.StreamUp | venue.StreamDown | venue.Unreadable
 
@@ -45,18 +46,6 @@ class Fault(StrEnum):
     """A write: done at the venue, and its answer stands until `open_gate` is called."""
     NO_CONNECTION = "no_connection"
     """A write that never left; a read without an answer."""
-
-
-_KINDS = (
-    ("unique", venue.RefusalKind.DUPLICATE_CLIENT_ID),
-    ("wash trade", venue.RefusalKind.WASH_TRADE),
-    ("insufficient qty", venue.RefusalKind.SHARES_HELD),
-    ("insufficient balance", venue.RefusalKind.SHARES_HELD),
-    ("buying power", venue.RefusalKind.BUYING_POWER),
-    ("stop price must be", venue.RefusalKind.STOP_THROUGH_PRICE),
-    ("already in", venue.RefusalKind.NOT_CANCELABLE),
-    ("not tradable", venue.RefusalKind.NOT_TRADABLE),
-)
 
 
 @dataclass(slots=True)
@@ -163,7 +152,7 @@ class MemoryBroker:
         try:
             outcome = self.exchange.apply(Submit(self.market_clock.now(), new))
         except Refusal as refusal:
-            raise _refused(refusal) from refusal
+            raise told_refusal(refusal) from refusal
         self._tell(outcome.updates)
         if outcome.order is None:
             raise venue.OutcomeUnknown("the exchange made no order")
@@ -177,7 +166,7 @@ class MemoryBroker:
         try:
             self._tell(self.exchange.apply(Cancel(self.market_clock.now(), order_id)).updates)
         except Refusal as refusal:
-            raise _refused(refusal) from refusal
+            raise told_refusal(refusal) from refusal
         await self._answer(fault)
 
     async def replace_order(
@@ -202,7 +191,7 @@ class MemoryBroker:
         try:
             outcome = self.exchange.apply(Replace(self.market_clock.now(), order_id, change))
         except Refusal as refusal:
-            raise _refused(refusal) from refusal
+            raise told_refusal(refusal) from refusal
         self._tell(outcome.updates)
         await self._answer(fault)
         if outcome.order is None:
@@ -281,12 +270,12 @@ class MemoryBroker:
 
     async def fills(self, *, since: datetime | None) -> list[venue.FillActivity]:
         await self._read("fills")
-        return [_activity(fill) for fill in self.exchange.books.fills if since is None or fill.at >= since]
+        return [told_fill(fill) for fill in self.exchange.books.fills if since is None or fill.at >= since]
 
     async def fees(self, *, since: datetime | None) -> list[venue.FeeActivity]:
         await self._read("fees")
         return venue.netted(
-            _fee(entry, place)
+            told_fee(entry, place)
             for place, entry in enumerate(self.exchange.books.activities)
             if isinstance(entry, Entry) and entry.kind in venue.ADJUSTMENTS and (since is None or entry.at >= since)
         )
@@ -382,35 +371,3 @@ class MemoryBroker:
             replaces=order.replaces,
             replaced_by=order.replaced_by,
         )
-
-
-def _activity(fill: Fill) -> venue.FillActivity:
-    return venue.FillActivity(
-        activity_id=fill.id,
-        order_id=fill.order_id,
-        symbol=fill.symbol,
-        side=venue.Side(fill.side.value),
-        quantity=fill.quantity,
-        cumulative_quantity=fill.cumulative,
-        price=fill.price,
-        at=fill.at,
-    )
-
-
-def _fee(entry: Entry, place: int) -> venue.FeeActivity:
-    return venue.FeeActivity(
-        activity_id=f"activity-{place}",
-        kind=entry.kind.value,
-        symbol=entry.symbol,
-        quantity=entry.shares,
-        cash=entry.cash,
-        price=entry.price,
-        at=entry.at,
-        description=entry.description,
-    )
-
-
-def _refused(refusal: Refusal) -> venue.OrderRefused:
-    lowered = refusal.message.lower()
-    kind = next((kind for words, kind in _KINDS if words in lowered), venue.RefusalKind.OTHER)
-    return venue.OrderRefused(kind, refusal.message, http_status=refusal.status, code=str(refusal.code))
