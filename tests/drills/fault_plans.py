@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 HOUR = ("--from", "2013-10-08T13:40:00Z", "--to", "2013-10-08T14:40:00Z")
+OVERNIGHT = ("--from", "2013-10-09", "--to", "2013-10-10T14:30:00Z")
+"""A session, its night with something held, and an hour of the next."""
 FIRST_ENTRY, LATER = "2013-10-08T13:43:00Z", "2013-10-08T14:02:00Z"
 
 Plan = dict[str, Any]
@@ -26,6 +28,7 @@ class Hour:
     not_held: frozenset[str] = frozenset()
     """Invariants that do not hold afterwards: the alarm that is expected. Nothing else may break."""
     reconciliation: str = "clean"
+    span: tuple[str, ...] = HOUR
     speed: str = "max"
     """Market seconds per second; max is lock-step, which waits for what only a person can mend."""
 
@@ -109,6 +112,11 @@ HOURS = [
         "early close",
         fault("early_close", close="10:30"),
         in_ci=True,
+    ),
+    Hour(
+        "split overnight",
+        fault("split_overnight", {"symbol": "IBM", "since": "2013-10-10T13:00:00Z"}, new_shares=7),
+        span=OVERNIGHT,
     ),
     Hour(
         "forced liquidation",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.drills.fault_plans import HOUR, HOURS, Hour
+from tests.drills.fault_plans import HOURS, Hour
 from tests.integration.stack import running
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
@@ -36,7 +36,7 @@ def test_an_hour_ends_well_with(hour: Hour, tmp_path: Path) -> None:
     """Orders once, ledger like venue, positions protected; what cannot hold is exactly the alarm that is expected."""
     file = tmp_path / "faults.yaml"
     file.write_text(yaml.safe_dump({"seed": 7, "faults": [hour.fault]}))
-    with running(tmp_path, "--until-end", "--speed", hour.speed, *HOUR, "--faults", str(file)) as stack:
+    with running(tmp_path, "--until-end", "--speed", hour.speed, *hour.span, "--faults", str(file)) as stack:
         report = stack.report(codes=(3,) if hour.not_held else (0,))
         folder = stack.folder.resolve()
     assert firings(folder, hour.fault["id"]) > 0, "the fault never fired"
