@@ -14,7 +14,6 @@ from holdfast_exchange.faults.commands import (
     ArmFaults,
     CapFill,
     CloseEarly,
-    CountFault,
     FillNow,
     Halt,
     JournalShares,
@@ -29,7 +28,6 @@ from holdfast_exchange.orders import (
     Order,
     OrderClass,
     OrderType,
-    Refusal,
     Side,
     Status,
     TimeInForce,
@@ -38,17 +36,10 @@ from holdfast_exchange.orders import (
 from holdfast_exchange.state import State
 from holdfast_exchange.submitting import made
 
-UNPROCESSABLE = 42210000
-
 
 def arm_faults(state: State, command: ArmFaults) -> Outcome:
     """Raises PlanRefused where the plan is of another version."""
     state.faults.arm(from_text(command.plan))
-    return Outcome()
-
-
-def count_fault(state: State, command: CountFault) -> Outcome:
-    state.faults.restore(command.fault_id, seen=command.seen, fired=command.fired)
     return Outcome()
 
 
@@ -148,10 +139,6 @@ def journal_shares(state: State, command: JournalShares) -> Outcome:
     return Outcome()
 
 
-def _impossible(message: str) -> Refusal:
-    return Refusal(422, UNPROCESSABLE, message)
-
-
 def scale_prices(state: State, command: ScalePrices) -> Outcome:
     for symbol in state.market.symbols:
         if command.symbol in (symbol, ALL_SYMBOLS):
@@ -161,7 +148,6 @@ def scale_prices(state: State, command: ScalePrices) -> Outcome:
 
 HANDLERS: dict[type[Any], Callable[[State, Any], Outcome]] = {
     ArmFaults: arm_faults,
-    CountFault: count_fault,
     CapFill: cap_fill,
     FillNow: fill_now,
     Halt: halt,
