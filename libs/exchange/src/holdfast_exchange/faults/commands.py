@@ -105,11 +105,19 @@ class SubmitLater:
 
 @dataclass(frozen=True, slots=True)
 class LoseRace:
-    """A cancel is accepted, and the order fills `quantity` with the next tick, before it could be cancelled."""
+    """A cancel is accepted, and the order fills `quantity` before it could be cancelled: when races end, or with the
+    next tick."""
 
     at: datetime
     order_id: str
     quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class EndRaces:
+    """Cancels that were accepted have been answered: who fills first fills now. A lock-step waits for the outcome."""
+
+    at: datetime
 
 
 class View(StrEnum):
@@ -151,6 +159,7 @@ FaultCommand = (
     | ScalePrices
     | SubmitLater
     | LoseRace
+    | EndRaces
     | TellOtherwise
     | Maintain
 )
@@ -166,6 +175,7 @@ COMMANDS: dict[str, type[FaultCommand]] = {
     "scale_prices": ScalePrices,
     "submit_later": SubmitLater,
     "lose_race": LoseRace,
+    "end_races": EndRaces,
     "tell_otherwise": TellOtherwise,
     "maintain": Maintain,
 }

@@ -37,7 +37,7 @@ class Disturbances:
     late: list[tuple[datetime, NewOrder]] = field(default_factory=list)
     """Orders on their way, and when they arrive."""
     races: dict[str, Decimal] = field(default_factory=dict)
-    """By order that is being cancelled: how much of it fills with the next tick all the same."""
+    """By order that is being cancelled: how much of it fills all the same."""
     told: list[ToldOtherwise] = field(default_factory=list)
     maintenance: tuple[datetime, Decimal] | None = None
     """Until when, and for how many seconds of the wall's time at most."""

@@ -12,6 +12,7 @@ from holdfast_exchange.faults import handlers
 from holdfast_exchange.faults.commands import (
     ALL_SYMBOLS,
     CountFault,
+    EndRaces,
     FillNow,
     LoseRace,
     Maintain,
@@ -22,6 +23,7 @@ from holdfast_exchange.faults.commands import (
 from holdfast_exchange.faults.disturbances import ToldOtherwise
 from holdfast_exchange.new_day import announce
 from holdfast_exchange.orders import Refusal, Status, Update
+from holdfast_exchange.pending import cancel_order
 from holdfast_exchange.state import State
 from holdfast_exchange.submitting import submit
 
@@ -76,6 +78,17 @@ def lose_races(state: State, updates: list[Update]) -> None:
             updates += handlers.fill_now(state, FillNow(state.now, order_id, quantity)).updates
 
 
+def end_races(state: State, _command: EndRaces) -> Outcome:
+    raced = list(state.disturbances.races)
+    updates: list[Update] = []
+    lose_races(state, updates)
+    for order_id in raced:
+        order = state.orders[order_id]
+        if order.status is Status.PENDING_CANCEL:
+            updates += cancel_order(state, order)
+    return Outcome(updates=updates)
+
+
 def take_late_orders(state: State, updates: list[Update]) -> None:
     """To be called at the end of each tick: orders that were on their way arrive, or are refused unheard."""
     late = state.disturbances.late
@@ -94,6 +107,7 @@ HANDLERS: dict[type[Any], Callable[[State, Any], Outcome]] = {
     CountFault: count_fault,
     SubmitLater: submit_later,
     LoseRace: lose_race,
+    EndRaces: end_races,
     TellOtherwise: tell_otherwise,
     Maintain: maintain,
 }

@@ -30,7 +30,7 @@ class FillBeforeAck(Fault):
 
 
 class CancelFillRace(Fault):
-    """The order fills although its cancel was accepted: 204 first, then a fill with the next tick."""
+    """The order fills although its cancel was accepted: 204 first, then a fill."""
 
     area = Area.ORDER
     kind: Literal["cancel_fill_race"]

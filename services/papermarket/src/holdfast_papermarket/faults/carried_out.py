@@ -9,7 +9,7 @@ from typing import Any
 
 from holdfast_exchange.commands import Command
 from holdfast_exchange.exchange import Exchange
-from holdfast_exchange.faults.commands import CapFill, FillNow, LoseRace, SubmitLater
+from holdfast_exchange.faults.commands import CapFill, EndRaces, FillNow, LoseRace, SubmitLater
 from holdfast_exchange.faults.market import BothExitsFill, Maintenance
 from holdfast_exchange.faults.requests import UnknownFields, UnknownStatus
 from holdfast_exchange.faults.scope import Call, Stream
@@ -35,6 +35,7 @@ class VenueFaults:
         self.desk = FaultDesk(exchange, command, now)
         self.seen = SeenPrices(exchange, now)
         self._exchange = exchange
+        self._command = command
         self._now = now
         self._ticks = TickFaults(exchange, self.desk)
         self._hubs: list[Hub[Any]] = []
@@ -74,6 +75,11 @@ class VenueFaults:
         """The order is being cancelled, and a part of what is still open of it fills before it is."""
         order = self._exchange.orders[order_id]
         return [LoseRace(self._now(), order_id, _part(order.remaining, fraction))]
+
+    def end_races(self) -> None:
+        """After the cancel was answered."""
+        if self._exchange.disturbances.races:
+            self._command(EndRaces(self._now()))
 
     def fill_now(self, order_id: str) -> list[Command]:
         """Fills what is still open of an order, at the present price."""

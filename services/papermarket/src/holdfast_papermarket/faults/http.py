@@ -117,7 +117,10 @@ class FaultyHttp:
         if course.ending is not None:
             await self._end(course.ending, answered, call, scope, receive, send)
             return
-        await _send(send, self._spoilt(answered, call))
+        try:
+            await _send(send, self._spoilt(answered, call))
+        finally:
+            self._faults.end_races()
 
     def _course(self, call: Call, scope: Scope, content: bytes) -> _Course:
         course = _Course()
@@ -158,7 +161,7 @@ class FaultyHttp:
         return answered
 
     def _race(self, call: Call, scope: Scope) -> Body | None:
-        """The cancel is accepted, and the order fills with the next tick. None where nothing of that happens."""
+        """The cancel is accepted, and the order fills all the same. None where nothing of that happens."""
         order_id = scope["path"].rstrip("/").rsplit("/", 1)[-1]
         shown: list[tuple[bytes, bytes]] = []
 
