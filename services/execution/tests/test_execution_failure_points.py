@@ -157,6 +157,8 @@ async def test_refused_credentials_are_an_error_until_a_person_clears_the_halt(p
     assert (message.status, light_of(message)) == (3, Light.RED)
     assert "credentials.refused" in {each.id for each in post.lookout.alerts}
     assert "Clear the halt" in message.manual_steps[1]
+    # The door is shut at once; the halt is written after it.
+    await post.desk.until(lambda: "credentials" in {each.kind for each in post.desk.engine.books.last_seen.halts})
     await post.clear_halts()
     await post.desk.settled()
     assert await post.status("credentials.refused") == "OK"
