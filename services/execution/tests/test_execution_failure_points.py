@@ -1,5 +1,6 @@
 """Each of execution's failure points: brought about on the whole engine, seen by its detector, gone when it heals."""
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -158,7 +159,9 @@ async def test_refused_credentials_are_an_error_until_a_person_clears_the_halt(p
     assert "credentials.refused" in {each.id for each in post.lookout.alerts}
     assert "Clear the halt" in message.manual_steps[1]
     # The door is shut at once; the halt is written after it.
-    await post.desk.until(lambda: "credentials" in {each.kind for each in post.desk.engine.books.last_seen.halts})
+    async with asyncio.timeout(10):
+        while "credentials" not in {each.kind for each in await post.desk.halts()}:
+            await asyncio.sleep(0)
     await post.clear_halts()
     await post.desk.settled()
     assert await post.status("credentials.refused") == "OK"
