@@ -160,7 +160,9 @@ async def test_refused_credentials_are_an_error_until_a_person_clears_the_halt(p
     assert "Clear the halt" in message.manual_steps[1]
     # The door is shut at once; the halt is written after it.
     async with asyncio.timeout(10):
-        while "credentials" not in {each.kind for each in await post.desk.halts()}:
+        while True:
+            if "credentials" in {each.kind for each in await post.desk.halts()}:
+                break
             await asyncio.sleep(0)
     await post.clear_halts()
     await post.desk.settled()
