@@ -74,6 +74,7 @@ class Engine:
         self._market_clock = market_clock
         self._clock = monotonic_clock
         self._tenure = tenure
+        self._refused = False
         self._chores: set[asyncio.Task[Any]] = set()
         self.guard = GuardedBroker(broker)
         self.guard.on_refused = self._credentials_refused
@@ -190,6 +191,7 @@ class Engine:
 
     async def _prepare(self) -> None:
         with self.books.activity.busy():
+            self._refused = False
             self.books.lock_entries(STARTING)
             mirror = await self.books.look()
             if any(halt.kind == CREDENTIALS for halt in mirror.halts):
@@ -235,7 +237,7 @@ class Engine:
                 changed = asyncio.ensure_future(self.books.listen().wait())
                 await asyncio.wait({following, changed}, timeout=TURN_SECS, return_when=asyncio.FIRST_COMPLETED)
                 changed.cancel()
-                if not self._tenure.is_holder or self.guard.shut:
+                if not self._tenure.is_holder or self.guard.shut or self._refused:
                     return
             following.result()
         finally:
@@ -337,6 +339,8 @@ class Engine:
     def _credentials_refused(self) -> None:
         """Told once, in the middle of a broker call: the halt is written beside it."""
         self.books.working = False
+        # A person may clear the halt before this session is seen to have ended: it ends all the same.
+        self._refused = True
         self._start(self._record_credentials_halt())
 
     async def _record_credentials_halt(self) -> None:
