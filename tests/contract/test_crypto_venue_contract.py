@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +11,6 @@ import pytest
 from holdfast_exchange.combining import load_defaults
 from holdfast_exchange.recording import Recording
 from holdfast_papermarket.embedded import Embedded, embedded
-from holdfast_runtime.clock import SystemMonotonicClock
 from holdfast_runtime.ports.venue import (
     Bar,
     FeedEvent,
@@ -25,49 +23,16 @@ from holdfast_runtime.ports.venue import (
     Timeframe,
     TimeInForce,
 )
-from holdfast_runtime.settings import Book, Settings
+from holdfast_runtime.settings import Book
 from holdfast_venue.broker import AlpacaBroker
 from holdfast_venue.factory import open_broker, open_feed
 from holdfast_venue.feed import AlpacaFeed
+from tests.contract.venue_client import KeysAsSecrets, VenueTime, clock, settings_of
 
 MIDNIGHT = datetime(2018, 4, 4, tzinfo=UTC)
 MORNING = MIDNIGHT + timedelta(minutes=10)
 BTC = "BTC/USD"
 QUANTITY = Decimal("0.123456789")
-clock = SystemMonotonicClock()
-
-
-class Shown:
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        return self._value
-
-
-@dataclass
-class KeysAsSecrets:
-    key: str
-    secret: str
-
-    def get(self, name: str) -> Shown:
-        return Shown(self.key if name.endswith("API_KEY") else self.secret)
-
-    def refresh(self) -> None:
-        return
-
-
-class VenueTime:
-    """Market time as the venue has it."""
-
-    def __init__(self, market: Embedded) -> None:
-        self._market = market
-
-    def now(self) -> datetime:
-        return self._market.venue.exchange.now
-
-    async def sleep_until(self, instant: datetime) -> None:
-        raise NotImplementedError
 
 
 @pytest.fixture(scope="module")
@@ -80,16 +45,6 @@ async def market(recording: Recording, tmp_path: Path) -> AsyncIterator[Embedded
     async with embedded(recording, tmp_path) as running:
         running.step_to(MORNING)
         yield running
-
-
-def settings_of(market: Embedded) -> Settings:
-    addresses = {
-        "trading_url": market.url,
-        "data_url": market.url,
-        "trading_stream_url": market.trading_stream_url,
-        "crypto_stream_url": market.crypto_stream_url,
-    }
-    return Settings.model_validate({"venue": addresses, "replay": {"speed": 0}})
 
 
 @pytest.fixture

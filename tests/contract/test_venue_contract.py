@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from holdfast_exchange.account_commands import Announce
+from holdfast_exchange.combining import default_folder_of
 from holdfast_exchange.corporate_actions import ActionKind, CorporateAction
-from holdfast_exchange.recording import Recording, default_folder, load
+from holdfast_exchange.recording import Recording, load
 from holdfast_papermarket.embedded import Embedded, embedded
-from holdfast_runtime.clock import SystemMonotonicClock
 from holdfast_runtime.ports.venue import (
     Bar,
     FeedEvent,
@@ -31,53 +31,19 @@ from holdfast_runtime.ports.venue import (
     TradeUpdate,
     Unauthorised,
 )
-from holdfast_runtime.settings import Settings
 from holdfast_venue.broker import AlpacaBroker
 from holdfast_venue.factory import open_broker, open_feed
 from holdfast_venue.feed import AlpacaFeed
+from tests.contract.venue_client import KeysAsSecrets, VenueTime, clock, settings_of
 
 OPEN = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 MORNING = OPEN + timedelta(minutes=10)
 MUTE_AFTER_SECS = 0.5
-clock = SystemMonotonicClock()
-
-
-class Shown:
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        return self._value
-
-
-@dataclass
-class KeysAsSecrets:
-    key: str
-    secret: str
-
-    def get(self, name: str) -> Shown:
-        return Shown(self.key if name.endswith("API_KEY") else self.secret)
-
-    def refresh(self) -> None:
-        return
-
-
-class VenueTime:
-    """Market time as the venue has it."""
-
-    def __init__(self, market: Embedded) -> None:
-        self._market = market
-
-    def now(self) -> datetime:
-        return self._market.venue.exchange.now
-
-    async def sleep_until(self, instant: datetime) -> None:
-        raise NotImplementedError
 
 
 @pytest.fixture(scope="module")
 def recording() -> Recording:
-    return load(default_folder(), symbols=("SPY", "IBM"))
+    return load(default_folder_of("equity"), symbols=("SPY", "IBM"))
 
 
 @pytest.fixture
@@ -87,20 +53,12 @@ async def market(recording: Recording, tmp_path: Path) -> AsyncIterator[Embedded
         yield running
 
 
-def settings_of(market: Embedded) -> Settings:
-    addresses = {
-        "trading_url": market.url,
-        "data_url": market.url,
-        "trading_stream_url": market.trading_stream_url,
-        "data_stream_url": market.data_stream_url,
-    }
-    return Settings.model_validate({"venue": {**addresses, "mute_after_secs": MUTE_AFTER_SECS}, "replay": {"speed": 0}})
-
-
 @pytest.fixture
 async def broker(market: Embedded) -> AsyncIterator[AlpacaBroker]:
     secrets = KeysAsSecrets(market.keys.key, market.keys.secret)
-    opened = open_broker(settings_of(market), secrets, monotonic_clock=clock, environ={})
+    opened = open_broker(
+        settings_of(market, mute_after_secs=MUTE_AFTER_SECS), secrets, monotonic_clock=clock, environ={}
+    )
     yield opened
     await opened.close()
 
@@ -108,7 +66,12 @@ async def broker(market: Embedded) -> AsyncIterator[AlpacaBroker]:
 @pytest.fixture
 async def feed(market: Embedded) -> AsyncIterator[AlpacaFeed]:
     secrets = KeysAsSecrets(market.keys.key, market.keys.secret)
-    opened = open_feed(settings_of(market), secrets, market_clock=VenueTime(market), monotonic_clock=clock)
+    opened = open_feed(
+        settings_of(market, mute_after_secs=MUTE_AFTER_SECS),
+        secrets,
+        market_clock=VenueTime(market),
+        monotonic_clock=clock,
+    )
     yield opened
     await opened.close()
 
@@ -326,7 +289,9 @@ async def test_a_quiet_venue_is_not_taken_for_a_mute_one(market: Embedded, broke
 
 async def test_wrong_keys_are_refused_everywhere(market: Embedded):
     secrets = KeysAsSecrets("wrong-key", "wrong-secret")
-    broker = open_broker(settings_of(market), secrets, monotonic_clock=clock, environ={})
+    broker = open_broker(
+        settings_of(market, mute_after_secs=MUTE_AFTER_SECS), secrets, monotonic_clock=clock, environ={}
+    )
     with pytest.raises(Unauthorised):
         await broker.account()
     secrets.key, secrets.secret = market.keys.key, market.keys.secret

@@ -237,7 +237,7 @@ class Engine:
                 changed = asyncio.ensure_future(self.books.listen().wait())
                 await asyncio.wait({following, changed}, timeout=TURN_SECS, return_when=asyncio.FIRST_COMPLETED)
                 changed.cancel()
-                if not self._tenure.is_holder or self.guard.shut or self._refused:
+                if not self._tenure.is_holder or self._refused:
                     return
             following.result()
         finally:

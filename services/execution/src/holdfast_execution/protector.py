@@ -12,6 +12,7 @@ import structlog
 from holdfast_core import sessions
 from holdfast_core.money import ZERO
 from holdfast_execution.books import Books, Mirror
+from holdfast_execution.broker_hours import BrokerHours
 from holdfast_execution.domain import protection
 from holdfast_execution.domain.exits import BROKER_HOLDS_NOTHING, ExitStep, next_move
 from holdfast_execution.domain.intents import IntentState, Purpose
@@ -39,8 +40,6 @@ MAX_EXIT_LEGS = 4
 """Refused legs of one scheduled sale; then the stop owns the exit again."""
 FAILURES_TO_GO_ON = 5
 """After so many failures of one symbol in a row market time no longer waits for it."""
-CLOSED_AT_LEAST, CLOSED_AT_MOST = timedelta(seconds=10), timedelta(minutes=15)
-"""A broker whose market is closed is asked again at its next open, within these bounds."""
 KILL_SWITCH = "kill_switch"
 
 
@@ -86,7 +85,7 @@ class Protector:
         self._wait_secs = IDLE_TURN_SECS
         self._pending = False
         self._resting: dict[str, _Resting] = {}
-        self._closed_until: dict[str, datetime] = {}
+        self._market_hours = BrokerHours(books, broker)
         self._resting_under: tuple[HaltRow, ...] = ()
 
     async def turn(self, mirror: Mirror) -> Rest:
@@ -198,25 +197,12 @@ class Protector:
     # --- the exit handover
 
     async def _waits_for_open(self, holding: HoldingView, sale: OrderView) -> bool:
-        """True where the stop must not be given up yet: the broker's market is closed, whatever our table says (TL-3).
-
-        Asked before the handover begins. Without an answer it goes on: the sale itself will tell.
-        """
-        now, symbol = self._books.now, holding.symbol
+        """True where the stop must not be given up yet: the market is closed. Asked before the handover begins."""
         if holding.book != "equity" or not holding.quantity or holding.owner is (sale.owner or Owner.EXIT):
             return False
-        ask_at = self._closed_until.pop(symbol, now)
-        if ask_at <= now:
-            try:
-                clock = await self._broker.clock()
-            except NO_GOOD_ANSWER as error:
-                log.warning("exit.clock_unknown", symbol=symbol, error=str(error))
-                return False
-            if clock.is_open:
-                return False
-            log.warning("exit.waits_for_open", symbol=symbol, opens=clock.next_open.isoformat())
-            ask_at = min(max(clock.next_open, now + CLOSED_AT_LEAST), now + CLOSED_AT_MOST)
-        self._closed_until[symbol] = ask_at
+        ask_at = await self._market_hours.closed_until(holding.symbol)
+        if ask_at is None:
+            return False
         self._ahead.append(ask_at)
         return True
 
