@@ -20,6 +20,7 @@ import uvloop
 from measuring import Figures, percentiles
 
 from holdfast_exchange import recording as recordings
+from holdfast_exchange.combining import default_folder_of
 from holdfast_exchange.commands import Advance, Submit
 from holdfast_exchange.exchange import Exchange, ExchangeConfig
 from holdfast_exchange.market import Market
@@ -50,7 +51,7 @@ class ExchangeSpeed:
 
 
 def exchange_speed() -> ExchangeSpeed:
-    recording = recordings.load(recordings.default_folder())
+    recording = recordings.load(default_folder_of("equity"))
     bars, secs = _replayed(recording, lambda _exchange, _minute: 0)
     resting, resting_secs = _replayed(recording, _rest)
     _, order_secs, orders = _traded(recording)
@@ -195,7 +196,7 @@ async def _serve_bare() -> None:
 
 
 async def _serve_papermarket(folder: Path) -> None:
-    recording = recordings.load(recordings.default_folder())
+    recording = recordings.load(default_folder_of("equity"))
     async with embedded(recording, folder, start=DAY, end=DAY) as market:
         for _ in range(10):
             market.clock.step()

@@ -7,13 +7,14 @@ import pytest
 
 from holdfast_exchange import recording
 from holdfast_exchange.books import Entry, EntryKind
+from holdfast_exchange.combining import default_folder_of
 from holdfast_exchange.commands import Advance, Command, Submit, decode, encode
 from holdfast_exchange.exchange import Exchange, ExchangeConfig
 from holdfast_exchange.market import Market
 from holdfast_exchange.orders import NewOrder, Order, OrderType, Side, Status, TimeInForce, Update
 from holdfast_exchange.replay import Replay, plan
 
-FOLDER = recording.default_folder().parent / "aapl_split_2014"
+FOLDER = default_folder_of("equity").parent / "aapl_split_2014"
 CLOSE_BEFORE = datetime(2014, 6, 6, 20, tzinfo=UTC)
 LEAD = datetime(2014, 6, 9, 13, 29, tzinfo=UTC)
 CLOSE_AFTER = datetime(2014, 6, 9, 20, tzinfo=UTC)

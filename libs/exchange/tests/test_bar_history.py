@@ -13,7 +13,8 @@ from holdfast_exchange.adjustments import Adjustment, AdjustmentsInvalid, Adjust
 from holdfast_exchange.corporate_actions import ActionKind, CorporateAction
 from holdfast_exchange.history import BarHistory
 from holdfast_exchange.market import Market
-from holdfast_exchange.recording import MINUTE, NEW_YORK, Bar, Recording
+from holdfast_exchange.new_york import NEW_YORK
+from holdfast_exchange.recording import MINUTE, Bar, Recording
 from holdfast_exchange.timeframes import Timeframe, TimeframeInvalid, Unit, parse
 
 OPEN = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from holdfast_exchange import recording
+from holdfast_exchange.combining import default_folder_of
 from holdfast_exchange.market import Market
 from holdfast_exchange.recording import RecordingInvalid
 
@@ -30,16 +31,16 @@ def test_a_symbol_that_is_not_recorded_is_refused_by_name(tmp_path: Path) -> Non
 
 
 def test_the_default_recording_is_clean_and_narrows_by_symbol() -> None:
-    loaded = recording.load(recording.default_folder(), symbols=("SPY", "BAC"))
+    loaded = recording.load(default_folder_of("equity"), symbols=("SPY", "BAC"))
     assert loaded.symbols == ("BAC", "SPY")
     assert loaded.quarantined == ()
     assert {bar.start.date() for bar in loaded.minute_bars} == {date(2013, 10, day) for day in (4, 7, 8, 9, 10, 11)}
-    assert sum(file.stat().st_size for file in recording.default_folder().iterdir()) <= 4_000_000
+    assert sum(file.stat().st_size for file in default_folder_of("equity").iterdir()) <= 4_000_000
 
 
 def test_a_bar_is_visible_from_its_end_and_a_daily_bar_from_the_close() -> None:
     """TS-2: no look-ahead."""
-    loaded = recording.load(recording.default_folder(), symbols=("SPY",))
+    loaded = recording.load(default_folder_of("equity"), symbols=("SPY",))
     market = Market(loaded, OPEN)
     long_ago = datetime(2011, 1, 1, tzinfo=UTC)
     assert market.minute_bars("SPY", OPEN, OPEN + timedelta(hours=1)) == []

@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from holdfast_exchange import recording
+from holdfast_exchange.combining import default_folder_of
 from holdfast_exchange.recording import Recording, RecordingInvalid
 from holdfast_exchange.replay import Replay, plan
 
 
 @pytest.fixture(scope="module")
 def recorded() -> Recording:
-    return recording.load(recording.default_folder(), symbols=("SPY",))
+    return recording.load(default_folder_of("equity"), symbols=("SPY",))
 
 
 def utc(day: int, hour: int, minute: int = 0) -> datetime:

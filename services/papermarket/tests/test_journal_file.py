@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from holdfast_exchange import recording as recordings
+from holdfast_exchange.combining import default_folder_of
 from holdfast_exchange.exchange import Exchange, ExchangeConfig
 from holdfast_exchange.holds import Step
 from holdfast_exchange.market import Market
@@ -86,7 +87,7 @@ def test_after_a_line_that_was_not_written_nothing_follows_it(tmp_path: Path, mo
 
 
 def test_a_venue_whose_journal_cannot_be_written_takes_nothing_more(tmp_path: Path) -> None:
-    recording = recordings.load(recordings.default_folder())
+    recording = recordings.load(default_folder_of("equity"))
     replay = plan(recording, start="2013-10-08", end="2013-10-08")
     journal = JournalFile(tmp_path / "j", run=RUN)
     venue = PaperVenue(

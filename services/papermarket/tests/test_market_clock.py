@@ -9,6 +9,7 @@ import pytest
 
 from holdfast.papermarket.v1 import market_clock_pb2 as pb
 from holdfast_exchange import recording as recordings
+from holdfast_exchange.combining import default_folder_of
 from holdfast_exchange.exchange import Exchange, ExchangeConfig
 from holdfast_exchange.market import Market
 from holdfast_exchange.orders import NewOrder, OrderType, Side, TimeInForce
@@ -28,7 +29,7 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.fixture(scope="module")
 def recorded() -> Recording:
-    return recordings.load(recordings.default_folder(), symbols=("SPY",))
+    return recordings.load(default_folder_of("equity"), symbols=("SPY",))
 
 
 class Stand:

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from holdfast_exchange import recording as recordings
+from holdfast_exchange.combining import default_folder_of
 from holdfast_exchange.exchange import Exchange, ExchangeConfig
 from holdfast_exchange.market import Market
 from holdfast_exchange.replay import plan
@@ -41,7 +42,7 @@ class Stand:
     """A venue without a socket, some minutes into its only day."""
 
     def __init__(self, folder: Path) -> None:
-        recording = recordings.load(recordings.default_folder())
+        recording = recordings.load(default_folder_of("equity"))
         replay = plan(recording, start="2013-10-08", end="2013-10-08")
         exchange = Exchange("odd", Market(recording, replay.begin), ExchangeConfig())
         self.journal = JournalFile(folder / "odd.journal", run={"run_id": "odd"})

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from holdfast_exchange import recording as recordings
+from holdfast_exchange.combining import default_folder_of
 from holdfast_papermarket.embedded import embedded
 from holdfast_papermarket.published.endpoints import ENDPOINTS, endpoint_of
 from holdfast_papermarket.published.kinds import examine
@@ -20,7 +21,7 @@ METHODS = ("get", "post", "patch", "put", "delete")
 
 @pytest.fixture
 async def pages(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    recorded = recordings.load(recordings.default_folder())
+    recorded = recordings.load(default_folder_of("equity"))
     async with (
         embedded(recorded, tmp_path, start="2013-10-08", end="2013-10-08") as market,
         httpx.AsyncClient(base_url=market.url) as client,

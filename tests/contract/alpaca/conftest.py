@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from holdfast_exchange import recording as recordings
+from holdfast_exchange.combining import default_folder_of
 from holdfast_exchange.recording import Recording
 from holdfast_papermarket.embedded import Embedded, embedded
 from tests.contract.alpaca.account import PaperAccount, cleaned, of_environment, of_papermarket
@@ -15,7 +16,7 @@ from tests.contract.papermarket.client import MINUTE, OPEN
 
 @pytest.fixture(scope="session")
 def recorded() -> Recording:
-    return recordings.load(recordings.default_folder())
+    return recordings.load(default_folder_of("equity"))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from alpaca.data.historical.stock import StockHistoricalDataClient
 from alpaca.trading.client import TradingClient
 
 from holdfast_exchange import recording as recordings
+from holdfast_exchange.combining import default_folder_of
 from holdfast_exchange.recording import Recording
 from holdfast_papermarket.embedded import Embedded, embedded
 from tests.contract.papermarket.client import MINUTE, OPEN
@@ -16,7 +17,7 @@ from tests.contract.witness import Witness
 
 @pytest.fixture(scope="module")
 def recorded() -> Recording:
-    return recordings.load(recordings.default_folder())
+    return recordings.load(default_folder_of("equity"))
 
 
 @pytest.fixture

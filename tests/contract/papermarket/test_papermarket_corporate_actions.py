@@ -29,10 +29,11 @@ from alpaca.trading.requests import (
 from alpaca.trading.stream import TradingStream
 
 from holdfast_exchange import recording as recordings
+from holdfast_exchange.combining import default_folder_of
 from holdfast_papermarket.embedded import Embedded, embedded
 from tests.contract.papermarket.client import ask, eventually, headers, refused, streaming
 
-FOLDER = recordings.default_folder().parent / "aapl_split_2014"
+FOLDER = default_folder_of("equity").parent / "aapl_split_2014"
 CLOSE_BEFORE = datetime(2014, 6, 6, 20, tzinfo=UTC)
 CLOSE_AFTER = datetime(2014, 6, 9, 20, tzinfo=UTC)
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from holdfast_cli.main import app
 from holdfast_exchange import recording
+from holdfast_exchange.combining import default_folder_of
 from holdfast_papermarket.embedded import embedded
 
 HEADING = "symbol,ts,open,high,low,close,volume"
@@ -151,7 +152,7 @@ def test_what_cannot_be_made_is_refused_in_a_sentence(
 
 
 async def test_a_recording_is_made_of_history_with_papermarket_as_the_source(tmp_path: Path) -> None:
-    loaded = recording.load(recording.default_folder(), symbols=("IBM", "SPY"))
+    loaded = recording.load(default_folder_of("equity"), symbols=("IBM", "SPY"))
     async with embedded(loaded, tmp_path, start="2013-10-07", end="2013-10-07") as market:
         market.step_to(market.venue.replay.end)
         source = ("--symbols", "SPY,IBM", "--from", "2013-10-07", "--to", "2013-10-07", "--data-url", market.url)

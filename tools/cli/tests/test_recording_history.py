@@ -12,6 +12,7 @@ import pytest
 
 from holdfast_cli.recording_history import MAX_WAIT_SECS, TRIES, History, HistoryFailed, Window, share
 from holdfast_exchange import recording
+from holdfast_exchange.combining import default_folder_of
 from holdfast_papermarket.embedded import embedded
 
 OPEN = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
@@ -118,7 +119,7 @@ def test_progress_is_a_share_of_the_window() -> None:
 
 async def test_papermarket_gives_its_recording_page_by_page(tmp_path: Path) -> None:
     """The same protocol from a server: every minute that was visible, once, with its exact prices."""
-    loaded = recording.load(recording.default_folder(), symbols=("SPY",))
+    loaded = recording.load(default_folder_of("equity"), symbols=("SPY",))
     until = OPEN + timedelta(hours=1)
     async with embedded(loaded, tmp_path, start="2013-10-07", end="2013-10-07") as market:
         market.step_to(until)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from holdfast_exchange.assets import AssetClass
-from holdfast_exchange.recording import DEFAULT, Bar, QuoteBar, Recording, RecordingInvalid, load
+from holdfast_exchange.recording import Bar, QuoteBar, Recording, RecordingInvalid, load
 
-DEFAULTS = {"equity": DEFAULT, "crypto": "crypto_20180404"}
+DEFAULTS = {"equity": "us_equities_2013w41", "crypto": "crypto_20180404"}
 """Book → name of the recording that is part of this package."""
 WEEK_DAYS = 7
 Row = TypeVar("Row", Bar, QuoteBar)

@@ -13,7 +13,8 @@ from enum import StrEnum
 from uuid import UUID, uuid5
 
 from holdfast_exchange.faults.chance import between, uniform
-from holdfast_exchange.recording import NEW_YORK, Bar, OptionBar, QuoteBar
+from holdfast_exchange.new_york import new_york_day
+from holdfast_exchange.recording import Bar, OptionBar, QuoteBar
 
 NAMESPACE = UUID("5a1d5e0e-5f0b-5c43-9d5d-7b1c9f6c2a11")
 CONTRACT = 100
@@ -130,7 +131,7 @@ def generated_alert(seed: int, bar: Bar) -> FlowAlert | None:
     bullish = uniform(*words, "bullish") < 0.5 + 0.4 * lean
     bought = uniform(*words, "bought") < 0.75
     right = "call" if bullish == bought else "put"
-    day = bar.end.astimezone(NEW_YORK).date()
+    day = new_york_day(bar.end)
     expiry = _friday(day, _WEEKS_AHEAD[int(uniform(*words, "weeks") * len(_WEEKS_AHEAD))])
     spot = float(bar.close)
     away = abs(_normal(*words, "away")) * 0.03 * (1 if right == "call" else -1)

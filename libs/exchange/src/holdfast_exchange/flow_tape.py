@@ -10,7 +10,8 @@ from decimal import Decimal
 from holdfast_exchange.flow import DarkPrint, FlowAlert, generated_alert, generated_print, recorded_alert
 from holdfast_exchange.market import Market
 from holdfast_exchange.minute_tape import MinuteTape
-from holdfast_exchange.recording import MINUTE, NEW_YORK, Bar, OptionBar
+from holdfast_exchange.new_york import new_york_day
+from holdfast_exchange.recording import MINUTE, Bar, OptionBar
 
 _Contract = tuple[str, date, str, date, Decimal]
 
@@ -49,7 +50,7 @@ class FlowTape:
     def _prints_of(self, bars: list[Bar]) -> list[DarkPrint]:
         made = []
         for bar in bars:
-            day = bar.start.astimezone(NEW_YORK).date()
+            day = new_york_day(bar.start)
             known, volume = self._shares.get(bar.symbol, (day, Decimal(0)))
             volume = bar.volume + (volume if known == day else 0)
             self._shares[bar.symbol] = day, volume
@@ -63,7 +64,7 @@ class FlowTape:
         return [alert for alert in found if alert is not None]
 
     def _day_volume(self, bar: OptionBar) -> int:
-        day = bar.start.astimezone(NEW_YORK).date()
+        day = new_york_day(bar.start)
         contract = (bar.underlying, day, bar.right, bar.expiry, bar.strike)
         self._contracts[contract] = self._contracts.get(contract, 0) + int(bar.volume)
         return self._contracts[contract]

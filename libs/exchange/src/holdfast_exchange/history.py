@@ -13,7 +13,8 @@ from holdfast_exchange.adjustments import Adjustment, AdjustmentTable
 from holdfast_exchange.corporate_actions import SPLITS
 from holdfast_exchange.lineage import under_one_name
 from holdfast_exchange.market import Market
-from holdfast_exchange.recording import NEW_YORK, Bar, calendar_for, day_of
+from holdfast_exchange.new_york import NEW_YORK
+from holdfast_exchange.recording import Bar, calendar_for, day_of
 from holdfast_exchange.restatements import Restatements
 from holdfast_exchange.timeframes import Timeframe, Unit, grouped
 

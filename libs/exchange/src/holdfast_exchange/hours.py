@@ -12,7 +12,7 @@ from holdfast_core.sessions import Session, next_open, session_of
 from holdfast_exchange.assets import Asset
 from holdfast_exchange.faults.commands import ALL_SYMBOLS
 from holdfast_exchange.faults.disturbances import Disturbances
-from holdfast_exchange.recording import NEW_YORK
+from holdfast_exchange.new_york import NEW_YORK, new_york_day
 
 PRE_MARKET_OPEN = time(4)
 AFTER_HOURS = timedelta(hours=4)
@@ -60,7 +60,7 @@ class Hours:
     def phase(self, asset: Asset, at: datetime) -> Phase:
         if asset.is_crypto:
             return Phase.REGULAR
-        day = at.astimezone(NEW_YORK).date()
+        day = new_york_day(at)
         session = self.session_of(day)
         if session is None or at < _local(day, PRE_MARKET_OPEN) or at >= session.close + AFTER_HOURS:
             return Phase.CLOSED
@@ -79,7 +79,7 @@ class Hours:
             return at
         if not extended:
             return next_open(at)
-        day = at.astimezone(NEW_YORK).date()
+        day = new_york_day(at)
         while True:
             if session_of(day) is not None and _local(day, PRE_MARKET_OPEN) >= at:
                 return _local(day, PRE_MARKET_OPEN)
@@ -87,7 +87,7 @@ class Hours:
 
     def day_ends(self, at: datetime, *, extended: bool = False) -> datetime:
         """When a DAY order that is taken at `at` expires: the close of the session under way, else of the next one."""
-        day = at.astimezone(NEW_YORK).date()
+        day = new_york_day(at)
         for number in range(LONGEST_CLOSURE):
             session = self.session_of(day + timedelta(days=number))
             if session is not None:
@@ -98,22 +98,22 @@ class Hours:
 
     def takes_opening_orders(self, at: datetime) -> bool:
         """False between 09:28 and 19:00 on the day of a session."""
-        session = self.session_of(at.astimezone(NEW_YORK).date())
+        session = self.session_of(new_york_day(at))
         return session is None or at < session.open - OPENING_CUTOFF or at >= _local(session.day, AUCTIONS_REOPEN)
 
     def takes_closing_orders(self, at: datetime) -> bool:
         """False between ten minutes before the close and 19:00 on the day of a session."""
-        session = self.session_of(at.astimezone(NEW_YORK).date())
+        session = self.session_of(new_york_day(at))
         return session is None or at < session.close - CLOSING_CUTOFF or at >= _local(session.day, AUCTIONS_REOPEN)
 
     def is_opening(self, start: datetime) -> bool:
         """True where a bar that starts at `start` begins with the opening auction."""
-        session = self.session_of(start.astimezone(NEW_YORK).date())
+        session = self.session_of(new_york_day(start))
         return session is not None and start == session.open
 
     def is_closing(self, end: datetime) -> bool:
         """True where a bar that ends at `end` ends with the closing auction."""
-        session = self.session_of(end.astimezone(NEW_YORK).date())
+        session = self.session_of(new_york_day(end))
         return session is not None and end == session.close
 
 

@@ -9,7 +9,6 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from importlib import resources
 from pathlib import Path
 
 import polars as pl
@@ -22,7 +21,6 @@ from holdfast_exchange import recording_tables as tables
 from holdfast_exchange.adjustments import AdjustmentsInvalid, AdjustmentTable
 from holdfast_exchange.assets import AssetClass, asset_of
 from holdfast_exchange.corporate_actions import CorporateAction
-from holdfast_exchange.new_york import NEW_YORK as NEW_YORK
 from holdfast_exchange.new_york import new_york_day
 from holdfast_exchange.recording_files import MINUTE as MINUTE
 from holdfast_exchange.recording_files import Kind
@@ -33,7 +31,6 @@ from holdfast_exchange.rows import Bar as Bar
 from holdfast_exchange.rows import OptionBar as OptionBar
 from holdfast_exchange.rows import QuoteBar as QuoteBar
 
-DEFAULT = "us_equities_2013w41"
 MANIFEST = "recording.toml"
 
 
@@ -91,11 +88,6 @@ def calendar_for(symbol: str) -> Calendar:
 def day_of(symbol: str, instant: datetime) -> date:
     """The date of an instant where the symbol trades: New York's for equities, UTC's for pairs."""
     return instant.astimezone(UTC).date() if asset_of(symbol).is_crypto else new_york_day(instant)
-
-
-def default_folder() -> Path:
-    """The recording that is part of this package."""
-    return Path(str(resources.files(__package__).joinpath("recordings", DEFAULT)))
 
 
 def load(folder: Path, *, symbols: Iterable[str] = (), now: datetime | None = None) -> Recording:

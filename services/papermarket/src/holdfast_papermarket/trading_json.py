@@ -12,8 +12,8 @@ from typing import Any
 from holdfast_core.money import plain
 from holdfast_core.sessions import Session, is_open, next_close, next_open
 from holdfast_exchange.exchange import Exchange
+from holdfast_exchange.new_york import NEW_YORK
 from holdfast_exchange.orders import Order, Status, Update
-from holdfast_exchange.recording import NEW_YORK
 
 Json = dict[str, Any]
 

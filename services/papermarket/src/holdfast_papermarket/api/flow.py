@@ -27,7 +27,6 @@ PROVENANCE = "X-Holdfast-Provenance"
 REQUESTS_PER_MINUTE = 120
 MAX_ALERTS, DEFAULT_ALERTS = 200, 100
 MAX_PRINTS = 500
-RATIO_STEP = Decimal("0.0001")
 _MILLISECOND = timedelta(milliseconds=1)
 
 

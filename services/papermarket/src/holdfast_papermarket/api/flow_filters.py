@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from fastapi.datastructures import QueryParams
 
 from holdfast_exchange.flow import DarkPrint, FlowAlert
-from holdfast_exchange.recording import NEW_YORK
+from holdfast_exchange.new_york import NEW_YORK, new_york_day
 
 Number = Decimal | int | None
 MAX_DIGITS = 16
@@ -27,7 +27,7 @@ _ALERT_NUMBERS: Mapping[str, Callable[[FlowAlert], Number]] = {
     "volume": lambda alert: alert.volume,
     "open_interest": lambda alert: alert.open_interest,
     "volume_oi_ratio": lambda alert: Decimal(alert.volume) / alert.open_interest if alert.open_interest else None,
-    "dte": lambda alert: (alert.expiry - alert.created_at.astimezone(NEW_YORK).date()).days,
+    "dte": lambda alert: (alert.expiry - new_york_day(alert.created_at)).days,
     "diff": lambda alert: _distance(alert),
 }
 _PRINT_NUMBERS: Mapping[str, Callable[[DarkPrint], Number]] = {
@@ -125,7 +125,7 @@ def _in_time(query: QueryParams, at: datetime) -> bool:
         return False
     if query.get("older_than") and at >= _instant(query["older_than"], "older_than"):
         return False
-    return not query.get("date") or at.astimezone(NEW_YORK).date() == _instant(query["date"], "date").date()
+    return not query.get("date") or new_york_day(at) == _instant(query["date"], "date").date()
 
 
 def _distance(alert: FlowAlert) -> Decimal | None:

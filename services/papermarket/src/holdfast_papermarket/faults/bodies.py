@@ -5,13 +5,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from holdfast_exchange.rules import UNPROCESSABLE
+
 JSON = b"application/json; charset=UTF-8"
 HTML = b"text/html"
 REQUESTS_PER_MINUTE = 200
 USUAL: dict[int, tuple[int, str]] = {
     401: (40110000, "request is not authorized"),
     403: (40310000, "account is restricted to liquidation"),
-    422: (42210000, "request cannot be processed"),
+    422: (UNPROCESSABLE, "request cannot be processed"),
     429: (42910000, "rate limit exceeded"),
     500: (50010000, "internal server error occurred"),
 }

@@ -30,6 +30,7 @@ from holdfast_exchange.faults.requests import (
 )
 from holdfast_exchange.faults.scope import DATA_ENDPOINTS, Call, Endpoint
 from holdfast_exchange.orders import Refusal
+from holdfast_exchange.rules import UNPROCESSABLE
 from holdfast_papermarket.adapters.http_server import TRANSPORT
 from holdfast_papermarket.api.access import App, Keys, Message, RateLimit, Receive, Scope, Send
 from holdfast_papermarket.api.order_body import read_order
@@ -42,8 +43,7 @@ from holdfast_papermarket.venue import PaperVenue
 OWN = "/papermarket/"
 KEY_HEADERS = (b"apca-api-key-id", b"apca-api-secret-key")
 TRY_AGAIN_LATER = 1013
-NOT_CANCELABLE = {"code": 42210000, "message": "order is not cancelable"}
-UNANSWERED = (NoAnswer, LateAccept)
+NOT_CANCELABLE = {"code": UNPROCESSABLE, "message": "order is not cancelable"}
 
 
 @dataclass(slots=True)

@@ -25,8 +25,8 @@ from holdfast_exchange.faults.commands import (
     View,
 )
 from holdfast_exchange.faults.scope import Call
+from holdfast_exchange.new_york import NEW_YORK, new_york_day
 from holdfast_exchange.orders import NewOrder, OrderType, Refusal, TimeInForce
-from holdfast_exchange.recording import NEW_YORK
 from holdfast_papermarket.faults.desk import FaultDesk
 
 CENT = Decimal("0.01")
@@ -80,7 +80,7 @@ class TickFaults:
 
     def _early(self, fault: kinds.EarlyClose, at: datetime) -> tuple[datetime, datetime] | None:
         """When the session under way closes instead, and when it would; None where that is not ahead in a session."""
-        day = at.astimezone(NEW_YORK).date()
+        day = new_york_day(at)
         early = datetime.combine(day, fault.close, NEW_YORK).astimezone(UTC)
         session = session_of(day)
         ahead = session is not None and session.open <= at <= early < session.close
@@ -120,7 +120,7 @@ class TickFaults:
         action = CorporateAction(
             kind=ActionKind.FORWARD_SPLIT if fault.new_shares > fault.old_shares else ActionKind.REVERSE_SPLIT,
             symbol=symbol,
-            ex_date=at.astimezone(NEW_YORK).date(),
+            ex_date=new_york_day(at),
             new_rate=Decimal(fault.new_shares),
             old_rate=Decimal(fault.old_shares),
         )
