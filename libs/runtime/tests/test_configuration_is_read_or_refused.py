@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as trials
 from hypothesis import strategies as st
 
 from holdfast_runtime import config_docs, config_schema
@@ -187,6 +188,7 @@ values = st.recursive(
 )
 
 
+@trials(deadline=None)
 @given(
     parameters=st.dictionaries(texts, values, max_size=4),
     kind=texts

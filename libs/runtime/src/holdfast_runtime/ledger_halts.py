@@ -14,6 +14,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from holdfast_runtime.secrets import SecretStore, register_secret
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine, MetaData, Table
@@ -22,6 +25,10 @@ if TYPE_CHECKING:
 
 KILL_SWITCH = "kill_switch"
 LEDGER_FILE = "ledger.db"
+LEDGER_URL = "LEDGER_URL"
+"""Name of the secret that holds the ledger's address with its password."""
+FROM_SECRET = "secret"
+"""What `execution.ledger_url` says where the address must come from that secret."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -46,9 +53,21 @@ def engine_url(url: str) -> str:
     return url
 
 
-def ledger_url(settings: Settings) -> str:
-    """The ledger's address: the configured one, else the SQLite file in the state folder."""
-    return settings.execution.ledger_url or f"sqlite:///{settings.state_dir.resolve() / LEDGER_FILE}"
+def ledger_url(settings: Settings, secrets: SecretStore) -> str:
+    """The ledger's address: the secret LEDGER_URL, else the configured one, else SQLite in the state folder.
+
+    Where the configuration says `secret`, nothing takes the secret's place. Its password is hidden from logs and traces
+    by itself too. Raises SecretUnavailable (SE-4).
+    """
+    configured = settings.execution.ledger_url
+    found = secrets.get(LEDGER_URL) if configured == FROM_SECRET else secrets.optional(LEDGER_URL)
+    if found is None:
+        return configured or f"sqlite:///{settings.state_dir.resolve() / LEDGER_FILE}"
+    url = found.reveal()
+    if password := urlsplit(url).password:
+        register_secret(password)
+        register_secret(unquote(password))
+    return url
 
 
 def halts_table(metadata: MetaData) -> Table:

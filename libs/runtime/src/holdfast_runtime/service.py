@@ -121,11 +121,12 @@ class Shell:
         return self._remotes.remote(port, service, self.endpoint(service))
 
     def endpoint(self, name: str) -> str:
-        """host:port of a service. Raises InvalidConfiguration where none is given."""
-        try:
-            return self.settings.endpoints[name]
-        except KeyError:
-            raise InvalidConfiguration(f"endpoints.{name}: missing; give its host:port") from None
+        """host:port under which a service is called. Raises InvalidConfiguration where none is given."""
+        return _given(name, self.settings.endpoints.get(name))
+
+    def listens_on(self, name: str) -> str:
+        """host:port on which this process serves `name`. Raises InvalidConfiguration where none is given."""
+        return _given(name, self.settings.listens_on(name))
 
     def serve(self, port: type, implementation: object, allow: Mapping[str, set[str]] | None = None) -> None:
         """Exposes `implementation` as `port`. `allow`: identities that may call a method; absent: any service."""
@@ -157,15 +158,15 @@ class Shell:
         loop = asyncio.get_running_loop()
         for number in (signals.SIGTERM, signals.SIGINT):
             loop.add_signal_handler(number, self.over, 0)
-        health_server = await serve_health(self.health, self.endpoint(f"{self.name}.health"))
-        if address := self.settings.endpoints.get(f"{self.name}.metrics"):
+        health_server = await serve_health(self.health, self.listens_on(f"{self.name}.health"))
+        if address := self.settings.listens_on(f"{self.name}.metrics"):
             metrics.serve(address)
         self.loop("secrets", self._refresh_secrets)
         try:
             await build(self)
             if self._bus is not None:
                 self.loop("bus", self._bus.run)
-            await self._server.start(self.endpoint(self.name))
+            await self._server.start(self.listens_on(self.name))
             for name, turn in self._loops:
                 self._start(name, turn)
             self.health.started()
@@ -212,6 +213,12 @@ class Shell:
         if self._bus is not None:
             await self._bus.close()
         await self._remotes.close()
+
+
+def _given(name: str, address: str | None) -> str:
+    if not address:
+        raise InvalidConfiguration(f"endpoints.{name}: missing; give its host:port")
+    return address
 
 
 def _spare_the_collector() -> None:

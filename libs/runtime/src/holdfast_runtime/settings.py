@@ -232,7 +232,11 @@ class GateSettings(Section):
 class ExecutionSettings(Section):
     """The ledger and the broker session."""
 
-    ledger_url: str = Field(default="", description="SQLAlchemy URL; empty: SQLite in the state folder.")
+    ledger_url: str = Field(
+        default="",
+        description="SQLAlchemy URL; the secret LEDGER_URL goes before it. `secret`: only that will do. "
+        "Empty: SQLite in the state folder.",
+    )
     lease_takeover_secs: Secs = Field(default=3.0, description="A beat unchanged for so long is taken over (SQ-5).")
     lease_beat_secs: Secs = Field(default=0.5)
     last_write_margin_secs: Secs = Field(default=2.0, description="No socket write later than this after a beat.")
@@ -296,7 +300,15 @@ class Settings(Section):
     admin: AdminSettings = AdminSettings()
     bus: BusSettings = BusSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
-    endpoints: dict[str, str] = Field(default_factory=dict, description="host:port of each service's gRPC.")
+    endpoints: dict[str, str] = Field(
+        default_factory=dict,
+        description="host:port under which others reach `<service>`, `<service>.health`, `<service>.metrics`, "
+        "`papermarket.http`.",
+    )
+    listen: dict[str, str] = Field(
+        default_factory=dict,
+        description="host:port that one of `endpoints` is served on where it is not the same: 0.0.0.0:8443 in a pod.",
+    )
 
     @field_validator("strategies")
     @classmethod
@@ -311,6 +323,10 @@ class Settings(Section):
     def _each_book_once(cls, given: tuple[Book, ...]) -> tuple[Book, ...]:
         # In one order, so that `crypto,equity` is the same run as `equity,crypto`.
         return tuple(book for book in Book if book in given)
+
+    def listens_on(self, name: str) -> str | None:
+        """host:port on which `name` (a key of `endpoints`) is served; None where neither map has it."""
+        return self.listen.get(name) or self.endpoints.get(name)
 
     @property
     def active_books(self) -> tuple[Book, ...]:

@@ -35,7 +35,7 @@ async def _run(shell: Shell, name: str, loop: Loop) -> None:
 async def build(shell: Shell) -> None:
     settings, monotonic = shell.settings, shell.monotonic_clock
     settings.state_dir.mkdir(parents=True, exist_ok=True)
-    database, ledger = open_ledger(ledger_url(settings), settings.account.id)
+    database, ledger = open_ledger(ledger_url(settings, shell.secrets), settings.account.id)
     writer = Writer(ledger)
     await writer.start()
     rules = settings.execution

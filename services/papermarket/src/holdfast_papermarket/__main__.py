@@ -78,7 +78,7 @@ async def build(shell: Shell) -> None:
     )
     keys = Keys(shell.secrets.get("ALPACA_API_KEY").reveal(), shell.secrets.get("ALPACA_SECRET_KEY").reveal())
     limit = RateLimit(settings.speed, shell.monotonic_clock.now_secs, time.time)
-    host, _, port = shell.endpoint("papermarket.http").rpartition(":")
+    host, _, port = shell.listens_on("papermarket.http").rpartition(":")
     server = HttpServer(
         build_app(
             venue,
