@@ -148,6 +148,7 @@ def _telemetry_dropping(clock: MonotonicClock) -> Callable[[], Finding]:
 def _disk_low(process: Process) -> Callable[[], Finding]:
     def detect() -> Finding:
         room = process.room(process.state_dir)
+        metrics.DISK_FREE_BYTES.set(room.free_bytes)
         shown = {"free_mib": room.free_bytes // MIB, "of_mib": room.total_bytes // MIB, "folder": process.state_dir}
         if not room.writable:
             return error(f"{process.state_dir} cannot be written to", **shown)
@@ -170,6 +171,7 @@ def _memory_high(process: Process) -> Callable[[], Finding]:
     def detect() -> Finding:
         used = process.usage()
         memory, files = used.rss_bytes / used.memory_limit_bytes, used.open_files / used.open_files_limit
+        metrics.MEMORY_FRACTION.set(memory)
         shown = {
             "rss_mib": used.rss_bytes // MIB,
             "limit_mib": used.memory_limit_bytes // MIB,

@@ -8,6 +8,7 @@ import os
 import re
 import threading
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote, quote_plus
@@ -167,10 +168,29 @@ class SecretStore:
             elif value != self._known[name].reveal():
                 self._known[name] = Secret(value)
                 changed.append(name)
+        self._tell_ages()
         for name in kept:
             metrics.SECRET_REFRESH_FAILURES.labels(name).inc()
         self.kept = kept
         return Refreshed(tuple(changed), kept)
+
+    def _tell_ages(self) -> None:
+        """SE-1. In a cluster a file is as old as its mount: a new pod begins anew."""
+        if self._folder is None:
+            return
+        for name in self._mounted:
+            with contextlib.suppress(OSError):
+                metrics.SECRET_WRITTEN.labels(name).set((self._folder / name).stat().st_mtime)
+
+    def written_at(self) -> dict[str, datetime]:
+        """When each secret that was read from a file was written, as far as the file tells (SE-1)."""
+        if self._folder is None:
+            return {}
+        found = {}
+        for name in sorted(self._mounted):
+            with contextlib.suppress(OSError):
+                found[name] = datetime.fromtimestamp((self._folder / name).stat().st_mtime, UTC)
+        return found
 
     def _read_file(self, name: str) -> str | None:
         if self._folder is None:

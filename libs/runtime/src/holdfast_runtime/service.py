@@ -26,7 +26,7 @@ from holdfast_runtime.config import InvalidConfiguration, load_settings
 from holdfast_runtime.errors import AskPerson, GiveUp
 from holdfast_runtime.flows import VENUE
 from holdfast_runtime.health import STUCK_AFTER_SECS, Health, Progress, serve_health
-from holdfast_runtime.identity import load_identity
+from holdfast_runtime.identity import Identity, load_identity
 from holdfast_runtime.lockstep import TickFollower
 from holdfast_runtime.loops import supervise, watch_for_end
 from holdfast_runtime.ports.buckets import Bucket
@@ -69,6 +69,7 @@ class Shell:
         self._certificates = certificates
         identity = load_identity(certificates, name)
         self._server = RpcServer(identity=identity, clock=self.monotonic_clock, activity=self.activity)
+        self._server.answer_health(self.health)
         self._remotes = Remotes(identity=identity, clock=self.monotonic_clock)
         self._loops: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -120,6 +121,16 @@ class Shell:
         """A caller of `service` that implements `port`."""
         return self._remotes.remote(port, service, self.endpoint(service))
 
+    async def answers(self, service: str, *, timeout_secs: float) -> bool:
+        """Whether `service` serves, asked under this one's identity on a connection of its own (IN-8).
+
+        Raises Retry or Refused naming what is in the way."""
+        return await self._remotes.answers(service, self.endpoint(service), timeout_secs=timeout_secs)
+
+    def mounted_identity(self) -> Identity:
+        """Certificate and key as they are on disk now. Raises IdentityUnavailable."""
+        return load_identity(self._certificates, self.name)
+
     def endpoint(self, name: str) -> str:
         """host:port under which a service is called. Raises InvalidConfiguration where none is given."""
         return _given(name, self.settings.endpoints.get(name))
@@ -161,6 +172,7 @@ class Shell:
         health_server = await serve_health(self.health, self.listens_on(f"{self.name}.health"))
         if address := self.settings.listens_on(f"{self.name}.metrics"):
             metrics.serve(address)
+        metrics.READY.labels(name=self.name).set_function(lambda: float(self.health.ready))
         self.loop("secrets", self._refresh_secrets)
         try:
             await build(self)

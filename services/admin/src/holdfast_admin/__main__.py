@@ -7,6 +7,7 @@ from holdfast_admin.adapters.http_server import HttpServer
 from holdfast_admin.adapters.peer_health import PeerHealth
 from holdfast_admin.audit import Audit
 from holdfast_admin.domain.sources import Sources
+from holdfast_admin.gauges import keep_gauges
 from holdfast_admin.operations import Operations
 from holdfast_admin.readers import Readers
 from holdfast_admin.watches import watches
@@ -98,6 +99,16 @@ async def build(shell: Shell) -> None:
     shell.loop(
         "watch-halts", lambda: operations.watch_halts(shell.progress("watch-halts"), shell.monotonic_clock)
     )  # fmt: skip
+    shell.loop(
+        "gauges",
+        lambda: keep_gauges(
+            sources,
+            shell.progress("gauges"),
+            market_clock=shell.market_clock,
+            clock=shell.monotonic_clock,
+            calendar=calendar,
+        ),
+    )
     shell.loop("failure-points", lambda: collector.run(shell.progress("failure-points")))
     shell.serve(FailurePointCalls, collector)
     shell.loop("http", lambda: server.run(shell.progress("http")))

@@ -312,6 +312,7 @@ class Adopter:
         return [] if since is None else await self._broker.fees(since=since)
 
     async def _cancel_zombie(self, order: BrokerOrder) -> None:
+        metrics.ZOMBIE_ORDERS.inc()
         log.error("order.zombie", order=order.order_id, client_order_id=order.client_order_id)
         try:
             await self._broker.cancel_order(order.order_id)

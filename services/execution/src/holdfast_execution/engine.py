@@ -108,6 +108,8 @@ class Engine:
         self._entries = self._lane("entries", self._entry_lane.turn)
         self._lookups = self._lane("look-ups", self._look_up)
         activity.settled_when(lambda: self.settled)
+        # Asked for at each scrape: a holder whose beats do not commit is none any more, and is told by nobody.
+        metrics.LEASE_HELD.labels(account=settings.account.id).set_function(lambda: float(tenure.is_holder))
 
     def _lane(self, name: str, turn: Callable[[Mirror], Awaitable[Rest]]) -> Lane:
         return Lane(name, self.books, turn, market_clock=self._market_clock, monotonic_clock=self._clock)
@@ -151,14 +153,12 @@ class Engine:
 
     async def on_acquired(self) -> None:
         """The lease is ours: entries are locked until the broker's word has been taken over."""
-        metrics.LEASE_HELD.labels(account=self._settings.account.id).set(1)
         metrics.LEASE_EPOCH.labels(account=self._settings.account.id).set(self._tenure.epoch)
         self.books.lock_entries(STARTING)
         self.books.pulse()
 
     async def on_lost(self) -> None:
         """Somebody else holds the lease: nothing here acts any more."""
-        metrics.LEASE_HELD.labels(account=self._settings.account.id).set(0)
         self.books.working = False
         self.books.pulse()
 

@@ -12,6 +12,7 @@ import structlog
 from holdfast_execution.ledger import LeaseRow, LedgerRunner, StaleFence
 from holdfast_runtime.errors import Retry
 from holdfast_runtime.ports.clock import MonotonicClock
+from holdfast_runtime.telemetry import metrics
 
 log = structlog.get_logger()
 
@@ -90,7 +91,9 @@ class LeaseKeeper:
         while not self._stopped:
             try:
                 await self.turn()
+                metrics.LEDGER_REACHABLE.set(1)
             except Retry as error:
+                metrics.LEDGER_REACHABLE.set(0)
                 log.warning("lease.ledger_unavailable", error=str(error), holder=self._holder)
             progress()
             await self._clock.sleep(self._beat_secs)

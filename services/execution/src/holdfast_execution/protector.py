@@ -30,7 +30,7 @@ from holdfast_execution.waiting import IDLE_TURN_SECS, Backoffs
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.ports.venue import Broker, Unauthorised
 from holdfast_runtime.settings import ExecutionSettings
-from holdfast_runtime.telemetry import metrics, traces
+from holdfast_runtime.telemetry import traces
 
 log = structlog.get_logger()
 
@@ -93,7 +93,6 @@ class Protector:
         self._ahead, self._wait_secs, self._pending = [], IDLE_TURN_SECS, False
         self._holdings.forget(mirror)
         did = False
-        unprotected = 0
         for symbol in self._awake(mirror):
             known_ahead = len(self._ahead)
             wait_secs = self._backoffs.wait_secs(symbol)
@@ -117,9 +116,6 @@ class Protector:
                 log.warning("protection.retried", symbol=symbol, error=str(error))
                 self._backoffs.failed(symbol)
                 self._wait_for(symbol, self._backoffs.wait_secs(symbol))
-            position = mirror.positions.get(symbol)
-            unprotected += bool(position and position.quantity and position.protection != "active")
-        metrics.UNPROTECTED_POSITIONS.set(unprotected)
         return Rest(did=did, pending=self._pending, after_secs=self._wait_secs, at=min(self._ahead, default=None))
 
     def _awake(self, mirror: Mirror) -> list[str]:

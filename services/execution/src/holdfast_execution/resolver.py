@@ -37,7 +37,7 @@ from holdfast_runtime.ports.venue import (
     VenueUnavailable,
 )
 from holdfast_runtime.settings import ExecutionSettings
-from holdfast_runtime.telemetry import metrics, traces
+from holdfast_runtime.telemetry import traces
 
 log = structlog.get_logger()
 
@@ -108,7 +108,6 @@ class Resolver:
             entry = intent.purpose is Purpose.ENTRY and intent.state is not IntentState.CANCELLING
             trail = Trail(due_secs=now_secs + first_secs, since_secs=now_secs)
             self._trails.setdefault(intent.intent_id, trail).entry = entry
-        metrics.UNKNOWN_OUTCOMES.set(sum(intent.state is IntentState.UNKNOWN for intent in work))
         return work
 
     @property

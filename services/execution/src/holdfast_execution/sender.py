@@ -23,6 +23,8 @@ from holdfast_runtime.telemetry import metrics, traces
 
 log = structlog.get_logger()
 
+metrics.at_zero(metrics.SENDS, ("submit",), Step)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
@@ -126,7 +128,12 @@ class Sender:
             outcome = read_answer(request, answer)
             span.set(outcome=outcome.step.value, reason=outcome.reason)
             metrics.SENDS.labels(request="submit", outcome=outcome.step.value).inc()
-            metrics.SEND_SECONDS.labels(request="submit").observe(ended_secs - began_secs)
+            metrics.SEND_SECONDS.labels(request="submit").observe(
+                ended_secs - began_secs, metrics.exemplar(span.traceparent)
+            )
+            if intent.attempts <= 1 and intent.purpose is not Purpose.STOP:
+                waited = (self._books.now - intent.created_at).total_seconds()
+                metrics.observe_stage(metrics.ANSWERED, waited, traceparent=span.traceparent)
             deadline_secs = began_secs + self._timeout_secs
             return await self._record(intent, outcome, deadline_secs)
 

@@ -3,6 +3,7 @@
 Everything is read from what the engine knows already; only the outbox and the ledger's revision are asked for.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from decimal import Decimal
 
@@ -17,11 +18,14 @@ from holdfast_execution.lease import LeaseKeeper
 from holdfast_execution.ledger import LedgerRunner
 from holdfast_execution.protector import KILL_SWITCH
 from holdfast_execution.rows import HaltRow, PositionRow
+from holdfast_execution.service import RECONCILIATION
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.settings import Settings
 from holdfast_runtime.telemetry import metrics
 
 SAFETY_ABORT = "safety_abort"
+KINDS = frozenset({KILL_SWITCH, CREDENTIALS, SAFETY_ABORT, RECONCILIATION})
+"""Kinds of halts that are shown as 0 too."""
 POINTS_OF_THEIR_OWN = frozenset({KILL_SWITCH, CREDENTIALS, SAFETY_ABORT})
 SALES = frozenset({"exit", "monitor", "flatten"})
 """Owners of an exit under way: the stop is down on purpose."""
@@ -63,6 +67,11 @@ def watches(
         watch("outbox.behind", _outbox(runner, lease, Ages(monotonic)), OUTBOX_EVERY_SECS),
         watch("ledger.incompatible", _incompatible(runner), LEDGER_EVERY_SECS),
     ]
+
+
+def _of_the_holder(engine: Engine, count: int) -> int:
+    """What a gauge shows: a standby knows of nothing, and what it last saw may be long over."""
+    return count if engine.books.tenure.is_holder else 0
 
 
 def _lasting(secs: float, bound_secs: float, text: str, **shown: object) -> Finding:
@@ -139,6 +148,7 @@ def _unknown(engine: Engine, ages: Ages) -> Callable[[], Finding]:
     def detect() -> Finding:
         intents = engine.books.last_seen.intents
         found = ages(each.client_order_id for each in intents if each.state is IntentState.UNKNOWN)
+        metrics.UNKNOWN_OUTCOMES.set(_of_the_holder(engine, len(found)))
         if not found:
             return ok("every outcome is known", unknown=0)
         oldest = max(found.values())
@@ -167,6 +177,8 @@ def _unprotected(engine: Engine, ages: Ages, bound_secs: float) -> Callable[[], 
         held = [each for each in mirror.positions.values() if each.quantity]
         open_ = sorted((each for each in held if not _protected(each, mirror)), key=lambda each: each.symbol)
         bare = ages(each.symbol for each in open_ if each.exit_owner not in SALES)
+        metrics.POSITIONS.set(_of_the_holder(engine, len(held)))
+        metrics.UNPROTECTED_POSITIONS.set(_of_the_holder(engine, len(bare)))
         shown = {"held": len(held), "unprotected": len(open_)}
         if not open_:
             return ok(f"{len(held)} positions, each with its stop", **shown)
@@ -197,6 +209,9 @@ def _aborted(engine: Engine) -> Finding:
 
 
 def _standing(engine: Engine) -> Finding:
+    counts = Counter(each.kind for each in engine.books.last_seen.halts)
+    for kind in {*KINDS, *counts, *values(metrics.HALTS, "kind")}:
+        metrics.HALTS.labels(kind=kind).set(_of_the_holder(engine, counts[kind]))
     found = [each for each in engine.books.last_seen.halts if each.kind not in POINTS_OF_THEIR_OWN]
     if not found:
         return ok("nothing is halted")
@@ -215,12 +230,14 @@ def _halted(status: Status, halts: Iterable[HaltRow]) -> Finding:
 def _outbox(runner: LedgerRunner, lease: LeaseKeeper, ages: Ages) -> Callable[[], Awaitable[Finding]]:
     async def detect() -> Finding:
         if not lease.is_holder:
+            metrics.OUTBOX_AGE.set(0)
             return ok("another process publishes")
         rows = await runner.read(lambda ledger: ledger.unpublished(1))
         found = ages(str(row.event_id) for row in rows)
+        secs = max(found.values(), default=0.0)
+        metrics.OUTBOX_AGE.set(secs)
         if not found:
             return ok("everything is published")
-        secs = max(found.values())
         text = f"event {rows[0].event_id} has waited for {secs:.0f} s"
         if secs < OUTBOX_TO_WARN_SECS:
             return ok(text)

@@ -84,6 +84,7 @@ class Reconciler:
         self._unlisted_rounds = 0
         self._seen_before: frozenset[tuple[str, str, str]] = frozenset()
         self._holder: tuple[str, int] | None = None
+        metrics.RECONCILIATION_AGE.set_function(self._clean_age_secs)
         self.why_unavailable = ""
         """Why the broker could not be read the last time that was so."""
 
@@ -101,6 +102,10 @@ class Reconciler:
     def clean_at(self) -> datetime | None:
         """Market time of the newest clean verdict; None where there was none."""
         return self._clean_at
+
+    def _clean_age_secs(self) -> float:
+        """No number before the first clean verdict: nothing is guessed."""
+        return float("nan") if self._clean_at is None else (self._market_clock.now() - self._clean_at).total_seconds()
 
     @property
     def in_session(self) -> bool:
@@ -281,8 +286,6 @@ class Reconciler:
                 state=state,
                 found=[f"{each.kind} {each.symbol} {each.action}" for each in verdict.discrepancies],
             )
-        if self._clean_at is not None:
-            metrics.RECONCILIATION_AGE.set((self._market_clock.now() - self._clean_at).total_seconds())
 
 
 def _calendars(settings: Settings) -> list[Calendar]:

@@ -116,6 +116,8 @@ class CycleConsumer:
             span.set(allowed=allowed, replayed=answer.replayed, ledger_version=answer.ledger_version)
             expired = bool(answer.decisions) and all(decision.reason == EXPIRED for decision in answer.decisions)
             metrics.CYCLES.labels(cycle.strategy, "expired" if expired else "decided").inc()
+            if message.stored_ns:
+                metrics.observe_stage_since(metrics.DECIDED, message.stored_ns, traceparent=span.traceparent)
             log.info(
                 "cycle.decided",
                 cycle_id=cycle.cycle_id,

@@ -82,6 +82,8 @@ def _stale(
         ages = {symbol: age for symbol in sorted(calendars) if (age := _age(symbol, now)) is not None}
         shown = {symbol: f"{age.total_seconds():.0f} s" for symbol, age in ages.items()}
         late = [symbol for symbol, age in ages.items() if age > bound]
+        for symbol in calendars:
+            metrics.FEED_STALE.labels("prices", symbol).set(symbol in late)
         if not late:
             return ok("the market is closed" if not ages else "every symbol is fresh", **shown)
         text = f"older than {bound.total_seconds():.0f} s: {', '.join(late)}"

@@ -51,6 +51,7 @@ def to_message(raw: Msg) -> Message:
         sequence=place.sequence.stream,
         deliveries=place.num_delivered,
         headers=headers,
+        stored_ns=int(place.timestamp.timestamp() * 1e9),
     )
 
 

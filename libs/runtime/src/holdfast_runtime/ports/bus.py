@@ -17,6 +17,8 @@ class Message:
     deliveries: int = 1
     """How often this consumer was given it; more than 1 is a redelivery."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    stored_ns: int = 0
+    """Wall-clock nanoseconds since 1970 at which the bus stored it, for telemetry alone; 0 where it does not tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,8 @@ ERROR_DOMAIN = "holdfast"
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 MAX_CONCURRENT_CALLS = 512
 MAX_CONNECTION_AGE_MS = 600_000
+NO_IDENTITY, CALLER_NOT_ALLOWED = "NO_IDENTITY", "CALLER_NOT_ALLOWED"
+metrics.at_zero(metrics.RPC_DENIED, (NO_IDENTITY, CALLER_NOT_ALLOWED))
 
 log = structlog.get_logger()
 
@@ -123,12 +125,14 @@ class RpcServer:
     def _admit(self, method: Method, context: Context, allowed: frozenset[str] | None, *, stream: bool) -> None:
         caller = peer_name(context.auth_context())
         if caller is None:
-            raise Refused(Code.UNAUTHENTICATED, "NO_IDENTITY", "the caller's certificate names no service")
+            metrics.RPC_DENIED.labels(reason=NO_IDENTITY).inc()
+            raise Refused(Code.UNAUTHENTICATED, NO_IDENTITY, "the caller's certificate names no service")
         if allowed is not None and caller not in allowed:
             log.warning("rpc.denied", method=method.path, caller=caller)
+            metrics.RPC_DENIED.labels(reason=CALLER_NOT_ALLOWED).inc()
             raise Refused(
                 Code.PERMISSION_DENIED,
-                "CALLER_NOT_ALLOWED",
+                CALLER_NOT_ALLOWED,
                 f"{caller} may not call {method.path}; allowed: {', '.join(sorted(allowed))}",
                 {"caller": caller},
             )

@@ -67,6 +67,7 @@ class LogSink:
         self._file = file
         self._queue: queue.Queue[str | threading.Event | None] = queue.Queue(max_queue)
         self._file_works = True
+        metrics.at_zero(metrics.LOGS_DROPPED, ("queue",), ("full",))
         self._thread = threading.Thread(target=self._run, name="log-sink", daemon=True)
         self._thread.start()
 

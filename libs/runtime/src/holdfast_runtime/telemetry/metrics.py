@@ -1,10 +1,14 @@
 """The one table of all metrics, and the endpoint that shows them (OpenMetrics, with exemplars).
 
 Every metric of every service is a constant of this module: a name, a unit in the name where there is one, a help text,
-and labels whose values are few and known (never an order id). Add yours here.
+and labels whose values are few and known (never an order id). Add yours here. Who counts a rare event names its label
+values at the start (`at_zero`): Prometheus sees no growth in a series that begins at 1.
 """
 
+import itertools
 import threading
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from wsgiref.simple_server import WSGIServer
 
@@ -32,8 +36,21 @@ SLOW_SECS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Buckets of what waits for the outside world, in seconds."""
 
 
+# The process.
+READY = Gauge(
+    "holdfast_ready", "1 while the service of this process is ready; absent: it is not there.", ["name"],
+    registry=REGISTRY,
+)  # fmt: skip
+CERTIFICATE_EXPIRY = Gauge(
+    "holdfast_certificate_expiry_timestamp_seconds",
+    "Unix time at which a certificate in use ends (own, authority).",
+    ["certificate"],
+    registry=REGISTRY,
+)
+MEMORY_FRACTION = Gauge("holdfast_memory_fraction", "Fraction of the memory limit in use.", registry=REGISTRY)
+DISK_FREE_BYTES = Gauge("holdfast_disk_free_bytes", "Free space where the state is kept.", registry=REGISTRY)
+
 # Loops: the supervised work of a service.
-LOOP_TURNS = Counter("holdfast_loop_turns", "Completed turns of a supervised loop.", ["loop"], registry=REGISTRY)
 LOOP_FAILURES = Counter(
     "holdfast_loop_failures", "Turns of a supervised loop that raised.", ["loop"], registry=REGISTRY
 )
@@ -64,6 +81,12 @@ RPC_CALL_SECONDS = Histogram(
     ["method"],
     registry=REGISTRY,
     buckets=FAST_SECS,
+)
+RPC_DENIED = Counter(
+    "holdfast_rpc_denied",
+    "Calls refused for who called (NO_IDENTITY, CALLER_NOT_ALLOWED).",
+    ["reason"],
+    registry=REGISTRY,
 )
 
 # The bus.
@@ -146,16 +169,39 @@ SEND_SECONDS = Histogram(
 UNKNOWN_OUTCOMES = Gauge("holdfast_unknown_outcomes", "Orders whose outcome is not known now.", registry=REGISTRY)
 UNKNOWN_OUTCOMES_SEEN = Counter("holdfast_unknown_outcomes_seen", "Sends that ended unknown.", registry=REGISTRY)
 FILLS = Counter("holdfast_fills", "Executions applied to the ledger.", ["purpose", "side"], registry=REGISTRY)
+ZOMBIE_ORDERS = Counter(
+    "holdfast_zombie_orders", "Orders that live at the venue though their intent is over.", registry=REGISTRY
+)
 POSITIONS = Gauge("holdfast_positions", "Positions held.", registry=REGISTRY)
 UNPROTECTED_POSITIONS = Gauge(
-    "holdfast_unprotected_positions", "Positions with held quantity that no active stop covers.", registry=REGISTRY
+    "holdfast_unprotected_positions",
+    "Positions that no active stop covers and nobody is selling.",
+    registry=REGISTRY,
 )
-HALTS = Gauge("holdfast_halts", "Halts in force, by scope.", ["scope"], registry=REGISTRY)
+HALTS = Gauge(
+    "holdfast_halts",
+    "Halts in force, by kind (kill_switch, credentials, safety_abort, reconciliation).",
+    ["kind"],
+    registry=REGISTRY,
+)
+EQUITY = Gauge("holdfast_equity", "Equity of the account in its currency, as admin shows it.", registry=REGISTRY)
+PROFIT = Gauge(
+    "holdfast_profit",
+    "Profit in the account's currency, as admin shows it (realised, unrealised, day, total).",
+    ["kind"],
+    registry=REGISTRY,
+)
+LEDGER_REACHABLE = Gauge(
+    "holdfast_ledger_reachable", "1 where the last beat or look at the lease reached the ledger.", registry=REGISTRY
+)
 LEDGER_COMMIT_SECONDS = Histogram(
     "holdfast_ledger_commit_seconds",
     "Time of one ledger transaction with its commit.",
     registry=REGISTRY,
     buckets=FAST_SECS,
+)
+OUTBOX_AGE = Gauge(
+    "holdfast_outbox_age_seconds", "Age of the oldest fact that is not published, as seen here.", registry=REGISTRY
 )
 OUTBOX_BACKLOG = Gauge(
     "holdfast_outbox_backlog", "Facts stored and not yet published, as far as one batch reads.", registry=REGISTRY
@@ -223,6 +269,12 @@ LOGS_DROPPED = Counter(
 SECRET_REFRESH_FAILURES = Counter(
     "holdfast_secret_refresh_failures", "Refreshes that kept the last good value (IN-6).", ["name"], registry=REGISTRY
 )
+SECRET_WRITTEN = Gauge(
+    "holdfast_secret_written_timestamp_seconds",
+    "Unix time at which a mounted secret was written, as the process sees its file (SE-1).",
+    ["name"],
+    registry=REGISTRY,
+)
 
 STAGE_SECONDS = Histogram(
     "holdfast_stage_seconds",
@@ -232,6 +284,11 @@ STAGE_SECONDS = Histogram(
     buckets=FAST_SECS,
 )
 
+DECIDED = "cycle.decided"
+"""Stage from a cycle's storage in its stream to the commit of its decisions, waiting included."""
+ANSWERED = "order.answered"
+"""Stage from an order's decision to the broker's first answer, in market time: it stands still in lock-step."""
+
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
 
@@ -239,6 +296,18 @@ PlatformCollector(registry=REGISTRY)
 def observe_stage(stage: str, secs: float, *, traceparent: str = "") -> None:
     """Adds one duration in seconds to `stage`, with the trace as its exemplar where there is one."""
     STAGE_SECONDS.labels(stage).observe(secs, exemplar(traceparent))
+
+
+def observe_stage_since(stage: str, began_ns: int, *, traceparent: str = "") -> None:
+    """Adds what has passed since `began_ns` (wall-clock nanoseconds since 1970, perhaps of another machine)."""
+    # Telemetry decides nothing: where two clocks differ, a negative time counts as none.
+    observe_stage(stage, max((time.time_ns() - began_ns) / 1e9, 0.0), traceparent=traceparent)
+
+
+def at_zero(counter: Counter, *values: Iterable[str]) -> None:
+    """Shows `counter` at 0 for every combination of these label values, before anything is counted."""
+    for labels in itertools.product(*values):
+        counter.labels(*labels)
 
 
 def exemplar(traceparent: str) -> dict[str, str] | None:

@@ -38,6 +38,7 @@ class BoundedSpanProcessor(BatchSpanProcessor):
         self._max_queue = max_queue
         self._waiting = 0
         self._waiting_lock = threading.Lock()
+        metrics.at_zero(metrics.SPANS_DROPPED, (name,), ("queue_full", "export_failed"))
         super().__init__(
             _CountingExporter(self, exporter),
             max_queue_size=max_queue,

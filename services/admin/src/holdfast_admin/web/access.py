@@ -33,6 +33,9 @@ class Verdict(Enum):
     LIMITED = "limited"
 
 
+metrics.at_zero(metrics.ADMIN_LOGINS, (verdict.value for verdict in Verdict))
+
+
 @dataclass(slots=True)
 class Session:
     """A browser that is logged in."""
