@@ -10,8 +10,12 @@ BIN := .venv/bin
 SETUP_STAMP := .venv/.setup
 MEMBERS := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml tools/*/pyproject.toml)
 SOURCES := libs services tools tests
+BASE ?= python:3.11-slim-bookworm
+REPOSITORY ?= holdfast
+TAG ?= dev
+SERVICES ?= signal scoring gate execution reconciliation admin papermarket cli
 
-.PHONY: help setup run test lint types protos protos-check protos-baseline docs faults bench contract-alpaca clean
+.PHONY: help setup run test lint types protos protos-check protos-baseline docs faults bench contract-alpaca images clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -68,6 +72,13 @@ bench: setup ## Latency and throughput, beside a floor in the same run
 
 contract-alpaca: setup ## The contract suite against a real paper account: ALPACA_API_KEY, ALPACA_SECRET_KEY
 	$(BIN)/python tests/contract/alpaca/run.py
+
+images: ## Build the images $(REPOSITORY)/<service>:$(TAG): [TAG=dev] [SERVICES="gate cli"] [BASE=...]
+	@for service in $(SERVICES); do \
+	  echo "$(REPOSITORY)/$$service:$(TAG)"; \
+	  DOCKER_BUILDKIT=1 docker build --quiet --file deploy/Dockerfile --build-arg SERVICE=$$service --build-arg BASE=$(BASE) \
+	    --build-arg UV_VERSION=$(UV_VERSION) --tag $(REPOSITORY)/$$service:$(TAG) . || exit 1; \
+	done
 
 clean: ## Remove what setup and runs made
 	rm -rf .venv .uv .holdfast
