@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2
 
 from holdfast_cli import report
 from holdfast_cli.plan import SERVICES, VENUE_SERVICE
-from holdfast_cli.stack_calls import stack_calls
+from holdfast_cli.stack_calls import files_of_run, stack_calls
 from holdfast_runtime.bus.nats_bus import NatsBus
 from holdfast_runtime.clock import SystemMonotonicClock
 from holdfast_runtime.identity import Authority, load_identity
@@ -89,7 +89,7 @@ def report_of(stack: Stack) -> dict[str, Any]:
     """The report as `--until-end` would write it."""
 
     async def run() -> dict[str, Any]:
-        async with stack_calls(stack.folder) as calls:
+        async with stack_calls(files_of_run(stack.folder)) as calls:
             return (await report.gather(calls, {}))[0]
 
     return asyncio.run(run())

@@ -9,12 +9,13 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from holdfast_cli import fault_commands, recording_commands
+from holdfast_cli import certificates, fault_commands, recording_commands, report_command
 from holdfast_cli import plan as plans
 from holdfast_cli import ready as ready_command
 from holdfast_cli import status as status_command
 from holdfast_cli import up as up_command
 from holdfast_cli.recording_fit import fit
+from holdfast_cli.stack_calls import StackFiles, files_of_run, mounted_files
 from holdfast_cli.trace_view import TraceNotFound, show
 from holdfast_exchange.faults import plan as fault_plans
 from holdfast_runtime.config import InvalidConfiguration, dump_settings, load_settings
@@ -34,6 +35,7 @@ app = typer.Typer(
 config_app = typer.Typer(help="Look at the configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(fault_commands.app, name="faults")
+app.command("certificates")(certificates.command)
 app.add_typer(recording_commands.app, name="recording")
 console = Console()
 errors = Console(stderr=True)
@@ -107,12 +109,27 @@ def status(state_dir: StateOption = None) -> None:
 
 @app.command()
 def ready(state_dir: StateOption = None) -> None:
-    """List what stands between now and GREEN in the newest run, with what to do about it.
+    """List what stands between now and GREEN, with what to do about it: in the newest run, or in a pod its release.
 
     Exit codes: 0 GREEN, 1 not.
     """
-    if not asyncio.run(ready_command.show(_latest(state_dir).resolve(), console)):
+    if not asyncio.run(ready_command.show(_stack(state_dir), console)):
         raise typer.Exit(EXIT_NOT_READY)
+
+
+@app.command()
+def report(
+    until_end: Annotated[bool, typer.Option("--until-end", help="Wait until the recording has ended.")] = False,
+    to: Annotated[Path, typer.Option("--to", help="Write the JSON report here; -: the standard output.")] = Path("-"),
+    state_dir: StateOption = None,
+) -> None:
+    """Make the JSON report of the stack as it is now: the newest run's, or in a pod that of its own release.
+
+    Exit codes: 0 made, 1 it could not be made, 2 wrong usage, 3 an invariant does not hold.
+    """
+    files = _stack(state_dir)
+    work = report_command.run(files, errors, until_end=until_end, report_file=to)
+    raise typer.Exit(up_command.run_blocking(work))
 
 
 @app.command()
@@ -215,6 +232,12 @@ def _unwritable(file: Path) -> str:
         return "is a folder"
     folder = next(each for each in file.absolute().parents if each.exists())
     return "" if folder.is_dir() and os.access(folder, os.W_OK) else f"nothing can be written into {folder}"
+
+
+def _stack(state_dir: Path | None) -> StackFiles:
+    """The stack that is meant: in a pod the mounted one, else the newest run."""
+    mounted = mounted_files(os.environ) if state_dir is None else None
+    return mounted or files_of_run(_latest(state_dir))
 
 
 def _latest(state_dir: Path | None) -> Path:

@@ -1,24 +1,23 @@
 """`holdfast ready`: what stands between now and GREEN (VC-1)."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from holdfast.failurepoint.v1 import failurepoint_pb2 as pb
 from holdfast_catalogue.readiness import Light, Readiness, assess, light_of
-from holdfast_cli.stack_calls import stack_calls
+from holdfast_cli.stack_calls import StackFiles, stack_calls
 from holdfast_runtime.errors import HoldfastError
 
 STYLES = {Light.GREEN: "bold green", Light.YELLOW: "bold yellow", Light.RED: "bold red"}
 
 
-async def show(folder: Path, console: Console) -> bool:
+async def show(files: StackFiles, console: Console) -> bool:
     """Prints the light and every open point with what to do; True where it is GREEN.
 
     Admin gathers the points: one that does not answer is no GREEN."""
-    async with stack_calls(folder) as calls:
+    async with stack_calls(files) as calls:
         try:
             answer = await calls.failure_points.list_failure_points(pb.ListFailurePointsRequest())
         except HoldfastError as error:

@@ -1,6 +1,6 @@
 """The terminal's own look at a running stack: gRPC as the operator, and papermarket's JSON."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,26 @@ from holdfast_runtime.rpc.client import Remotes
 from holdfast_runtime.settings import Settings
 
 HTTP_TIMEOUT_SECS = 5.0
+CONFIG_VARIABLE, CERTIFICATES_VARIABLE = "HOLDFAST_CONFIG", "HOLDFAST_CERTIFICATES"
+
+
+@dataclass(frozen=True, slots=True)
+class StackFiles:
+    """Where a stack's configuration and the operator's certificate lie: in the folder of a run, or mounted in a pod."""
+
+    config: Path
+    certificates: Path
+
+
+def files_of_run(folder: Path) -> StackFiles:
+    """Those of `holdfast up`."""
+    return StackFiles(folder / "holdfast.yaml", folder / "certificates")
+
+
+def mounted_files(environ: Mapping[str, str]) -> StackFiles | None:
+    """Those that HOLDFAST_CONFIG and HOLDFAST_CERTIFICATES name, as in a pod; None unless both are given."""
+    config, certificates = environ.get(CONFIG_VARIABLE), environ.get(CERTIFICATES_VARIABLE)
+    return StackFiles(Path(config), Path(certificates)) if config and certificates else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +64,11 @@ class StackCalls:
 
 
 @asynccontextmanager
-async def stack_calls(folder: Path) -> AsyncIterator[StackCalls]:
-    """Callers of the stack whose run folder this is."""
-    settings = load_settings(folder / "holdfast.yaml", {}, None)
+async def stack_calls(files: StackFiles) -> AsyncIterator[StackCalls]:
+    """Callers of a stack. Raises InvalidConfiguration, IdentityUnavailable."""
+    settings = load_settings(files.config, {}, None)
     clock = SystemMonotonicClock()
-    remotes = Remotes(identity=load_identity(folder / "certificates", OPERATOR), clock=clock)
+    remotes = Remotes(identity=load_identity(files.certificates, OPERATOR), clock=clock)
     endpoints = settings.endpoints
     async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_SECS, trust_env=False) as http:
         try:

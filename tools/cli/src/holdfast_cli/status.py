@@ -13,7 +13,7 @@ from rich.text import Text
 
 from holdfast_cli.plan import BUS, VENUE_SERVICE, Process, dashboard_url
 from holdfast_cli.screen import EXCHANGE_ZONE
-from holdfast_cli.stack_calls import StackCalls, stack_calls
+from holdfast_cli.stack_calls import StackCalls, files_of_run, stack_calls
 from holdfast_cli.supervisor import probe_of
 from holdfast_runtime.settings import Settings
 
@@ -32,7 +32,7 @@ class Seen:
 
 async def show(folder: Path, console: Console) -> bool:
     """Prints the run in `folder`; answers whether all of its processes are ready."""
-    async with stack_calls(folder) as calls:
+    async with stack_calls(files_of_run(folder)) as calls:
         processes = _processes(folder, calls.settings)
         seen = await asyncio.gather(*(_look(each) for each in processes))
         clock = await _market_time(calls) if any(each.pid for each in seen) else "has ended"
