@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from holdfast_runtime.errors import AskPerson
+from holdfast_runtime.telemetry import metrics
 
 SPIFFE_PREFIX = "spiffe://holdfast/"
 AUTHORITY_FILE = "ca.crt"
@@ -43,26 +44,60 @@ class IdentityUnavailable(AskPerson):
 
 
 class Authority:
-    """Issues the certificates of one run. Its own key lives in memory only: nobody can issue more later."""
+    """Issues certificates. That of one run keeps its key in memory only, so that nobody can issue more later; that of a
+    cluster is kept (`key`) and taken up again by `restore`."""
 
     def __init__(self, *, now: datetime, validity: timedelta = DEFAULT_VALIDITY) -> None:
-        """`now` is the machine's wall time, which TLS compares with. Raises ValueError for less than MIN_VALIDITY."""
+        """A new one. `now` is the machine's wall time, which TLS compares with. Raises ValueError for less than
+        MIN_VALIDITY."""
+        self._begin(now, validity)
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        # With its key's digest: two authorities that are both trusted for a while are not confused.
+        digest = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()).digest
+        self._name = _named(f"holdfast authority {digest.hex()[:12]}")
+        self._certificate = self._sign_itself()
+
+    @classmethod
+    def restore(cls, certificate: bytes, key: bytes, *, now: datetime) -> "Authority":
+        """The one whose `certificate` and `key` (PEM) were kept. Raises ValueError where they are no such pair."""
+        authority = cls.__new__(cls)
+        found = serialization.load_pem_private_key(key, None)
+        authority._certificate = x509.load_pem_x509_certificate(certificate)
+        if (
+            not isinstance(found, ec.EllipticCurvePrivateKey)
+            or found.public_key() != authority._certificate.public_key()
+        ):
+            raise ValueError("the key is not that of the authority's certificate")
+        authority._key, authority._name = found, authority._certificate.subject
+        authority._begin(now, max(authority.expires - now, MIN_VALIDITY))
+        return authority
+
+    def _begin(self, now: datetime, validity: timedelta) -> None:
         if now.tzinfo is None:
             raise ValueError(f"{now!r} is naive: every instant is aware")
         if validity < MIN_VALIDITY:
             raise ValueError(f"a validity of {validity} is shorter than {MIN_VALIDITY}")
+        self._now = now
         self._not_before = now - _CLOCK_SKEW
         self._not_after = now + validity
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._certificate = self._sign_itself()
 
     @property
     def certificate(self) -> bytes:
         """The authority's own certificate, PEM."""
         return self._certificate.public_bytes(serialization.Encoding.PEM)
 
-    def issue(self, service: str, *, names: Iterable[str] = ()) -> Identity:
-        """A new key and certificate for `service`; `names`: further DNS names it answers under."""
+    @property
+    def key(self) -> bytes:
+        """Its private key, PEM: whoever has it can be anybody."""
+        return _private_pem(self._key)
+
+    @property
+    def expires(self) -> datetime:
+        return self._certificate.not_valid_after_utc
+
+    def issue(self, service: str, *, names: Iterable[str] = (), validity: timedelta | None = None) -> Identity:
+        """A new key and certificate for `service`; `names`: further DNS names it answers under. `validity` ends with
+        the authority's own at the latest, which is the default."""
         key = ec.generate_private_key(ec.SECP256R1())
         dns = dict.fromkeys((service, "localhost", *names))
         alternatives = x509.SubjectAlternativeName(
@@ -74,7 +109,8 @@ class Authority:
         )
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
         certificate = (
-            self._builder(service, key.public_key())
+            self._builder(_named(service), key.public_key())
+            .not_valid_after(self._not_after if validity is None else min(self._now + validity, self._not_after))
             .add_extension(alternatives, critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
@@ -84,9 +120,7 @@ class Authority:
         return Identity(
             service=service,
             certificate=certificate.public_bytes(serialization.Encoding.PEM),
-            key=key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            ),
+            key=_private_pem(key),
             authority=self.certificate,
         )
 
@@ -101,23 +135,21 @@ class Authority:
 
     def _sign_itself(self) -> x509.Certificate:
         return (
-            self._builder("holdfast run authority", self._key.public_key())
+            self._builder(self._name, self._key.public_key())
+            .not_valid_after(self._not_after)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_key_usage(signs_certificates=True), critical=True)
             .sign(self._key, hashes.SHA256())
         )
 
-    def _builder(self, name: str, public_key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "holdfast run authority")])
+    def _builder(self, name: x509.Name, public_key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer)
+            .subject_name(name)
+            .issuer_name(self._name)
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(self._not_before)
-            .not_valid_after(self._not_after)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
@@ -126,14 +158,29 @@ class Authority:
         )
 
 
+def _named(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
 def load_identity(folder: Path, service: str) -> Identity:
     """Reads what `Authority.write`, or the cluster, put into `folder`. Raises IdentityUnavailable."""
-    return Identity(
+    identity = Identity(
         service=service,
         certificate=_read(folder / f"{service}.crt"),
         key=_read(folder / f"{service}.key"),
         authority=_read(folder / AUTHORITY_FILE),
     )
+    for name, pem in (("own", identity.certificate), ("authority", identity.authority)):
+        with contextlib.suppress(ValueError):  # what cannot be parsed is refused by TLS itself, with its reason
+            ends = x509.load_pem_x509_certificate(pem).not_valid_after_utc
+            metrics.CERTIFICATE_EXPIRY.labels(certificate=name).set(ends.timestamp())
+    return identity
 
 
 def peer_name(auth_context: Mapping[str, Iterable[bytes]]) -> str | None:
