@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from holdfast_execution.domain.intents import IntentState
 from holdfast_execution.ledger import Ledger, LedgerReads, LedgerRunner
-from holdfast_execution.parts import Parts
+from holdfast_execution.parts import Parts, Touched, age, touched_since
 from holdfast_execution.rows import HaltRow, IntentRow, PositionRow
 from holdfast_runtime import flows
 from holdfast_runtime.errors import Code, Refused
@@ -72,6 +72,14 @@ class Mirror:
     positions: Mapping[str, PositionRow] = field(default_factory=dict)
     """By symbol, flat ones too."""
     halts: tuple[HaltRow, ...] = ()
+    recent: tuple[Touched, ...] = ()
+
+    def touched_since(self, version: int) -> frozenset[str] | None:
+        """Symbols of which something has changed since `version`; None where that is not known."""
+        if version == self.version:
+            return frozenset()
+        touched = touched_since(self.recent, version)
+        return None if touched is None else touched.symbols
 
     def of_symbol(self, symbol: str) -> tuple[IntentRow, ...]:
         return self.by_symbol.get(symbol, ())
@@ -85,28 +93,35 @@ class Mirror:
 
 def mirror_of(parts: Parts, before: Mirror) -> Mirror:
     """The mirror of one version, made after the one `before` it."""
-    rows = tuple(parts.intents.values())
-    touched = {row.symbol for row in rows if before.by_id.get(row.intent_id) is not row}
-    touched |= {row.symbol for row in before.intents if row.intent_id not in parts.intents}
-    grouped: dict[str, list[IntentRow]] = {symbol: [] for symbol in touched}
-    for row in rows if touched else ():
-        if row.symbol in touched:
-            grouped[row.symbol].append(row)
+    touched = parts.touched_since(before.version)
+    if touched is None:
+        names = {name for name, row in parts.intents.items() if before.by_id.get(name) is not row}
+        names |= before.by_id.keys() - parts.intents.keys()
+    else:
+        names = set(touched.intents)
+    there = [parts.intents[name] for name in names if name in parts.intents]
+    changed: dict[str, list[IntentRow]] = {before.by_id[name].symbol: [] for name in names if name in before.by_id}
+    for row in there:
+        changed.setdefault(row.symbol, []).append(row)
     by_symbol = dict(before.by_symbol)
-    for symbol, group in grouped.items():
+    for symbol, rows in changed.items():
+        same = [row for row in before.of_symbol(symbol) if row.intent_id not in names]
+        group = tuple(sorted(same + rows, key=age))
         if not group:
             by_symbol.pop(symbol, None)
-        elif by_symbol.get(symbol) != tuple(group):
-            by_symbol[symbol] = tuple(group)
+        elif by_symbol.get(symbol) != group:
+            by_symbol[symbol] = group
+    loose = [row for row in before.loose if row.intent_id not in names] + [row for row in there if row.state in LOOSE]
     return Mirror(
         version=parts.version,
-        intents=rows,
-        loose=tuple(row for row in rows if row.state in LOOSE),
+        intents=tuple(parts.intents.values()),
+        loose=tuple(sorted(loose, key=age)),
         by_id=parts.intents,
         by_symbol=by_symbol,
         parents=parts.parents,
         positions=parts.positions,
         halts=parts.halts,
+        recent=parts.recent,
     )
 
 

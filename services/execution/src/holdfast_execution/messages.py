@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_execution.domain.intents import IntentState, Purpose
-from holdfast_execution.parts import Parts
+from holdfast_execution.parts import Parts, age
 from holdfast_execution.rows import (
     AccountRow,
     AdjustmentRow,
@@ -181,19 +181,33 @@ def to_changes(
     before: Parts, parts: Parts, now: datetime, *, entries_locked_reason: str = ""
 ) -> execution.WatchSnapshotResponse:
     """What has changed since `before`, of the same day and with the same assets."""
-    held = {symbol: row for symbol, row in parts.positions.items() if row.quantity}
-    entered = [symbol for symbol, times in parts.entries.items() if before.entries.get(symbol) is not times]
+    touched = parts.touched_since(before.version)
+    if touched is None:
+        symbols = set(before.positions.keys() | parts.positions.keys())
+        names = set(before.intents.keys() | parts.intents.keys())
+        strategies, entered = set(parts.strategies), set(parts.entries)
+    else:
+        symbols, names = set(touched.symbols), set(touched.intents)
+        strategies, entered = set(touched.strategies), set(touched.entered)
+    entered = {symbol for symbol in entered if before.entries.get(symbol) is not parts.entries[symbol]}
+    held = {symbol: row for symbol in sorted(symbols) if (row := parts.positions.get(symbol)) and row.quantity}
+    was_held = [symbol for symbol in sorted(symbols) if (row := before.positions.get(symbol)) and row.quantity]
+    opened = {
+        row.intent_id: row for row in sorted((parts.intents[each] for each in names & parts.intents.keys()), key=age)
+    }
+    ended = sorted((before.intents[each] for each in names if each in before.intents and each not in opened), key=age)
+    progress = {each: parts.strategies[each] for each in sorted(strategies)}
     return execution.WatchSnapshotResponse(
         snapshot=execution.LedgerSnapshot(
             positions=[to_position(row) for row in _changed(before.positions, held)],
-            open_intents=[to_intent(row) for row in _changed(before.intents, parts.intents)],
-            last_entries=[to_last_entry(row) for row in parts.last_entries(now, entered)],
-            strategies=[to_progress(row) for row in _changed(before.strategies, parts.strategies)],
+            open_intents=[to_intent(row) for row in _changed(before.intents, opened)],
+            last_entries=[to_last_entry(row) for row in parts.last_entries(now, sorted(entered))],
+            strategies=[to_progress(row) for row in _changed(before.strategies, progress)],
             **_always_whole(parts, now, entries_locked_reason),
         ),
         changes_only=True,
-        ended_intents=[name for name in before.intents if name not in parts.intents],
-        closed_symbols=[symbol for symbol, row in before.positions.items() if row.quantity and symbol not in held],
+        ended_intents=[row.intent_id for row in ended],
+        closed_symbols=[symbol for symbol in was_held if symbol not in held],
     )
 
 

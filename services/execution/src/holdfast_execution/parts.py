@@ -10,7 +10,7 @@ decides on them (the submit transaction, a claim) reads them beside this.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
@@ -25,6 +25,8 @@ from holdfast_runtime.ports.venue import BrokerAsset
 ENTRY_MEMORY = timedelta(days=2)
 """Last entries are known so far back: longer than any cooldown and than a day's throttle."""
 MINUTE = timedelta(minutes=1)
+RECENT = 32
+"""Commits of which it is kept what they touched: whoever looked last so long ago compares everything."""
 
 Row = TypeVar("Row")
 Key = tuple[int, int]
@@ -55,6 +57,28 @@ class Unforeseen:
 Change = IntentChange | EntryAllowed | PositionRow | StrategyRow | execution.ReconciliationVerdict | Unforeseen
 
 
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """Which rows have changed since a version."""
+
+    since: int
+    intents: frozenset[str]
+    symbols: frozenset[str]
+    """Of those intents, and of positions."""
+    strategies: frozenset[str]
+    entered: frozenset[str]
+    """Symbols whose last entries are other ones."""
+
+    def and_then(self, later: "Touched") -> "Touched":
+        return Touched(
+            self.since,
+            self.intents | later.intents,
+            self.symbols | later.symbols,
+            self.strategies | later.strategies,
+            self.entered | later.entered,
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """Everything that is open, and what limits and cooldowns derive from."""
@@ -76,6 +100,14 @@ class Parts:
     verdict: execution.ReconciliationVerdict | None
     entries: Mapping[str, tuple[int, ...]]
     """When entries were allowed, in microseconds, oldest first, by symbol."""
+    recent: tuple[Touched, ...] = field(default=(), compare=False)
+    """What the commits before touched, oldest first, without a gap."""
+
+    def touched_since(self, version: int) -> Touched | None:
+        """What has changed since `version`; None where that is not known."""
+        if version == self.version:
+            return Touched(version, *(frozenset[str]() for _ in range(4)))
+        return touched_since(self.recent, version)
 
     @property
     def version(self) -> int:
@@ -115,7 +147,12 @@ class _Step:
         self._strategies = dict(before.strategies)
         self._entries = dict(before.entries)
         self._verdict = before.verdict
+        self._parents = dict(before.parents)
         self._ends: dict[str, IntentState] = {}
+        self._intent_ids: set[str] = set()
+        self._symbols: set[str] = set()
+        self._strategy_ids: set[str] = set()
+        self._entered: set[str] = set()
 
     def take(self, change: Change) -> bool:
         """False where the change does not say what has changed."""
@@ -126,10 +163,13 @@ class _Step:
                 oldest = change.at - ENTRY_MEMORY // timedelta(microseconds=1)
                 known = (at for at in self._entries.get(change.symbol, ()) if at >= oldest)
                 self._entries[change.symbol] = tuple(sorted((*known, change.at)))
+                self._entered.add(change.symbol)
             case PositionRow():
                 self._positions = _with(self._positions, change.symbol, change)
+                self._symbols.add(change.symbol)
             case StrategyRow():
                 self._strategies = _with(self._strategies, change.strategy, change)
+                self._strategy_ids.add(change.strategy)
             case execution.ReconciliationVerdict():
                 self._verdict = change
             case _:
@@ -138,16 +178,18 @@ class _Step:
 
     def _take_intent(self, row: IntentRow, units: int) -> None:
         name = row.intent_id
+        self._intent_ids.add(name)
+        self._symbols.add(row.symbol)
         if row.state not in OPEN:
             self._intents.pop(name, None)
             self._reservations.pop(name, None)
             self._ends[name] = row.state
             return
         newest = next(reversed(self._intents.values()), None)
-        out_of_order = name not in self._intents and newest is not None and _age(row) < _age(newest)
+        out_of_order = name not in self._intents and newest is not None and age(row) < age(newest)
         self._intents[name] = row
         if out_of_order:
-            self._intents = {each.intent_id: each for each in sorted(self._intents.values(), key=_age)}
+            self._intents = {each.intent_id: each for each in sorted(self._intents.values(), key=age)}
         if units:
             self._reservations[name] = units
         else:
@@ -155,26 +197,56 @@ class _Step:
 
     def result(self, key: Key, account: AccountRow) -> Parts | None:
         """None where the state of somebody's parent is not known here."""
-        parents: dict[str, IntentState] = {}
-        for row in self._intents.values():
-            parent = row.parent_intent_id
-            if parent and parent not in parents:
-                state = self._state_of(parent)
-                if state is None:
-                    return None
-                parents[parent] = state
+        if not self._follow_parents():
+            return None
+        touched = Touched(
+            self._before.version,
+            frozenset(self._intent_ids),
+            frozenset(self._symbols),
+            frozenset(self._strategy_ids),
+            frozenset(self._entered),
+        )
         return replace(
             self._before,
             key=key,
             account=replace(account, reserved=reserved(self._reservations)),
             intents=self._intents,
             reservations=self._reservations,
-            parents=parents,
+            parents=self._parents,
             positions=self._positions,
             strategies=self._strategies,
             verdict=self._verdict,
             entries=self._entries,
+            recent=(*self._before.recent[1 - RECENT :], touched),
         )
+
+    def _follow_parents(self) -> bool:
+        """The parents of what is open now. False where the state of one is not known here."""
+        for name in self._intent_ids:
+            row = self._intents.get(name)
+            if row is None:
+                # Its parent may have been kept for it alone.
+                return self._find_parents()
+            if name in self._parents:
+                self._parents[name] = row.state
+            if row.parent_intent_id:
+                state = self._state_of(row.parent_intent_id)
+                if state is None:
+                    return False
+                self._parents[row.parent_intent_id] = state
+        return True
+
+    def _find_parents(self) -> bool:
+        parents: dict[str, IntentState] = {}
+        for row in self._intents.values():
+            parent = row.parent_intent_id
+            if parent and parent not in parents:
+                state = self._state_of(parent)
+                if state is None:
+                    return False
+                parents[parent] = state
+        self._parents = parents
+        return True
 
     def _state_of(self, intent_id: str) -> IntentState | None:
         if intent_id in self._intents:
@@ -182,7 +254,19 @@ class _Step:
         return self._ends.get(intent_id) or self._before.parents.get(intent_id)
 
 
-def _age(row: IntentRow) -> tuple[datetime, str]:
+def touched_since(recent: Sequence[Touched], version: int) -> Touched | None:
+    """All that was touched since `version`, of what is kept; None where that does not reach back so far."""
+    found: Touched | None = None
+    for each in recent:
+        if found is not None:
+            found = found.and_then(each)
+        elif each.since == version:
+            found = each
+    return found
+
+
+def age(row: IntentRow) -> tuple[datetime, str]:
+    """The order in which intents are kept: oldest first."""
     return row.created_at, row.intent_id
 
 

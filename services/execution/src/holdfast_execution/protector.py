@@ -4,7 +4,6 @@ One serial loop for everything that reduces risk at the broker: cancels, stops, 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -22,7 +21,8 @@ from holdfast_execution.domain.views import HoldingView, OrderView, Owner, Phase
 from holdfast_execution.guard import NO_GOOD_ANSWER
 from holdfast_execution.holdings import MONITOR_REASON, Holdings
 from holdfast_execution.lanes import Rest
-from holdfast_execution.rows import ClaimRefused, HaltRow, IntentRow, PositionRow
+from holdfast_execution.resting import Resting
+from holdfast_execution.rows import ClaimRefused, IntentRow, PositionRow
 from holdfast_execution.sales import Hands
 from holdfast_execution.sender import Sender, Sent, is_working
 from holdfast_execution.stop_monitor import StopMonitor
@@ -41,15 +41,6 @@ MAX_EXIT_LEGS = 4
 FAILURES_TO_GO_ON = 5
 """After so many failures of one symbol in a row market time no longer waits for it."""
 KILL_SWITCH = "kill_switch"
-
-
-@dataclass(frozen=True, slots=True)
-class _Resting:
-    """What a symbol looked like when nothing was to be done about it; `until`: the first instant at which there is."""
-
-    intents: tuple[IntentRow, ...]
-    position: PositionRow | None
-    until: datetime | None
 
 
 class Protector:
@@ -84,16 +75,15 @@ class Protector:
         self._ahead: list[datetime] = []
         self._wait_secs = IDLE_TURN_SECS
         self._pending = False
-        self._resting: dict[str, _Resting] = {}
+        self._resting = Resting()
         self._market_hours = BrokerHours(books, broker)
-        self._resting_under: tuple[HaltRow, ...] = ()
 
     async def turn(self, mirror: Mirror) -> Rest:
         """One pass over everything that is held or open."""
         self._ahead, self._wait_secs, self._pending = [], IDLE_TURN_SECS, False
         self._holdings.forget(mirror)
         did = False
-        for symbol in self._awake(mirror):
+        for symbol in self._resting.awake(mirror, self._books.now):
             known_ahead = len(self._ahead)
             wait_secs = self._backoffs.wait_secs(symbol)
             if wait_secs > 0 and not _killed(mirror.of_symbol(symbol), mirror):
@@ -108,7 +98,7 @@ class Protector:
                 done = await self._step(holding, mirror)
                 done = done or await self._note_protection(holding, mirror.positions.get(symbol))
                 if not done:
-                    self._let_rest(symbol, mirror, self._ahead[known_ahead:])
+                    self._resting.let_rest(symbol, mirror, min(self._ahead[known_ahead:], default=None))
                 did = done or did
             except Unauthorised:
                 return Rest()
@@ -116,31 +106,9 @@ class Protector:
                 log.warning("protection.retried", symbol=symbol, error=str(error))
                 self._backoffs.failed(symbol)
                 self._wait_for(symbol, self._backoffs.wait_secs(symbol))
+        if (end := self._resting.first_end) is not None:
+            self._ahead.append(end)
         return Rest(did=did, pending=self._pending, after_secs=self._wait_secs, at=min(self._ahead, default=None))
-
-    def _awake(self, mirror: Mirror) -> list[str]:
-        """Symbols with something open that do not rest. One rests where only entries work, nothing of them has changed
-        since they were looked at, and nothing is due."""
-        if mirror.halts != self._resting_under:
-            self._resting_under = mirror.halts
-            self._resting.clear()
-        now, resting = self._books.now, {}
-        for symbol, kept in self._resting.items():
-            same = kept.intents is mirror.by_symbol.get(symbol) and kept.position is mirror.positions.get(symbol)
-            if same and (kept.until is None or now < kept.until):
-                resting[symbol] = kept
-                if kept.until is not None:
-                    self._ahead.append(kept.until)
-        self._resting = resting
-        return sorted(symbol for symbol in _symbols(mirror) if symbol not in resting)
-
-    def _let_rest(self, symbol: str, mirror: Mirror, ahead: list[datetime]) -> None:
-        """Nothing was to be done. What is held is looked at every time: prices and the clock of the session count."""
-        position = mirror.positions.get(symbol)
-        intents = mirror.of_symbol(symbol)
-        if (position is None or not position.quantity) and all(each.state is IntentState.ACKED for each in intents):
-            until = min(ahead, default=None)
-            self._resting[symbol] = _Resting(intents, position, until)
 
     def _wait_for(self, symbol: str, secs: float) -> None:
         """Monotonic time has to pass. What fails for ever is retried for ever, but holds a replay up no longer."""
@@ -376,13 +344,3 @@ def _killed(intents: Iterable[IntentRow], mirror: Mirror) -> list[IntentRow]:
         and is_working(intent)
         and any(halt.covers(intent.symbol, intent.strategy) for halt in halts)
     ]
-
-
-def _symbols(mirror: Mirror) -> set[str]:
-    """Everything with something open, and what still counts as protected although nothing is held."""
-    held = {
-        symbol
-        for symbol, position in mirror.positions.items()
-        if position.quantity or position.protection not in ("", "none")
-    }
-    return held | mirror.by_symbol.keys()
