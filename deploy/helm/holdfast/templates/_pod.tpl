@@ -8,9 +8,10 @@ fsGroupChangePolicy: OnRootMismatch
 seccompProfile: {type: RuntimeDefault}
 {{- end -}}
 
+{{/* (dict "writable" true) for the development image, whose sources are synced into it. */}}
 {{- define "holdfast.containerSecurity" -}}
 allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
+readOnlyRootFilesystem: {{ not .writable }}
 capabilities: {drop: [ALL]}
 {{- end -}}
 
@@ -79,7 +80,6 @@ spec:
   containers:
     - name: {{ $name }}
       {{- include "holdfast.container" . | nindent 6 }}
-      command: [python, -m, holdfast_{{ $name }}]
       ports:
         - {name: grpc, containerPort: {{ $ports.grpc }}}
         - {name: health, containerPort: {{ $ports.health }}}
@@ -110,14 +110,7 @@ spec:
       configMap:
         name: {{ include "holdfast.fullname" $root }}-configuration
     - name: certificates
-      secret:
-        secretName: {{ include "holdfast.fullname" $root }}-certificate-{{ $name }}
-        defaultMode: 0440
-        # A pod waits here until its certificate is made.
-        items:
-          - {key: ca.crt, path: ca.crt}
-          - {key: tls.crt, path: {{ $name }}.crt}
-          - {key: tls.key, path: {{ $name }}.key}
+      {{- include "holdfast.certificateVolume" . | nindent 6 }}
     - name: secrets
       projected:
         defaultMode: 0440
@@ -152,6 +145,18 @@ spec:
       emptyDir: {sizeLimit: 256Mi}
 {{- end -}}
 
+{{/* The certificate of one component, under the names that the services read: (dict "root" . "component" "gate") */}}
+{{- define "holdfast.certificateVolume" -}}
+secret:
+  secretName: {{ include "holdfast.fullname" .root }}-certificate-{{ .component }}
+  defaultMode: 0440
+  # A pod waits here until its certificate is made.
+  items:
+    - {key: ca.crt, path: ca.crt}
+    - {key: tls.crt, path: {{ .component }}.crt}
+    - {key: tls.key, path: {{ .component }}.key}
+{{- end -}}
+
 {{/* What all containers of a service's pod have in common. */}}
 {{- define "holdfast.container" -}}
 {{- $root := .root -}}
@@ -159,7 +164,7 @@ spec:
 image: {{ include "holdfast.image" (dict "root" $root "service" $name) }}
 imagePullPolicy: {{ $root.Values.image.pullPolicy }}
 securityContext:
-  {{- include "holdfast.containerSecurity" . | nindent 2 }}
+  {{- include "holdfast.containerSecurity" (dict "writable" $root.Values.image.development) | nindent 2 }}
 resources:
   {{- toYaml (get $root.Values.services $name).resources | nindent 2 }}
 env:

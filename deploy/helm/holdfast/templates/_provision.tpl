@@ -1,19 +1,24 @@
-{{- define "holdfast.provisionPlan" -}}
+{{/* Every certificate of this release, each with the host names it answers under beside its own: {"nats": [...]}. */}}
+{{- define "holdfast.certificates" -}}
 {{- $fullname := include "holdfast.fullname" . -}}
-{{- $topology := include "holdfast.topology" . | fromJson -}}
-{{- $certificates := dict -}}
-{{- range $name, $_ := $topology.services }}{{ $_ := set $certificates $name list }}{{ end -}}
+{{- $found := dict "operator" list -}}
+{{- range $name, $_ := (include "holdfast.topology" . | fromJson).services }}{{ $_ := set $found $name list }}{{ end -}}
 {{- if .Values.nats.enabled -}}
 {{- $host := printf "%s-nats" $fullname -}}
-{{- $_ := set $certificates "nats" (list $host (printf "*.%s" $host)) -}}
+{{- $_ := set $found "nats" (list $host (printf "*.%s" $host)) -}}
 {{- end -}}
-{{- if .Values.postgresql.enabled -}}
-{{- $_ := set $certificates "postgresql" (list (printf "%s-postgresql" $fullname)) -}}
+{{- if .Values.postgresql.enabled }}{{ $_ := set $found "postgresql" (list (printf "%s-postgresql" $fullname)) }}{{ end -}}
+{{- $found | toJson -}}
 {{- end -}}
+
+{{/* What the chart makes by itself. */}}
+{{- define "holdfast.provisionPlan" -}}
+{{- $certificates := dict -}}
+{{- if eq .Values.certificates.source "chart" }}{{ $certificates = include "holdfast.certificates" . | fromJson }}{{ end -}}
 {{- $random := dict -}}
 {{- if not .Values.secrets.broker.existingSecret }}{{ $_ := set $random (include "holdfast.brokerSecret" .) (list "ALPACA_API_KEY" "ALPACA_SECRET_KEY") }}{{ end -}}
 {{- if not .Values.secrets.admin.existingSecret }}{{ $_ := set $random (include "holdfast.adminSecret" .) (list "ADMIN_TOKEN") }}{{ end -}}
-{{- dict "prefix" $fullname "certificates" $certificates "random" $random | toJson -}}
+{{- dict "prefix" (include "holdfast.fullname" .) "certificates" $certificates "random" $random | toJson -}}
 {{- end -}}
 
 {{- define "holdfast.provisionJob" -}}

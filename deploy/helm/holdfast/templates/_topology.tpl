@@ -3,12 +3,13 @@ off. JSON, because a template can hand on nothing else. */}}
 {{- define "holdfast.topology" -}}
 {{- $found := .Files.Get "files/topology.yaml" | fromYaml -}}
 {{- $absent := list -}}
-{{- if not .Values.nats.enabled }}{{ $absent = append $absent "nats" }}{{ end -}}
-{{- if not .Values.postgresql.enabled }}{{ $absent = append $absent "postgresql" }}{{ end -}}
+{{- range list "nats" "postgresql" "jaeger" }}{{ if not (get $.Values .).enabled }}{{ $absent = append $absent . }}{{ end }}{{ end -}}
 {{- if not (include "holdfast.paper" .) }}{{ $absent = append $absent "papermarket" }}{{ end -}}
-{{- range $absent }}{{ $_ := unset $found.services . }}{{ end -}}
-{{- range $name, $service := $found.services -}}
-{{- range $absent }}{{ $_ := unset $service.calls . }}{{ end -}}
+{{- range $group := list $found.services $found.others -}}
+{{- range $absent }}{{ $_ := unset $group . }}{{ end -}}
+{{- range $name, $row := $group -}}
+{{- range $absent }}{{ $_ := unset $row.calls . }}{{ end -}}
+{{- end -}}
 {{- end -}}
 {{- $found | toJson -}}
 {{- end -}}
@@ -50,5 +51,7 @@ off. JSON, because a template can hand on nothing else. */}}
 {{- $bus := .Values.nats.url -}}
 {{- if .Values.nats.enabled }}{{ $bus = printf "nats://%s-nats:%v" $fullname $ports.client }}{{ end -}}
 {{- $_ := set $own "bus" (dict "url" $bus) -}}
+{{- if not .Values.postgresql.enabled }}{{ $_ := set $own "execution" (dict "ledger_url" "secret") }}{{ end -}}
+{{- with include "holdfast.collector" . }}{{ $_ := set $own "telemetry" (dict "otlp_endpoint" .) }}{{ end -}}
 {{- mergeOverwrite (deepCopy .Values.config) $own | toYaml -}}
 {{- end -}}
