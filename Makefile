@@ -15,7 +15,7 @@ REPOSITORY ?= holdfast
 TAG ?= dev
 SERVICES ?= signal scoring gate execution reconciliation admin papermarket cli
 
-.PHONY: help setup run test lint types protos protos-check protos-baseline docs faults bench contract-alpaca images clean
+.PHONY: help setup run test lint types protos protos-check protos-baseline docs faults bench contract-alpaca e2e images clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -79,6 +79,9 @@ images: ## Build the images $(REPOSITORY)/<service>:$(TAG): [TAG=dev] [SERVICES=
 	  DOCKER_BUILDKIT=1 docker build --quiet --file deploy/Dockerfile --build-arg SERVICE=$$service --build-arg BASE=$(BASE) \
 	    --build-arg UV_VERSION=$(UV_VERSION) --tag $(REPOSITORY)/$$service:$(TAG) . || exit 1; \
 	done
+
+e2e: setup ## End to end on the cluster of the kube context: install, replay, break, upgrade, uninstall (about 12 minutes)
+	HOLDFAST_E2E=1 $(BIN)/pytest tests/e2e
 
 clean: ## Remove what setup and runs made
 	rm -rf .venv .uv .holdfast

@@ -1,0 +1,141 @@
+"""One cluster, its images, and two releases: a day that nobody disturbs, and a week in which everything is."""
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.cluster import Cluster, NoCluster, current_context, load, run
+from tests.e2e.release import CHART, NAME, Release, Row
+from tests.integration.stack import running
+
+ORDER = ("replayed_day", "edges", "deleted_pods", "frozen_process", "stores", "identities", "upgrades", "drain", "end")
+"""Of the subjects: what needs a market that still moves comes first, what ends the release comes last."""
+DAY = {"start": "2013-10-08", "end": "2013-10-08"}
+WEEK = {"start": "2013-10-07", "end": "2013-10-11"}
+TAG = os.environ.get("E2E_TAG", "e2e")
+BUILD_SECS = 1200.0
+ROWS = pytest.StashKey[list[Row]]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    own = [item for item in items if "e2e" in item.path.parts]
+    if os.environ.get("HOLDFAST_E2E") != "1":
+        for item in own:
+            item.add_marker(pytest.mark.skip(reason="changes the cluster of the kube context: `make e2e` runs it"))
+        return
+    own.sort(key=lambda item: ORDER.index(item.path.stem.removeprefix("test_")))
+    items[:] = [item for item in items if "e2e" not in item.path.parts] + own
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[ROWS] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    rows = terminalreporter.config.stash.get(ROWS, [])
+    if not rows:
+        return
+    terminalreporter.section("disturbances, and the time until all was ready and trading again")
+    width = max(len(row.disturbance) for row in rows)
+    for row in rows:
+        took = "" if row.recovery_secs is None else f"{row.recovery_secs:7.1f} s"
+        terminalreporter.write_line(f"{row.disturbance:<{width}}  {took:>9}  {row.result}")
+
+
+@pytest.fixture(scope="session")
+def table(request: pytest.FixtureRequest) -> list[Row]:
+    """What the end of the run tells."""
+    return request.config.stash[ROWS]
+
+
+@pytest.fixture(scope="session")
+def context() -> str:
+    """The cluster. Without one nothing here counts as passed."""
+    try:
+        return current_context()
+    except NoCluster as error:
+        pytest.exit(f"NOT TESTED, there is no cluster: {error}", returncode=1)
+
+
+@pytest.fixture(scope="session")
+def images(context: str) -> str:
+    """Builds the images of this tree and makes them known to the cluster, the stores' too. Their tag."""
+    run("make", "images", f"TAG={TAG}", limit_secs=BUILD_SECS)
+    rendered = run("helm", "template", NAME, str(CHART), "--set", f"image.tag={TAG}")
+    wanted = set(re.findall(r"^\s*(?:- )?image: [\"']?([^\s\"']+)", rendered, re.MULTILINE))
+    load(context, sorted(wanted | {f"holdfast/cli:{TAG}"}))
+    return TAG
+
+
+def _values(tag: str, days: dict[str, str]) -> dict[str, Any]:
+    return {
+        "image": {"tag": tag},
+        # A frozen process is frozen from within its pod: its own first process would ignore that.
+        "pod": {"shareProcessNamespace": True},
+        "services": {"execution": {"replicas": 2}},
+        "config": {"replay": days | {"speed": 0}},
+    }
+
+
+@pytest.fixture(scope="session")
+def undisturbed_week(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return _local_run(tmp_path_factory.mktemp("week"), WEEK)
+
+
+@pytest.fixture(scope="session")
+def undisturbed_day(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return _local_run(tmp_path_factory.mktemp("day"), DAY)
+
+
+def _local_run(folder: Path, days: dict[str, str]) -> dict[str, Any]:
+    """The report of `holdfast up` on this machine."""
+    with running(folder, "--until-end", "--speed", "max", "--from", days["start"], "--to", days["end"]) as stack:
+        return stack.report()
+
+
+def _installed(release: Release, folder: Path) -> Iterator[Release]:
+    """A fresh one; in the end its namespace goes, whatever is left in it."""
+    cluster = release.cluster
+    cluster.kubectl("delete", "namespace", cluster.namespace, "--ignore-not-found", limit_secs=180)
+    try:
+        release.install(folder)
+        yield release
+    finally:
+        sys.stderr.write(_what_is_wrong(release))
+        if os.environ.get("E2E_KEEP") != "1":
+            cluster.kubectl("delete", "namespace", cluster.namespace, "--ignore-not-found", limit_secs=180)
+
+
+def _what_is_wrong(release: Release) -> str:
+    """For a person who reads a failed run: pods that are not as they should be, and the last events."""
+    lines = release.cluster.kubectl("get", "pods", "--output", "wide").splitlines()
+    odd = [line for line in lines[1:] if not re.search(r"\s(\d+)/\1\s+Running\s|Completed", line)]
+    if not odd:
+        return ""
+    events = release.cluster.kubectl("get", "events", "--sort-by", ".lastTimestamp").splitlines()
+    return "\n".join(["", *lines, *events[-40:], ""])
+
+
+@pytest.fixture(scope="session")
+def day(context: str, images: str, table: list[Row], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+    """A release that replays one day and is left alone."""
+    release = Release(Cluster(context, "holdfast-e2e-day"), _values(images, DAY), images, table)
+    yield from _installed(release, tmp_path_factory.mktemp("e2e-day"))
+
+
+@pytest.fixture(scope="session")
+def release(
+    context: str,
+    images: str,
+    table: list[Row],
+    undisturbed_week: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Release]:
+    """The release that is disturbed, while it replays a week in lock-step."""
+    release = Release(Cluster(context, "holdfast-e2e"), _values(images, WEEK), images, table, undisturbed_week)
+    yield from _installed(release, tmp_path_factory.mktemp("e2e"))

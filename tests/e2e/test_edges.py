@@ -1,0 +1,118 @@
+"""Default deny: from a pod of each component every port of every other one is open where files/topology.yaml has the
+call, and closed everywhere else (IN-9, SE-7). And what the network lets through, identities still refuse."""
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.e2e.release import CHART, NAME, SERVICES, Release, bystander
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+OTHERS = ("operator", "migration", "provision", "nats", "postgresql")
+"""Pods that are not there all the time, or that have no Python: a bystander with their labels stands for them."""
+PROBE = """
+import concurrent.futures, json, socket, sys
+def reached(target):
+    try: socket.create_connection(target, timeout=2).close()
+    except OSError: return False
+    return True
+targets = json.loads(sys.argv[1])
+with concurrent.futures.ThreadPoolExecutor(64) as pool: print(json.dumps(list(pool.map(reached, map(tuple, targets)))))
+"""
+SUBMIT = """
+import asyncio, os, sys
+from pathlib import Path
+from holdfast.execution.v1 import execution_pb2 as pb
+from holdfast_runtime.clock import SystemMonotonicClock
+from holdfast_runtime.errors import Malformed, Refused
+from holdfast_runtime.identity import load_identity
+from holdfast_runtime.ports.calls import ExecutionCalls
+from holdfast_runtime.rpc.client import Remotes
+async def main(service, address):
+    identity = load_identity(Path(os.environ["HOLDFAST_CERTIFICATES"]), service)
+    remotes = Remotes(identity=identity, clock=SystemMonotonicClock())
+    try: await remotes.remote(ExecutionCalls, "execution", address).submit(pb.SubmitRequest())
+    except Refused as error: print(error.reason)
+    except Malformed: print("MALFORMED")
+    finally: await remotes.close()
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+Address = tuple[str, int]
+
+
+def topology() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((CHART / "files/topology.yaml").read_text())
+    return found
+
+
+def doors(release: Release) -> dict[tuple[str, str], Address]:
+    """Where each component listens: (component, port's name) → address of one of its pods."""
+    table = topology()
+    found = {}
+    for component in (*SERVICES, "nats", "postgresql"):
+        (pod, *_) = release.pods(component)
+        ports = {"nats": ("client", "monitor"), "postgresql": ("sql",)}.get(component, ("grpc", "health", "metrics"))
+        for port in ports:
+            found[component, port] = (pod["status"]["podIP"], table["ports"][port])
+        if "http" in table["services"].get(component, {}):
+            found[component, "http"] = (pod["status"]["podIP"], table["services"][component]["http"])
+    return found
+
+
+def allowed(component: str) -> set[tuple[str, str]]:
+    table = topology()
+    row = (table["services"] | table["others"]).get(component, {})
+    return {(called, port) for called, ports in row.get("calls", {}).items() for port in ports}
+
+
+@pytest.fixture(scope="module")
+def standing(release: Release, images: str) -> dict[str, str]:
+    """A pod for each component: its own, or one that only looks so."""
+    release.cluster.apply(*(bystander(f"e2e-as-{each}", each, f"holdfast/cli:{images}") for each in OTHERS))
+    for each in OTHERS:
+        release.cluster.kubectl(
+            "wait", "--for=jsonpath={.status.phase}=Running", f"pod/e2e-as-{each}", "--timeout=60s", limit_secs=70
+        )
+    return {each: f"e2e-as-{each}" for each in OTHERS} | {each: release.pod(each) for each in SERVICES}
+
+
+def reached(release: Release, pod: str, targets: list[Address]) -> list[bool]:
+    found: list[bool] = json.loads(release.cluster.execute(pod, "python", "-c", PROBE, json.dumps(targets)))
+    return found
+
+
+@pytest.mark.parametrize("source", [*SERVICES, *OTHERS])
+def test_a_component_reaches_what_it_calls_and_nothing_else(
+    source: str, release: Release, standing: dict[str, str]
+) -> None:
+    found = {door: address for door, address in doors(release).items() if door[0] != source}
+    opened = reached(release, standing[source], list(found.values()))
+    open_doors = {door for door, is_open in zip(found, opened, strict=True) if is_open}
+    assert open_doors == allowed(source) & set(found)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_port_is_open_from_within_so_that_closed_means_the_policy(service: str, release: Release) -> None:
+    own = [("127.0.0.1", address[1]) for (component, _), address in doors(release).items() if component == service]
+    assert all(reached(release, release.pod(service), own)), f"{service} does not listen on one of {own}"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_service_reaches_the_cluster_or_anything_outside(service: str, release: Release) -> None:
+    """SE-7: on papermarket nobody has anything to say outside of the release."""
+    (kubernetes,) = release.cluster.get("service", "kubernetes", "--namespace", "default")
+    outside = [(kubernetes["spec"]["clusterIP"], 443), ("198.51.100.1", 443)]
+    assert reached(release, release.pod(service), outside) == [False, False]
+
+
+@pytest.mark.parametrize("service", ["signal", "gate", "scoring", "reconciliation", "admin"])
+def test_only_the_gate_may_submit(service: str, release: Release) -> None:
+    """SE-6: where the network lets a service reach execution, its certificate still names it."""
+    said = release.cluster.execute(
+        release.pod(service), "python", "-c", SUBMIT, service, f"{NAME}-execution:8443"
+    ).strip()
+    assert said == ("MALFORMED" if service == "gate" else "CALLER_NOT_ALLOWED")
