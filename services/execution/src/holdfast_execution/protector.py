@@ -5,6 +5,7 @@ One serial loop for everything that reduces risk at the broker: cancels, stops, 
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import structlog
 
@@ -271,7 +272,13 @@ class Protector:
         log.info("protection.due", symbol=holding.symbol, need=action.need.value, reason=action.reason)
         match action.need:
             case Need.PLACE_STOP:
-                stop = await self._hands.place_stop(holding.symbol, action.quantity, action.price)
+                quantity = min(action.quantity, await self._unsold(holding))
+                if quantity <= 0:
+                    # Liquidated, merged, renamed: where short sales are allowed, a stop would open one.
+                    log.error("protection.broker_holds_nothing", symbol=holding.symbol, ledger=str(holding.quantity))
+                    self._backoffs.failed(holding.symbol)
+                    return
+                stop = await self._hands.place_stop(holding.symbol, quantity, action.price)
                 if stop is not None and stop.state is IntentState.PENDING:
                     await self._send_stop(holding, stop)
             case Need.CANCEL | Need.CUT_ENTRY:
@@ -287,6 +294,23 @@ class Protector:
                 await self._own(holding.symbol, Owner.STOP)
             case Need.LOOK_AGAIN:
                 return
+
+    async def _unsold(self, holding: HoldingView) -> Decimal:
+        """Shares that the broker holds beyond what live stops sell.
+
+        The ledger's word for a first stop, which waits for no question, for coins, which cannot be short, and where
+        the broker gives none.
+        """
+        if holding.stop_price is None or holding.book != "equity":
+            return holding.quantity
+        try:
+            positions = await self._broker.positions()
+        except NO_GOOD_ANSWER as error:
+            log.warning("protection.position_unknown", symbol=holding.symbol, error=str(error))
+            return holding.quantity
+        held = next((each.quantity for each in positions if each.symbol == holding.symbol), ZERO)
+        stops = [order for order in holding.of(Role.STOP) if order.phase is Phase.LIVE and not order.dormant]
+        return held - sum((order.remaining for order in stops), ZERO)
 
     async def _send_stop(self, holding: HoldingView, stop: IntentRow) -> bool:
         with traces.span(
