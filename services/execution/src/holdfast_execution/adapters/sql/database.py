@@ -54,7 +54,12 @@ def open_database(url: str) -> Database:
 def _sqlite_engine(address: sa.URL, *, begin: str, size: int) -> sa.Engine:
     # The pool hands a connection to one thread at a time, which is all that SQLite asks for.
     engine = sa.create_engine(
-        address, pool_size=size, max_overflow=0, connect_args={"timeout": _BUSY_SECS, "check_same_thread": False}
+        address,
+        pool_size=size,
+        max_overflow=0,
+        # Each transaction is ended by whoever began it: there is nothing to roll back when a connection comes home.
+        pool_reset_on_return=None,
+        connect_args={"timeout": _BUSY_SECS, "check_same_thread": False},
     )
     _prepare_sqlite(engine, begin=begin)
     return engine

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_execution import messages
-from holdfast_execution.adapters.sql import convert, queries, tables
+from holdfast_execution.adapters.sql import convert, plain, queries, tables
 from holdfast_execution.adapters.sql.session import Transaction
-from holdfast_execution.adapters.sql.writes import SqlWrites
+from holdfast_execution.adapters.sql.writes import SqlWrites, setting
 from holdfast_execution.domain.intents import IntentState, after_fill, is_late_fill
 from holdfast_execution.domain.positions import (
     Adjustment,
@@ -34,6 +34,7 @@ CRYPTO = "crypto"
 """The book whose fills cost coins and dollars beside their price."""
 _f, _p = tables.fills.c, tables.positions.c
 _INSERT_FILLS = sa.insert(tables.fills)
+_INSERT_POSITION = sa.insert(tables.positions)
 _UPDATE_REALISED = (
     sa.update(tables.fills)
     .where(
@@ -176,7 +177,7 @@ class FillWrites(SqlWrites):
         ]
         newest = self._newest(intent["symbol"], adjusted=intent["book"] == CRYPTO)
         rows = [self._fill_values(each, order, intent, to_micros(now)) for each in executions]
-        transaction.connection.execute(_INSERT_FILLS, rows)
+        plain.write(transaction.connection, _INSERT_FILLS, rows)
         in_order = newest is None or at > newest
         holding, realised = (
             self._add(intent["symbol"], executions) if in_order else self._refold(transaction, intent["symbol"])
@@ -270,7 +271,7 @@ class FillWrites(SqlWrites):
             for row in rows
         ]
         if values:
-            transaction.connection.execute(_UPDATE_REALISED, values)
+            plain.write(transaction.connection, _UPDATE_REALISED, values)
 
     def _count_on_intent(
         self,
@@ -323,19 +324,18 @@ class FillWrites(SqlWrites):
         if not holding.quantity:
             columns |= unprotected
         if not rows:
-            transaction.connection.execute(
-                sa.insert(tables.positions).values(
-                    account=self._account, symbol=symbol, updated_at=to_micros(now), **unprotected | columns
-                )
-            )
+            whose = {"account": self._account, "symbol": symbol, "updated_at": to_micros(now)}
+            plain.write(transaction.connection, _INSERT_POSITION, whose | unprotected | columns)
         return self._change_position(transaction, now, symbol, traceparent=intent["traceparent"], **columns)
 
     def _change_position(
         self, transaction: Transaction, now: datetime, symbol: str, *, traceparent: str = "", **columns: object
     ) -> PositionRow:
-        transaction.connection.execute(
-            _UPDATE_POSITION.values(updated_at=to_micros(now), **columns),
-            {"of_account": self._account, "of_symbol": symbol},
+        columns["updated_at"] = to_micros(now)
+        plain.write(
+            transaction.connection,
+            setting(_UPDATE_POSITION, *columns),
+            {"of_account": self._account, "of_symbol": symbol, **columns},
         )
         row = self._held(symbol)
         transaction.note(row)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
-from holdfast_execution.adapters.sql import convert, queries, tables
+from holdfast_execution.adapters.sql import convert, plain, queries, tables
 from holdfast_execution.adapters.sql.intent_values import changed, direction_word, intent_values, present_order
 from holdfast_execution.adapters.sql.session import Transaction
 from holdfast_execution.adapters.sql.writes import SqlWrites
@@ -283,7 +283,7 @@ class IntentWrites(SqlWrites):
                 execution.Fact(decision=decision),
                 traceparent=decision.traceparent,
             )
-        transaction.connection.execute(_INSERT_DECISIONS, rows)
+        plain.write(transaction.connection, _INSERT_DECISIONS, rows)
         self._raise_progress(transaction, newest)
 
     def _raise_progress(self, transaction: Transaction, newest: Mapping[str, int]) -> None:
@@ -300,7 +300,8 @@ class IntentWrites(SqlWrites):
                 )
                 transaction.note(raised)
             elif row.last_decided_cycle_time is None or to_micros(row.last_decided_cycle_time) < market_time:
-                transaction.connection.execute(
+                plain.write(
+                    transaction.connection,
                     _RAISE_PROGRESS,
                     {"of_account": self._account, "of_strategy": strategy, "last_decided_cycle_time": market_time},
                 )
@@ -318,8 +319,9 @@ class IntentWrites(SqlWrites):
         if claim_first:
             rows[0] |= {"state": IntentState.SENDING.value, "total_attempts": 1}
             attempts[0] = 1
-        transaction.connection.execute(_INSERT_INTENTS, rows)
-        transaction.connection.execute(
+        plain.write(transaction.connection, _INSERT_INTENTS, rows)
+        plain.write(
+            transaction.connection,
             _INSERT_ORDERS,
             [
                 {
@@ -359,7 +361,8 @@ class IntentWrites(SqlWrites):
         broker_order_id: str | None = None,
         attempts: int = 0,
     ) -> None:
-        transaction.connection.execute(
+        plain.write(
+            transaction.connection,
             _INSERT_ORDERS,
             {
                 "account": self._account,

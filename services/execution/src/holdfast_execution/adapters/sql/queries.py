@@ -143,3 +143,8 @@ UNPUBLISHED = (
     .order_by(_e.event_id)
     .limit(sa.bindparam("limit"))
 )
+MARK_PUBLISHED = (
+    sa.update(tables.events)
+    .where(_e.account == _account, _e.event_id.in_(sa.bindparam("event_ids", expanding=True)))
+    .values(published=sa.true())
+)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_execution import messages
-from holdfast_execution.adapters.sql import convert, queries
+from holdfast_execution.adapters.sql import convert, plain, queries
 from holdfast_execution.adapters.sql.migrate import compatibility, judge
 from holdfast_execution.adapters.sql.session import Session
 from holdfast_execution.domain.intents import OPEN, IntentState
@@ -290,9 +290,7 @@ class SqlReads:
 
     def _rows(self, query: sa.Executable, **parameters: object) -> list[dict[str, Any]]:
         with self._session.reading() as connection:
-            result = connection.execute(query, {"of_account": self._account, **parameters})
-            names = list(result.keys())
-            return [dict(zip(names, row, strict=True)) for row in result]
+            return plain.rows(connection, query, {"of_account": self._account, **parameters})
 
 
 _OPEN = sorted(state.value for state in OPEN)

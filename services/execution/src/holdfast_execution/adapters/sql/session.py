@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_core.money import ZERO
-from holdfast_execution.adapters.sql import convert, tables
+from holdfast_execution.adapters.sql import convert, plain, tables
 from holdfast_execution.adapters.sql.database import Database
 from holdfast_execution.adapters.sql.parts_cache import PartsCache
 from holdfast_execution.parts import Change, Key, Parts
@@ -52,6 +52,7 @@ class Transaction:
         self._raised = False
         self._began: Header | None = None
         self._changes: list[Change] = []
+        self._followed: tuple[int, Header, Parts, Parts | None] | None = None
         self._stamps: tuple[datetime, Timestamp, int, Timestamp, int] | None = None
 
     @property
@@ -78,7 +79,12 @@ class Transaction:
             return None
         if not self._changes and self._loaded == self._began:
             return before
-        return before.after(self._changes, key=self._loaded.key, account=account_row(self._account, self._loaded))
+        known = self._followed
+        if known is not None and known[0] == len(self._changes) and known[1] == self._loaded and known[2] is before:
+            return known[3]
+        following = before.after(self._changes, key=self._loaded.key, account=account_row(self._account, self._loaded))
+        self._followed = len(self._changes), replace(self._loaded), before, following
+        return following
 
     @property
     def locked(self) -> bool:
@@ -145,8 +151,14 @@ class Transaction:
         header, count = None if self._loaded is None else replace(self._loaded), len(self._events)
         noted = len(self._changes)
         try:
-            with self.connection.begin_nested():
+            plain.command(self.connection, "SAVEPOINT one_call")
+            try:
                 yield
+            except BaseException:
+                plain.command(self.connection, "ROLLBACK TO SAVEPOINT one_call")
+                raise
+            finally:
+                plain.command(self.connection, "RELEASE SAVEPOINT one_call")
         except BaseException:
             # Where the lock was taken inside, undoing may have let it go: the row is read again.
             self._loaded = header
@@ -154,16 +166,18 @@ class Transaction:
                 self._stored = None
             del self._events[count:]
             del self._changes[noted:]
+            self._followed = None
             raise
 
     def flush(self) -> None:
         """Writes the events and the account's row: the last statements before the commit."""
         if self._events:
-            self.connection.execute(_INSERT_EVENTS, self._events)
+            plain.write(self.connection, _INSERT_EVENTS, self._events)
             self._events = []
         header = self._loaded
         if header is not None and header != self._stored:
-            self.connection.execute(
+            plain.write(
+                self.connection,
                 _UPDATE_ACCOUNT,
                 {
                     "of_account": self._account,
@@ -184,10 +198,10 @@ class Transaction:
         return self._stamps[1:]
 
     def _lock(self) -> Header:
-        row = self.connection.execute(_LOCK, {"of_account": self._account}).one_or_none()
-        if row is None:
+        found = plain.rows(self.connection, _LOCK, {"of_account": self._account})
+        if not found:
             raise LedgerError(f"the ledger has no account {self._account!r}")
-        return Header(**row._mapping)
+        return Header(**found[0])
 
 
 def account_row(account: str, header: Header) -> AccountRow:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_execution import messages
-from holdfast_execution.adapters.sql import convert, queries, tables
+from holdfast_execution.adapters.sql import convert, plain, queries, tables
 from holdfast_execution.adapters.sql.session import Transaction
 from holdfast_execution.adapters.sql.writes import SqlWrites
 from holdfast_execution.domain.intents import IntentState
@@ -164,13 +164,9 @@ class StateWrites(SqlWrites):
     def mark_published(self, epoch: int, event_ids: Sequence[int]) -> None:
         if not event_ids:
             return
-        table = tables.events
         with self._write(epoch) as transaction:
-            transaction.connection.execute(
-                sa.update(table)
-                .where(table.c.account == self._account, table.c.event_id.in_(event_ids))
-                .values(published=True)
-            )
+            parameters = {"of_account": self._account, "event_ids": list(event_ids)}
+            plain.write(transaction.connection, queries.MARK_PUBLISHED, parameters)
 
     # --- lease
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_execution import messages
-from holdfast_execution.adapters.sql import convert, queries, tables
+from holdfast_execution.adapters.sql import convert, plain, queries, tables
 from holdfast_execution.adapters.sql.reads import SqlReads
 from holdfast_execution.adapters.sql.session import Transaction
 from holdfast_execution.domain.intents import IntentState
@@ -28,7 +28,7 @@ _UPDATE_ORDER = sa.update(tables.orders).where(
 
 
 @cache
-def _setting(update: sa.Update, *columns: str) -> sa.Update:
+def setting(update: sa.Update, *columns: str) -> sa.Update:
     """`update` of these columns, built once: building it takes longer than running it."""
     return update.values({name: sa.bindparam(name) for name in columns})
 
@@ -67,8 +67,9 @@ class SqlWrites(SqlReads):
         if order:
             self._change_order(transaction, before["client_order_id"], **order)
         columns |= {"updated_at": to_micros(now), "epoch": transaction.header.epoch}
-        transaction.connection.execute(
-            _setting(_UPDATE_INTENT, *columns),
+        plain.write(
+            transaction.connection,
+            setting(_UPDATE_INTENT, *columns),
             {"of_account": self._account, "of_intent": before["intent_id"], **columns},
         )
         after = before | columns | {f"order_{name}": value for name, value in (order or {}).items()}
@@ -81,8 +82,10 @@ class SqlWrites(SqlReads):
         return row
 
     def _change_order(self, transaction: Transaction, client_order_id: str, **columns: object) -> None:
-        transaction.connection.execute(
-            _setting(_UPDATE_ORDER, *columns), {"of_account": self._account, "of_order": client_order_id, **columns}
+        plain.write(
+            transaction.connection,
+            setting(_UPDATE_ORDER, *columns),
+            {"of_account": self._account, "of_order": client_order_id, **columns},
         )
 
     def _move(
