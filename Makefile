@@ -15,7 +15,7 @@ REPOSITORY ?= holdfast
 TAG ?= dev
 SERVICES ?= signal scoring gate execution reconciliation admin papermarket cli
 
-.PHONY: help setup run test lint types protos protos-check protos-baseline docs faults bench contract-alpaca e2e images clean
+.PHONY: help setup run test lint types holes audit protos protos-check protos-baseline docs faults chart bench contract-alpaca e2e images clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -35,7 +35,7 @@ setup: $(SETUP_STAMP) ## Install everything into .venv, from the lock
 run: setup ## Start the stack and replay the recorded week
 	$(BIN)/holdfast up
 
-test: setup lint types ## Everything that CI needs: lint, types, contracts, tests
+test: setup lint types holes ## Everything that CI needs: lint, types, contracts, tests
 	$(BIN)/pytest
 
 lint: setup ## ruff, import contracts, dependencies, buf
@@ -44,6 +44,12 @@ lint: setup ## ruff, import contracts, dependencies, buf
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python tools/dependencies.py
 	$(MAKE) --no-print-directory protos-check
+
+holes: setup ## bandit and a secret scan
+	$(BIN)/python tools/audit.py code secrets
+
+audit: setup ## The same, and the lock against the known vulnerabilities (asks PyPI or OSV)
+	$(BIN)/python tools/audit.py
 
 types: setup ## mypy, strict
 	$(BIN)/mypy libs/core/src libs/runtime/src libs/venue/src libs/exchange/src libs/catalogue/src services/*/src tools/*/src
@@ -63,9 +69,14 @@ docs: setup ## Generate the docs that come from code
 	$(BIN)/python -m holdfast_runtime.config_docs > docs/configuration.md
 	$(BIN)/python -m holdfast_catalogue.docs > docs/failure-points.md
 	$(BIN)/python -m holdfast_exchange.faults.docs > docs/faults.md
+	$(BIN)/python -m holdfast_runtime.bus.permissions > deploy/helm/holdfast/files/nats-permissions.conf
 
 faults: setup ## An hour with every fault of papermarket on, one after the other (about 15 minutes)
 	HOLDFAST_ALL_FAULTS=1 $(BIN)/pytest tests/drills/test_an_hour_with_each_fault.py
+
+chart: setup ## Renew what the chart has from elsewhere, and the manifests that its tests compare with
+	$(BIN)/python tools/chart.py
+	$(BIN)/python -m tests.chart.golden
 
 bench: setup ## Latency and throughput, beside a floor in the same run
 	$(BIN)/python tests/load/bench.py

@@ -17,7 +17,7 @@ from holdfast_runtime.secrets import register_secret
 from holdfast_runtime.settings import Settings, TelemetrySettings
 from holdfast_runtime.telemetry import logs, metrics, traces
 
-KNOWN = "PKLOGSECRET0123456789"
+KNOWN = "PKLOGSECRET0123456789"  # pragma: allowlist secret
 
 
 def dropped(sink: str, reason: str) -> float:
@@ -72,6 +72,7 @@ def test_no_known_key_is_in_any_line(tmp_path: Path) -> None:
             raise RuntimeError("password=unregistered-two") from cause
     except RuntimeError:
         log.exception("venue.failed")
+        # pragma: allowlist nextline secret
         logging.getLogger("some.library").exception("GET https://user:unregistered-three@host/?key=%s", KNOWN)
     log.bind(token="unregistered-four").warning(f"event with {KNOWN}")
     error = RuntimeError(KNOWN)

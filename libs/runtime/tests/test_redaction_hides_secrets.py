@@ -106,6 +106,7 @@ def test_nested_structures_come_out_as_plain_data() -> None:
         ("{'APCA-API-SECRET-KEY': 'abc123', 'a': 1}", "{'APCA-API-SECRET-KEY': '***', 'a': 1}"),
         ("Authorization: Bearer abc.def", "Authorization: Bearer ***"),
         ('{"password": "hunter2"}', '{"password": "***"}'),
+        # pragma: allowlist nextline secret
         ("postgresql://holdfast:hunter2@db:5432/ledger", "postgresql://holdfast:***@db:5432/ledger"),
         ("nats://localhost:4222 at 2013-10-07T13:30:00Z", "nats://localhost:4222 at 2013-10-07T13:30:00Z"),
         ("gate.max_positons: unknown key; did you mean", "gate.max_positons: unknown key; did you mean"),
@@ -116,6 +117,7 @@ def test_texts_lose_what_stands_beside_a_secret_word(text: str, shown: str) -> N
 
 
 def test_a_private_key_is_hidden_whole() -> None:
+    # pragma: allowlist nextline secret
     text = "read -----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\nabc\n-----END EC PRIVATE KEY----- from file"
     assert redact_text(text) == "read *** from file"
 
