@@ -21,12 +21,13 @@ import uvloop
 from holdfast_runtime.activity import ActivityTracker
 from holdfast_runtime.bus.buckets import NatsBucket
 from holdfast_runtime.bus.nats_bus import NatsBus
+from holdfast_runtime.certificates import Certificates
 from holdfast_runtime.clock import SystemMonotonicClock, VenueMarketClock, WallMarketClock
 from holdfast_runtime.config import InvalidConfiguration, load_settings
 from holdfast_runtime.errors import AskPerson, GiveUp
 from holdfast_runtime.flows import VENUE
 from holdfast_runtime.health import STUCK_AFTER_SECS, Health, Progress, serve_health
-from holdfast_runtime.identity import Identity, load_identity
+from holdfast_runtime.identity import Identity
 from holdfast_runtime.lockstep import TickFollower
 from holdfast_runtime.loops import supervise, watch_for_end
 from holdfast_runtime.ports.buckets import Bucket
@@ -66,11 +67,13 @@ class Shell:
         self.secrets = SecretStore.from_environment()
         self.health = Health(self.monotonic_clock)
         self.market_clock: MarketClock
-        self._certificates = certificates
-        identity = load_identity(certificates, name)
+        self.certificates = Certificates(certificates, name)
+        identity = self.certificates.identity
         self._server = RpcServer(identity=identity, clock=self.monotonic_clock, activity=self.activity)
         self._server.answer_health(self.health)
         self._remotes = Remotes(identity=identity, clock=self.monotonic_clock)
+        self.certificates.use(self._server.renew)
+        self.certificates.use(self._remotes.renew)
         self._loops: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._on_stop: list[Callable[[], Awaitable[None]]] = []
@@ -109,9 +112,15 @@ class Shell:
                 name=self.name,
                 replicas=settings.replicas,
                 token=token.reveal() if token else None,
+                tls=self.certificates.client_context if settings.encrypted else None,
+                service=self.name,
                 progress=self.progress,
             )
+            self.certificates.use(self._renew_bus)
         return self._bus
+
+    async def _renew_bus(self, _identity: Identity) -> None:
+        await self.bus.renew()
 
     def bucket(self, name: str) -> Bucket:
         """A key-value bucket declared in the table of buckets."""
@@ -129,7 +138,7 @@ class Shell:
 
     def mounted_identity(self) -> Identity:
         """Certificate and key as they are on disk now. Raises IdentityUnavailable."""
-        return load_identity(self._certificates, self.name)
+        return self.certificates.mounted()
 
     def endpoint(self, name: str) -> str:
         """host:port under which a service is called. Raises InvalidConfiguration where none is given."""
@@ -202,9 +211,11 @@ class Shell:
         self._tasks.append(task)
 
     async def _refresh_secrets(self) -> None:
-        """Mounted secrets are read again, so that a rotation needs no restart (SE-1, IN-6)."""
+        """Mounted secrets and certificates are read again, so that a rotation needs no restart (SE-1, IN-6)."""
+        wall = WallMarketClock()
         while True:
             await self.monotonic_clock.sleep(SECRETS_EVERY_SECS)
+            await self.certificates.refresh(now=wall.now())
             refreshed = self.secrets.refresh()
             if refreshed.changed:
                 log.info("secrets.rotated", names=list(refreshed.changed))

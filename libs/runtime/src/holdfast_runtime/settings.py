@@ -270,8 +270,24 @@ class AdminSettings(Section):
 class BusSettings(Section):
     """NATS."""
 
-    url: str = Field(default="", description="nats:// address; empty: a nats-server child of `holdfast up`.")
+    url: str = Field(
+        default="",
+        description="nats:// addresses, or tls:// ones for mutual TLS with the service's own certificate, TLS before "
+        "anything else (`handshake_first`). Empty: a nats-server child of `holdfast up`.",
+    )
     replicas: Literal[1, 3] = Field(default=1, description="Copies of every stream: 3 in a cluster of three servers.")
+
+    @property
+    def encrypted(self) -> bool:
+        """True where the bus is reached over TLS."""
+        return self.url.startswith("tls://")
+
+    @field_validator("url")
+    @classmethod
+    def _all_encrypted_or_none(cls, given: str) -> str:
+        if len({each.strip().startswith("tls://") for each in given.split(",")}) > 1:
+            raise ValueError("every address is tls://, or none is")
+        return given
 
 
 class TelemetrySettings(Section):

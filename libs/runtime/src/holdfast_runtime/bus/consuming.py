@@ -17,6 +17,7 @@ from nats.js.errors import NotFoundError
 from holdfast_runtime.bus.dead_letters import DeadLetter, dead_letter
 from holdfast_runtime.bus.envelope import incoming
 from holdfast_runtime.bus.link import BUS_ERRORS, REQUEST_TIMEOUT_SECS, BusAway, Inbox, NatsLink
+from holdfast_runtime.bus.permissions import deliver_subject
 from holdfast_runtime.bus.provision import Provision
 from holdfast_runtime.bus.settlement import Again, Dead, Done, Outcome, attempt
 from holdfast_runtime.errors import Retry
@@ -76,7 +77,7 @@ class Consuming:
         self._bury = bury
         self._ack_wait_secs = ack_wait_secs
         self._progress = progress
-        self._subject = f"holdfast.deliver.{consumer.stream}.{consumer.name}"
+        self._subject = deliver_subject(consumer.stream, consumer.name)
         self._in_hand: Msg | None = None
         self._finished: tuple[int, object] | None = None
         self._backoff_secs = FIRST_BACKOFF_SECS

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import re
+import ssl
 from collections.abc import Callable
 
 import structlog
@@ -11,6 +13,7 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.js.client import JetStreamContext
 
+from holdfast_runtime.bus.permissions import inbox_prefix
 from holdfast_runtime.errors import Retry
 from holdfast_runtime.telemetry import metrics
 
@@ -21,11 +24,21 @@ MAX_OUTSTANDING_PINGS = 2
 REQUEST_TIMEOUT_SECS = 1.0
 CLOSE_TIMEOUT_SECS = 2.0
 LOOK_EVERY_SECS = 1.0
+RENEW_TIMEOUT_SECS = 5.0
+LINGER_SECS = 2.0
+"""Longer than anything waits for an answer on the connection that is given up."""
 
 BUS_ERRORS = (NatsError, TimeoutError, OSError)
 """What the client raises while the bus is away, restarting or electing a leader."""
 
+TlsContext = Callable[[], ssl.SSLContext]
+"""Gives the context of a new connection, made of the certificate that is valid now."""
+
+_DENIED = re.compile(r"permissions violation for (publish|subscription) to \"([^\"]*)")
+_NO_TOKEN = re.compile(r"[^A-Za-z0-9_-]")
+
 log = structlog.get_logger()
+metrics.at_zero(metrics.BUS_DENIED, ("publish", "subscription"))
 
 
 class BusAway(Retry):
@@ -45,10 +58,13 @@ def heed_cancellation() -> None:
 class NatsLink:
     """One connection. `epoch` grows with every connect, so that whoever holds something of an older one can tell."""
 
-    def __init__(self, url: str, *, name: str, token: str | None) -> None:
+    def __init__(self, url: str, *, name: str, token: str | None, tls: TlsContext | None = None) -> None:
+        """With `tls` the handshake comes before anything else: a server, or whoever stands in its place, that speaks in
+        plain text is refused (SE-5)."""
         self._servers = [each.strip() for each in url.split(",") if each.strip()]
         self._name = name
         self._token = token
+        self._tls = tls
         self._client: Client | None = None
         self._context: JetStreamContext | None = None
         self._up = asyncio.Event()
@@ -56,7 +72,10 @@ class NatsLink:
         self._listeners: set[Callable[[], None]] = set()
         self._last_error = ""
         self._closing = False
+        self._old: set[asyncio.Task[None]] = set()
         self.epoch = 0
+        self.denied = ""
+        """What the server has denied last, in small letters (the client gives no others): never to happen (IN-4)."""
 
     @property
     def connected(self) -> bool:
@@ -143,6 +162,7 @@ class NatsLink:
             self._servers,
             name=self._name,
             token=self._token,
+            inbox_prefix=inbox_prefix(_NO_TOKEN.sub("-", self._name)),
             connect_timeout=CONNECT_TIMEOUT_SECS,
             reconnect_time_wait=RECONNECT_EVERY_SECS,  # type: ignore[arg-type]  # annotated int, used as seconds of sleep
             max_reconnect_attempts=-1,
@@ -152,7 +172,35 @@ class NatsLink:
             reconnected_cb=on_up,
             closed_cb=on_down,
             error_cb=self._on_error,
+            tls=self._tls() if self._tls else None,
+            tls_handshake_first=self._tls is not None,
         )
+
+    async def renew(self) -> None:
+        """Connects again, with the certificate that is valid now, and then lets the old connection go: what is on its
+        way there is still confirmed. Raises BusAway where the new one is refused; the old one stays (SE-1)."""
+        old = self._client
+        if old is None or self._tls is None:
+            return
+        if not old.is_connected:
+            # It is being connected again by itself: with the new certificate from now on.
+            old.options["tls"] = self._tls()
+            return
+        client = Client()
+        try:
+            async with asyncio.timeout(RENEW_TIMEOUT_SECS):
+                await self._connect(client)
+        except BUS_ERRORS as error:
+            await _end(client)
+            raise BusAway(f"the bus refuses the new certificate: {error or type(error).__name__}") from error
+        if self._closing:
+            await _end(client)
+            return
+        self._client, self._context = client, client.jetstream(timeout=REQUEST_TIMEOUT_SECS)
+        await self._on_up()
+        going = asyncio.create_task(_end_later(old))
+        self._old.add(going)
+        going.add_done_callback(self._old.discard)
 
     async def close(self) -> None:
         """Ends the connection, with what was written to it flushed."""
@@ -162,6 +210,8 @@ class NatsLink:
         metrics.BUS_CONNECTED.set(0)
         if client is not None:
             await _end(client)
+        for going in self._old:
+            going.cancel()
 
     async def _on_up(self) -> None:
         self.epoch += 1
@@ -185,6 +235,11 @@ class NatsLink:
         heed_cancellation()
         # An outage repeats the same error several times a second: it is told once.
         text = f"{type(error).__name__}: {error}"
+        if found := _DENIED.search(text):
+            self.denied = f"{found[1]} to {found[2]}"
+            metrics.BUS_DENIED.labels(action=found[1]).inc()
+            log.error("bus.denied", action=found[1], subject=found[2])
+            return
         if text != self._last_error and not self._closing:
             self._last_error = text
             log.warning("bus.error", error=text)
@@ -195,6 +250,13 @@ async def _end(client: Client) -> None:
         with contextlib.suppress(*BUS_ERRORS):
             async with asyncio.timeout(CLOSE_TIMEOUT_SECS):
                 await client.close()
+
+
+async def _end_later(client: Client) -> None:
+    try:
+        await asyncio.sleep(LINGER_SECS)
+    finally:
+        await _end(client)
 
 
 class Inbox:

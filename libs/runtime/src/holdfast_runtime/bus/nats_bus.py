@@ -6,6 +6,7 @@ that was killed is found again, one whose store was lost gets its streams and co
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime
 from typing import Protocol
 
 import structlog
@@ -16,8 +17,8 @@ from holdfast_runtime.bus.confirming import Confirmations
 from holdfast_runtime.bus.consuming import Consuming
 from holdfast_runtime.bus.dead_letters import DeadLetter, unreadable
 from holdfast_runtime.bus.envelope import incoming, outgoing
-from holdfast_runtime.bus.link import BUS_ERRORS, BusAway, NatsLink, heed_cancellation
-from holdfast_runtime.bus.provision import BusMismatch, Provision
+from holdfast_runtime.bus.link import BUS_ERRORS, BusAway, NatsLink, TlsContext, heed_cancellation
+from holdfast_runtime.bus.provision import BusMismatch, Provision, Survey
 from holdfast_runtime.bus.reading import Reading
 from holdfast_runtime.bus.streams import Stream, stream_named, stream_of
 from holdfast_runtime.errors import GiveUp, Retry
@@ -34,6 +35,7 @@ TRIES_BEFORE_LOOKING = 3
 """After so many refusals publishing looks whether the stream is gone, and makes it again."""
 
 LOOK_EVERY_SECS = 1.0
+CHECK_EVERY_LOOKS = 3
 MEASURE_EVERY_LOOKS = 30
 
 log = structlog.get_logger()
@@ -63,11 +65,14 @@ class NatsBus:
         name: str = "holdfast",
         replicas: int = 1,
         token: str | None = None,
+        tls: TlsContext | None = None,
+        service: str | None = None,
         ack_wait_secs: float = ACK_WAIT_SECS,
         progress: ProgressFactory = _no_progress,
     ) -> None:
-        self.link = NatsLink(url, name=name, token=token)
-        self.provision = Provision(self.link, replicas=replicas)
+        """`service`: makes that service's streams alone; None: all."""
+        self.link = NatsLink(url, name=name, token=token, tls=tls)
+        self.provision = Provision(self.link, replicas=replicas, service=service)
         self._confirmations = Confirmations(self.link)
         self._ack_wait_secs = ack_wait_secs
         self._progress = progress
@@ -104,6 +109,8 @@ class NatsBus:
                 if applied != (epoch := self.link.epoch):
                     await self._apply_or_tell()
                     applied, looks = epoch, 0
+                elif looks % CHECK_EVERY_LOOKS == 0:
+                    await self._apply_or_tell(own_only=True)
                 if looks % MEASURE_EVERY_LOOKS == 0:
                     await self.provision.measure()
                 looks += 1
@@ -112,11 +119,16 @@ class NatsBus:
             progress()
             await self.link.pause(LOOK_EVERY_SECS)
 
-    async def _apply_or_tell(self) -> None:
+    async def _apply_or_tell(self, *, own_only: bool = False) -> None:
         try:
-            await self.apply(update=False)
+            await self.provision.apply(update=False, own_only=own_only)
         except BusMismatch as error:
             log.error("bus.mismatch", error=str(error), steps=list(error.steps))
+
+    async def renew(self) -> None:
+        """Goes over to a connection with the certificate that is valid now. Raises BusAway where that is refused; the
+        old connection stays."""
+        await self.link.renew()
 
     async def close(self) -> None:
         """Ends the connection."""
@@ -127,6 +139,13 @@ class NatsBus:
 
         Idempotent. Raises BusMismatch naming the stream, its field, what is declared and what is there."""
         return await self.provision.apply(update=update)
+
+    async def survey(self, *, now: Callable[[], datetime]) -> Survey:
+        """Looks at every declared stream and bucket, and at the server's clock. Raises Retry where it is away."""
+        try:
+            return await self.provision.survey(now=now)
+        except BUS_ERRORS as error:
+            raise BusAway(f"the bus does not answer: {error or type(error).__name__}") from error
 
     async def publish(
         self, subject: str, payload: bytes, *, message_id: str, headers: Mapping[str, str] | None = None

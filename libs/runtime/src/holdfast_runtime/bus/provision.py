@@ -1,13 +1,16 @@
 """Makes a server look like the table of streams, and says where it does not."""
 
 import asyncio
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import structlog
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
 from nats.js.errors import APIError, NotFoundError, ServerError, ServiceUnavailableError
 
-from holdfast_runtime.bus.link import BUS_ERRORS, BusAway, NatsLink
+from holdfast_runtime.bus.link import BUS_ERRORS, REQUEST_TIMEOUT_SECS, BusAway, NatsLink
 from holdfast_runtime.bus.streams import BUCKETS, MINUTE_SECS, REPLICAS, STREAMS, BucketSpec, Stream
 from holdfast_runtime.errors import AskPerson
 from holdfast_runtime.telemetry import metrics
@@ -88,26 +91,44 @@ def _plain(value: object) -> object:
     return sorted(value) if isinstance(value, list) else value
 
 
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a look at the server has found."""
+
+    looked_at: int
+    troubles: tuple[str, ...]
+    """Each names its stream or bucket."""
+    skew: timedelta
+    """By how much the server's clock is ahead of this machine's."""
+
+
 class Provision:
     """Creates what is missing, changes what may be changed, verifies the rest. Safe to call again at any time."""
 
-    def __init__(self, link: NatsLink, *, replicas: int) -> None:
+    def __init__(self, link: NatsLink, *, replicas: int, service: str | None = None) -> None:
+        """`service`: makes its own alone, and waits for their owners to make the others; None makes all."""
         if replicas not in REPLICAS:
             raise ValueError(f"bus.replicas: {replicas}; a stream has {' or '.join(map(str, REPLICAS))}")
         self._link = link
         self._wanted = [stream_config(each, replicas=replicas) for each in STREAMS]
         self._wanted += [bucket_config(each, replicas=replicas) for each in BUCKETS]
+        owners = {each.name: each.owner for each in STREAMS} | {each.stream: each.owner for each in BUCKETS}
+        self._others = {name: owner for name, owner in owners.items() if service not in (None, owner)}
         self._one_at_a_time = asyncio.Lock()
 
-    async def apply(self, *, update: bool) -> list[str]:
+    async def apply(self, *, update: bool, own_only: bool = False) -> list[str]:
         """Names of the streams that were created. Raises BusMismatch naming each stream that differs where `update` is
-        false or the server refuses the change, once all others are done; BusAway where the bus does not answer."""
+        false or the server refuses the change, once all others are done; BusAway where the bus does not answer, or
+        naming the streams that are for others to make and are missing (IN-5)."""
         created: list[str] = []
         wrong: list[BusMismatch] = []
+        missing: list[str] = []
         async with self._one_at_a_time:
             for wanted in self._wanted:
+                if own_only and wanted.name in self._others:
+                    continue
                 try:
-                    created += await self._apply_one(wanted, update=update)
+                    created += await self._apply_one(wanted, missing, update=update)
                 except BusMismatch as error:
                     wrong.append(error)
         if created:
@@ -116,17 +137,22 @@ class Provision:
             raise BusMismatch(
                 "; ".join(map(str, wrong)), steps=tuple(dict.fromkeys(step for each in wrong for step in each.steps))
             )
+        if missing:
+            raise BusAway("missing, until its owner makes it: " + ", ".join(missing))
         return created
 
-    async def _apply_one(self, wanted: StreamConfig, *, update: bool) -> list[str]:
+    async def _apply_one(self, wanted: StreamConfig, missing: list[str], *, update: bool) -> list[str]:
         name = str(wanted.name)
         created: list[str] = []
         try:
             info = await self._info(name)
+            if info is None and (owner := self._others.get(name)):
+                missing.append(f"stream {name} ({owner}'s)")
+                return []
             if info is None:
                 info = await self._link.js.add_stream(wanted)
                 created = [name]
-            elif update and differences(wanted, info.config):
+            elif update and name not in self._others and differences(wanted, info.config):
                 info = await self._link.js.update_stream(wanted)
         except (ServiceUnavailableError, ServerError) as error:
             if error.err_code == _NO_ROOM:
@@ -148,6 +174,24 @@ class Provision:
             return await self._link.js.stream_info(name)
         except NotFoundError:
             return None
+
+    async def survey(self, *, now: Callable[[], datetime]) -> "Survey":
+        """Looks at every declared stream and bucket and at the server's clock; changes nothing (IN-5).
+
+        Raises the client's errors, BusAway."""
+        troubles: list[str] = []
+        skew = timedelta(0)
+        for wanted in self._wanted:
+            asked_at = now()
+            answer = await self._link.client.request(f"$JS.API.STREAM.INFO.{wanted.name}", timeout=REQUEST_TIMEOUT_SECS)
+            found = json.loads(answer.data)
+            if stamp := found.get("ts"):
+                skew = datetime.fromisoformat(stamp) - (asked_at + (now() - asked_at) / 2)
+            if error := found.get("error"):
+                troubles.append(f"{wanted.name}: {error.get('description', 'not found')}")
+            elif differing := differences(wanted, StreamInfo.from_response(found).config):
+                troubles.append(f"{wanted.name} differs in {', '.join(differing)}")
+        return Survey(len(self._wanted), tuple(troubles), skew)
 
     async def measure(self) -> None:
         """Shows how full each stream is, and warns before one refuses messages. Raises the client's errors, BusAway."""

@@ -36,6 +36,8 @@ class Stream:
     max_age_secs: float
     dedupe_secs: float
     """A message id seen again within so long is stored once only."""
+    owner: str
+    """The service that makes it, and makes it again after a loss; nobody else may."""
     rebuilt_from: str
     """Where its content can be had again after a loss."""
     newest_per_subject: int | None = None
@@ -51,6 +53,8 @@ class BucketSpec:
     name: str
     max_bytes: int
     max_value_bytes: int
+    owner: str
+    """As of a stream."""
     rebuilt_from: str
 
     @property
@@ -72,6 +76,7 @@ STREAMS: tuple[Stream, ...] = (
         max_age_secs=7 * DAY_SECS,
         # An undecided cycle is published again while it is valid; later duplicates are decided once by the ledger.
         dedupe_secs=HOUR_SECS,
+        owner="signal",
         rebuilt_from="signal publishes undecided cycles again",
     ),
     Stream(
@@ -80,6 +85,7 @@ STREAMS: tuple[Stream, ...] = (
         max_bytes=512 * MIB,
         max_age_secs=DAY_SECS,
         dedupe_secs=2 * MINUTE_SECS,
+        owner="signal",
         rebuilt_from="the venue's history",
         newest_per_subject=20_000,
     ),
@@ -89,6 +95,7 @@ STREAMS: tuple[Stream, ...] = (
         max_bytes=512 * MIB,
         max_age_secs=7 * DAY_SECS,
         dedupe_secs=10 * MINUTE_SECS,
+        owner="execution",
         rebuilt_from="the ledger's events",
     ),
     Stream(
@@ -97,6 +104,7 @@ STREAMS: tuple[Stream, ...] = (
         max_bytes=64 * MIB,
         max_age_secs=30 * DAY_SECS,
         dedupe_secs=10 * MINUTE_SECS,
+        owner="execution",
         rebuilt_from="the message it was made of, which stays in its own stream for as long as that keeps it",
         # A dead letter holds the whole original and its reason beside it: room for both below the server's own limit.
         max_message_bytes=MIB,
@@ -107,6 +115,7 @@ STREAMS: tuple[Stream, ...] = (
         max_bytes=32 * MIB,
         max_age_secs=7 * DAY_SECS,
         dedupe_secs=2 * MINUTE_SECS,
+        owner="execution",
         rebuilt_from="the ledger's events and the sentinels' next report",
     ),
     Stream(
@@ -115,18 +124,34 @@ STREAMS: tuple[Stream, ...] = (
         max_bytes=32 * MIB,
         max_age_secs=7 * DAY_SECS,
         dedupe_secs=2 * MINUTE_SECS,
+        owner="admin",
         rebuilt_from="the sentinels' next report",
     ),
 )
 
 BUCKETS: tuple[BucketSpec, ...] = (
     BucketSpec(
-        name="weights", max_bytes=16 * MIB, max_value_bytes=256 * KIB, rebuilt_from="decisions and fills of the ledger"
+        name="weights",
+        max_bytes=16 * MIB,
+        max_value_bytes=256 * KIB,
+        owner="scoring",
+        rebuilt_from="decisions and fills of the ledger",
     ),
     BucketSpec(
-        name="failurepoints", max_bytes=16 * MIB, max_value_bytes=64 * KIB, rebuilt_from="the sentinels' next report"
+        name="failurepoints",
+        max_bytes=16 * MIB,
+        max_value_bytes=64 * KIB,
+        owner="admin",
+        rebuilt_from="the sentinels' next report",
     ),
-    BucketSpec(name="caches", max_bytes=32 * MIB, max_value_bytes=256 * KIB, rebuilt_from="its owner"),
+    BucketSpec(
+        name="doctor",
+        max_bytes=8 * MIB,
+        max_value_bytes=64 * KIB,
+        owner="admin",
+        rebuilt_from="the next examination of each process",
+    ),
+    BucketSpec(name="caches", max_bytes=32 * MIB, max_value_bytes=256 * KIB, owner="scoring", rebuilt_from="its owner"),
 )
 
 

@@ -1,5 +1,6 @@
 """The gRPC client behind a port: deadlines that shrink along the chain, trace context, typed errors."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar, cast
@@ -7,6 +8,7 @@ from typing import Any, TypeVar, cast
 import grpc
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
+from grpc_health.v1 import health_pb2
 from opentelemetry.propagate import inject
 
 from holdfast_runtime.calls import current
@@ -20,6 +22,8 @@ Port = TypeVar("Port")
 
 DEFAULT_DEADLINE_SECS = 5.0
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+RENEW_GRACE_SECS = 10.0
+"""For calls under way when the certificate is exchanged: longer than any deadline."""
 
 OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -37,47 +41,85 @@ class Remotes:
     def __init__(self, *, identity: Identity, clock: MonotonicClock) -> None:
         self._identity = identity
         self._clock = clock
-        self._channels: list[grpc.aio.Channel] = []
+        self._lines: list[_Line] = []
+        self._closing: set[asyncio.Task[None]] = set()
 
     def remote(self, port: type[Port], service: str, address: str) -> Port:
         """A caller of `service` at `host:port` that implements `port`."""
-        credentials = grpc.ssl_channel_credentials(
-            self._identity.authority, self._identity.key, self._identity.certificate
-        )
         found = methods(port)
-        channel = grpc.aio.secure_channel(
-            address,
-            credentials,
-            options=(
-                *OPTIONS,
-                ("grpc.ssl_target_name_override", service),
-                ("grpc.service_config", _service_config(found)),
-            ),
+        options = (
+            *OPTIONS,
+            ("grpc.ssl_target_name_override", service),
+            ("grpc.service_config", _service_config(found)),
         )
-        self._channels.append(channel)
-        return cast(Port, _Remote(channel, found, self._clock))
+        line = _Line(lambda: grpc.aio.secure_channel(address, self._credentials(), options=options))
+        self._lines.append(line)
+        return cast(Port, _Remote(line, found, self._clock))
+
+    async def renew(self, identity: Identity) -> None:
+        """Calls from now on go out as `identity`; those under way end where they began (SE-1)."""
+        self._identity = identity
+        for line in self._lines:
+            closing = asyncio.create_task(line.renew().close(RENEW_GRACE_SECS))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    async def answers(self, service: str, address: str, *, timeout_secs: float) -> bool:
+        """Whether `service` says that it serves, asked over mutual TLS on a connection of its own, with no second try:
+        the whole way there is examined. Raises Retry or Refused naming what is in the way."""
+        path = "/grpc.health.v1.Health/Check"
+        # A pool of its own: gRPC would share the connection, and the backoff, of the channels that are there already.
+        options = (*OPTIONS, ("grpc.ssl_target_name_override", service), ("grpc.use_local_subchannel_pool", 1))
+        async with grpc.aio.secure_channel(address, self._credentials(), options=options) as channel:
+            check = channel.unary_unary(
+                path, health_pb2.HealthCheckRequest.SerializeToString, health_pb2.HealthCheckResponse.FromString
+            )
+            try:
+                answer = await check(health_pb2.HealthCheckRequest(), timeout=timeout_secs)
+            except grpc.aio.AioRpcError as error:
+                raise typed(error, path) from error
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def _credentials(self) -> grpc.ChannelCredentials:
+        identity = self._identity
+        return grpc.ssl_channel_credentials(identity.authority, identity.key, identity.certificate)
 
     async def close(self) -> None:
-        for channel in self._channels:
-            await channel.close()
+        for line in self._lines:
+            await line.channel.close()
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+
+class _Line:
+    """The channel to one service, exchanged where the identity is."""
+
+    def __init__(self, make: Callable[[], grpc.aio.Channel]) -> None:
+        self._make = make
+        self.channel = make()
+
+    def renew(self) -> grpc.aio.Channel:
+        """Returns the old one."""
+        old, self.channel = self.channel, self._make()
+        return old
 
 
 class _Remote:
     """Has one attribute per method of its port."""
 
-    def __init__(self, channel: grpc.aio.Channel, found: tuple[Method, ...], clock: MonotonicClock) -> None:
+    def __init__(self, line: _Line, found: tuple[Method, ...], clock: MonotonicClock) -> None:
         for method in found:
-            bound = self._streaming(channel, method) if method.server_streaming else self._unary(channel, method, clock)
+            bound = self._streaming(line, method) if method.server_streaming else self._unary(line, method, clock)
             setattr(self, method.name, bound)
 
-    def _unary(self, channel: grpc.aio.Channel, method: Method, clock: MonotonicClock) -> Callable[[Any], Any]:
-        send = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
+    def _unary(self, line: _Line, method: Method, clock: MonotonicClock) -> Callable[[Any], Any]:
+        sender = _sender(line, method, "unary_unary")
 
         async def call(request: Any) -> Any:
             began_secs = clock.now_secs()
             code = "OK"
             try:
-                return await send(request, timeout=_deadline_secs(clock), metadata=_metadata())
+                return await sender()(request, timeout=_deadline_secs(clock), metadata=_metadata())
             except grpc.aio.AioRpcError as error:
                 code = error.code().name
                 raise typed(error, method.path) from error
@@ -87,21 +129,41 @@ class _Remote:
 
         return call
 
-    def _streaming(self, channel: grpc.aio.Channel, method: Method) -> Callable[[Any], Any]:
-        kind = channel.stream_stream if method.client_streaming else channel.unary_stream
-        send = kind(method.path, method.request.SerializeToString, method.response.FromString)
+    def _streaming(self, line: _Line, method: Method) -> Callable[[Any], Any]:
+        sender = _sender(line, method, "stream_stream" if method.client_streaming else "unary_stream")
 
         async def call(request: Any) -> AsyncIterator[Any]:
-            stream = send(request, metadata=_metadata())
+            stream = sender()(request, metadata=_metadata())
             try:
                 async for response in stream:
                     yield response
             except grpc.aio.AioRpcError as error:
                 raise typed(error, method.path) from error
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                # Not we were cancelled: the channel is closed under the stream.
+                raise Retry(f"{method.path}: the connection was renewed", after_secs=0) from None
             finally:
                 stream.cancel()
 
         return call
+
+
+def _sender(line: _Line, method: Method, kind: str) -> Callable[[], Callable[..., Any]]:
+    """Gives what sends a call of `method` on the line's present channel."""
+    channel: grpc.aio.Channel | None = None
+    send: Callable[..., Any]
+
+    def present() -> Callable[..., Any]:
+        nonlocal channel, send
+        if channel is not line.channel:
+            channel = line.channel
+            send = getattr(channel, kind)(method.path, method.request.SerializeToString, method.response.FromString)
+        return send
+
+    return present
 
 
 def _deadline_secs(clock: MonotonicClock) -> float:

@@ -9,12 +9,14 @@ from google.protobuf.any_pb2 import Any as PackedAny
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
+from grpc_health.v1 import health_pb2_grpc
 from opentelemetry import context as trace_context
 from opentelemetry.propagate import extract
 
 from holdfast_runtime.activity import ActivityTracker
 from holdfast_runtime.calls import Call, enter
 from holdfast_runtime.errors import AskBroker, AskPerson, Code, HoldfastError, Malformed, Refused, Retry
+from holdfast_runtime.health import Health, HealthServicer
 from holdfast_runtime.identity import Identity, peer_name
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.rpc.contracts import Method, methods
@@ -41,6 +43,7 @@ class RpcServer:
         self._clock = clock
         self._activity = activity
         self._identity = identity
+        self._pending: grpc.ServerCertificateConfiguration | None = None
         self._server = grpc.aio.server(
             maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS,
             options=(
@@ -63,16 +66,31 @@ class RpcServer:
             tuple(grpc.method_handlers_generic_handler(service, found) for service, found in by_service.items())
         )
 
+    def answer_health(self, health: Health) -> None:
+        """The health of the whole on this door too, to whoever has a certificate: so a caller's own way here can be
+        examined (IN-8). No part of the lock-step's activity."""
+        health_pb2_grpc.add_HealthServicer_to_server(HealthServicer(health), self._server)
+
     async def start(self, address: str) -> int:
         """Listens on `host:port` (0 takes a free one) and returns the port."""
-        credentials = grpc.ssl_server_credentials(
-            [(self._identity.key, self._identity.certificate)],
-            root_certificates=self._identity.authority,
-            require_client_auth=True,
+        credentials = grpc.dynamic_ssl_server_credentials(
+            _configuration(self._identity),
+            self._exchanged,  # type: ignore[arg-type]  # gRPC documents None: as before
+            require_client_authentication=True,
         )
         bound = self._server.add_secure_port(address, credentials)
         await self._server.start()
         return bound
+
+    async def renew(self, identity: Identity) -> None:
+        """Connections from now on are answered as `identity`; those that stand go on (SE-1)."""
+        self._identity = identity
+        self._pending = _configuration(identity)
+
+    def _exchanged(self) -> grpc.ServerCertificateConfiguration | None:
+        """Asked by gRPC at each handshake, on a thread of its own: None means as before."""
+        pending, self._pending = self._pending, None
+        return pending
 
     async def stop(self, grace_secs: float) -> None:
         """Refuses new calls and gives the running ones `grace_secs`."""
@@ -150,6 +168,12 @@ class RpcServer:
             packed.Pack(part)
             status.details.append(packed)
         await context.abort(STATUS_CODES[code], str(error), (("grpc-status-details-bin", status.SerializeToString()),))
+
+
+def _configuration(identity: Identity) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration(
+        [(identity.key, identity.certificate)], root_certificates=identity.authority
+    )
 
 
 STATUS_CODES: dict[Code, grpc.StatusCode] = {code: grpc.StatusCode[code.name] for code in Code}

@@ -106,6 +106,9 @@ BUS_DEAD_LETTERS = Counter(
     ["stream", "consumer", "reason"],
     registry=REGISTRY,
 )
+BUS_DENIED = Counter(
+    "holdfast_bus_denied", "Times the bus has denied something (publish, subscription).", ["action"], registry=REGISTRY
+)
 BUS_CONNECTED = Gauge("holdfast_bus_connected", "1 while connected to the bus.", registry=REGISTRY)
 BUS_HANDLER_FAILURES = Counter(
     "holdfast_bus_handler_failures",
