@@ -9,7 +9,8 @@ import pytest
 
 from holdfast_exchange.recording import MINUTE, Bar
 from holdfast_execution.domain.intents import IntentState, Purpose
-from holdfast_simulation.memory_venue import Fault
+from holdfast_runtime.ports.venue import FeeActivity
+from holdfast_simulation.memory_venue import Fault, MemoryBroker
 
 BTC = "BTC/USD"
 NIGHT = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
@@ -90,6 +91,31 @@ async def test_fees_are_taken_from_what_is_received_and_the_ledger_agrees(make_d
     ]
     assert state.account.realised_pnl == state.account.cash - state.account.starting_cash < 0
     assert desk.resting(BTC) == []
+
+
+async def test_coins_are_protected_before_the_fee_that_was_taken_of_them_is_told(
+    make_desk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alpaca tells fees at the end of the day: until then the broker has fewer coins than the ledger knows."""
+    desk = await at_work(make_desk)
+
+    async def not_yet(broker: MemoryBroker, *, since: datetime | None) -> list[FeeActivity]:
+        return []
+
+    monkeypatch.setattr(MemoryBroker, "fees", not_yet)
+    await desk.enter(BTC, quantity=BOUGHT)
+    desk.broker.tick(NIGHT + MINUTE * 2)
+    await desk.pass_secs(12)
+    assert (await desk.position(BTC)).quantity == BOUGHT
+    [stop] = desk.resting(BTC)
+    assert stop.quantity == desk.broker.exchange.books.held(BTC) == RECEIVED
+    monkeypatch.undo()
+    await desk.engine.merger.merge("position differs")
+    await desk.settled()
+    position = await desk.position(BTC)
+    assert (position.protection, position.stop_quantity) == ("active", RECEIVED)
+    assert [order.id for order in desk.resting(BTC)] == [stop.id]
+    await agreed(desk)
 
 
 async def test_a_partial_fill_of_coins_is_protected_at_once(make_desk: Any) -> None:

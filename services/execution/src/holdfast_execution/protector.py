@@ -296,12 +296,14 @@ class Protector:
                 return
 
     async def _unsold(self, holding: HoldingView) -> Decimal:
-        """Shares that the broker holds beyond what live stops sell.
+        """What the broker holds beyond what live stops sell, in shares or coins.
 
-        The ledger's word for a first stop, which waits for no question, for coins, which cannot be short, and where
-        the broker gives none.
+        The ledger's word for a first stop, which waits for no question, and where the broker gives none. Coins cannot
+        be short: for theirs the broker is asked once it has refused.
         """
-        if holding.stop_price is None or holding.book != "equity":
+        stops = [order for order in holding.of(Role.STOP) if order.phase is Phase.LIVE and not order.dormant]
+        first = not stops and (holding.stop_price is None or holding.book != "equity")
+        if first and not self._backoffs.failures(holding.symbol):
             return holding.quantity
         try:
             positions = await self._broker.positions()
@@ -309,8 +311,7 @@ class Protector:
             log.warning("protection.position_unknown", symbol=holding.symbol, error=str(error))
             return holding.quantity
         held = next((each.quantity for each in positions if each.symbol == holding.symbol), ZERO)
-        stops = [order for order in holding.of(Role.STOP) if order.phase is Phase.LIVE and not order.dormant]
-        return held - sum((order.remaining for order in stops), ZERO)
+        return holding.lot.tradable(held - sum((order.remaining for order in stops), ZERO))
 
     async def _send_stop(self, holding: HoldingView, stop: IntentRow) -> bool:
         with traces.span(
