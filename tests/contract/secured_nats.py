@@ -13,9 +13,7 @@ from holdfast_cli.nats_server import find_binary, free_port
 from holdfast_runtime.bus.nats_bus import NatsBus
 from holdfast_runtime.bus.permissions import DUTIES, render
 from holdfast_runtime.certificates import Certificates
-from holdfast_runtime.identity import Authority
-
-PATIENCE_SECS = 30.0
+from holdfast_runtime.identity import AUTHORITY_FILE, Authority
 
 
 class SecuredNats:
@@ -49,20 +47,29 @@ class SecuredNats:
         file.write_text(body + render())
         self._process = subprocess.Popen([str(find_binary()), "--config", str(file)])
 
-    def reload(self) -> None:
-        """It reads its certificate again."""
+    async def reload(self) -> None:
+        """Returns when it has read its certificate and its authorities again."""
         assert self._process is not None
+        log = self.folder / "nats.log"
+        before = log.read_text().count("Reloaded")
         self._process.send_signal(signal.SIGHUP)
+        async with asyncio.timeout(20):
+            while log.read_text().count("Reloaded") <= before:  # noqa: ASYNC110 another process's file
+                await asyncio.sleep(0.02)
 
     def stop(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
+    def trust(self, *authorities: Authority) -> None:
+        """Everybody's file of authorities, the server's too."""
+        (self.certificates / AUTHORITY_FILE).write_bytes(b"".join(each.certificate for each in authorities))
+
     @contextlib.asynccontextmanager
-    async def bus(self, service: str) -> AsyncIterator[NatsBus]:
+    async def bus(self, service: str, certificates: Certificates | None = None) -> AsyncIterator[NatsBus]:
         """The bus of one service, as its shell makes it."""
-        certificates = Certificates(self.certificates, service)
+        certificates = certificates or Certificates(self.certificates, service)
         bus = NatsBus(url=self.url, name=service, tls=certificates.client_context, service=service)
         await bus.link.open(lambda: None)
         running = asyncio.create_task(bus.run())

@@ -38,7 +38,10 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
 class Remotes:
     """The channels of one process, one per service, closed together."""
 
-    def __init__(self, *, identity: Identity, clock: MonotonicClock) -> None:
+    def __init__(
+        self, *, identity: Identity, clock: MonotonicClock, renew_grace_secs: float = RENEW_GRACE_SECS
+    ) -> None:
+        self._renew_grace_secs = renew_grace_secs
         self._identity = identity
         self._clock = clock
         self._lines: list[_Line] = []
@@ -57,10 +60,11 @@ class Remotes:
         return cast(Port, _Remote(line, found, self._clock))
 
     async def renew(self, identity: Identity) -> None:
-        """Calls from now on go out as `identity`; those under way end where they began (SE-1)."""
+        """Calls from now on go out as `identity`. Those under way end where they began; streams that outlive the grace
+        end with Retry, to be opened again (SE-1)."""
         self._identity = identity
         for line in self._lines:
-            closing = asyncio.create_task(line.renew().close(RENEW_GRACE_SECS))
+            closing = asyncio.create_task(line.renew().close(self._renew_grace_secs))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
 
