@@ -9,7 +9,9 @@ from pathlib import Path
 
 MEMORY_LIMIT_BYTES = 768 * 1024 * 1024
 """Of one service where nothing sets a lower limit: several times what any of them needs."""
-_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+CGROUPS = Path("/sys/fs/cgroup")
+_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
+"""Of version 2, and of version 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +33,8 @@ class Room:
     writable: bool
 
 
-def usage() -> Usage:
-    """Of this process, from /proc; where there is none, the peak memory stands for the present one."""
+def usage(cgroups: Path = CGROUPS) -> Usage:
+    """Of this process, from /proc, with the limit that its container has; where there is none, the peak memory stands for the present one."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -41,15 +43,18 @@ def usage() -> Usage:
     except OSError:
         rss, files = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, 0
     return Usage(
-        rss_bytes=rss, memory_limit_bytes=_memory_limit_bytes(), open_files=files, open_files_limit=max(soft, 1)
+        rss_bytes=rss, memory_limit_bytes=_memory_limit_bytes(cgroups), open_files=files, open_files_limit=max(soft, 1)
     )
 
 
-def _memory_limit_bytes() -> int:
+def _memory_limit_bytes(cgroups: Path) -> int:
     """The container's limit where it is the lower one."""
-    with contextlib.suppress(OSError, ValueError):
-        return min(MEMORY_LIMIT_BYTES, int(_CGROUP_LIMIT.read_text()))
-    return MEMORY_LIMIT_BYTES
+    limits = [MEMORY_LIMIT_BYTES]
+    for name in _LIMITS:
+        # No limit is `max` in version 2, and a number beyond any memory in version 1.
+        with contextlib.suppress(OSError, ValueError):
+            limits.append(int((cgroups / name).read_text()))
+    return min(limits)
 
 
 def room(folder: Path) -> Room:
