@@ -49,7 +49,11 @@ off. JSON, because a template can hand on nothing else. */}}
 {{- $_ := set $own "listen" $listen -}}
 {{- $_ := set $own "admin" (dict "host" "0.0.0.0" "port" $topology.services.admin.http) -}}
 {{- $bus := .Values.nats.url -}}
-{{- if .Values.nats.enabled }}{{ $bus = printf "nats://%s-nats:%v" $fullname $ports.client }}{{ end -}}
+{{- if .Values.nats.enabled -}}
+{{- $servers := list -}}
+{{- range include "holdfast.natsHosts" . | fromJsonArray }}{{ $servers = append $servers (printf "tls://%s:%v" . $ports.client) }}{{ end -}}
+{{- $bus = join "," $servers -}}
+{{- end -}}
 {{- $_ := set $own "bus" (dict "url" $bus) -}}
 {{- if not .Values.postgresql.enabled }}{{ $_ := set $own "execution" (dict "ledger_url" "secret") }}{{ end -}}
 {{- with include "holdfast.collector" . }}{{ $_ := set $own "telemetry" (dict "otlp_endpoint" .) }}{{ end -}}
