@@ -1,6 +1,7 @@
 """Each of execution's failure points: brought about on the whole engine, seen by its detector, gone when it heals."""
 
 import asyncio
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -212,6 +213,23 @@ async def test_a_position_whose_stop_is_gone_shows_until_one_is_active(post: Pos
     post.desk.broker.open_gate()
     await post.desk.settled()
     assert await post.status("position.unprotected") == "OK"
+
+
+async def test_a_flattened_position_is_told_at_once_and_shows_for_a_while(post: Post) -> None:
+    """TL-9: what could not be protected is sold, and a person hears of it."""
+    await post.desk.enter()
+    await post.desk.minute(1)
+    assert await post.status("position.flattened") == "OK"
+    post.desk.broker.script("submit_order", Fault.LOST_BEFORE)
+    post.desk.broker.script("order_by_client_id", *[Fault.LOST_BEFORE] * 30)
+    await post.desk.broker.cancel_order(post.desk.resting()[0].id)
+    await post.desk.pass_secs(7.0)
+    post.desk.broker.tick(post.desk.clock.now() + timedelta(minutes=1))
+    await post.desk.pass_secs(1.0)
+    assert (await post.desk.position()).quantity == 0
+    assert await post.status("position.flattened") == "ERROR"
+    assert [alert.id for alert in post.lookout.alerts if alert.id == "position.flattened"]
+    assert await post.status("position.flattened", after_secs=400) == "OK"
 
 
 async def test_a_sale_under_way_is_no_missing_stop(post: Post) -> None:

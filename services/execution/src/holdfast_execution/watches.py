@@ -62,6 +62,7 @@ def watches(
         watch("order.unknown", _unknown(engine, Ages(monotonic))),
         watch("order.rejected", _rejected(monotonic)),
         watch("position.unprotected", _unprotected(engine, Ages(monotonic), settings.execution.protection_bound_secs)),
+        watch("position.flattened", _flattened(monotonic)),
         watch("strategy.aborted", lambda: _aborted(engine)),
         watch("halt.standing", lambda: _standing(engine)),
         watch("outbox.behind", _outbox(runner, lease, Ages(monotonic)), OUTBOX_EVERY_SECS),
@@ -184,6 +185,18 @@ def _unprotected(engine: Engine, ages: Ages, bound_secs: float) -> Callable[[], 
             return ok(f"{len(held)} positions, each with its stop", **shown)
         text = ", ".join(_told(each, bare.get(each.symbol)) for each in open_[:MAX_TOLD])
         return _lasting(max(bare.values(), default=0.0), bound_secs, text, **shown)
+
+    return detect
+
+
+def _flattened(monotonic: MonotonicClock) -> Callable[[], Finding]:
+    fills = Growth(lambda: total(metrics.FILLS, purpose=Purpose.FLATTEN), monotonic, within_secs=LATELY_SECS)
+
+    def detect() -> Finding:
+        count = fills()
+        if count:
+            return error(f"{count:.0f} fills of protective sales lately", fills=f"{count:.0f}")
+        return ok("no position was flattened lately", fills="0")
 
     return detect
 

@@ -156,6 +156,21 @@ POINTS: tuple[FailurePoint, ...] = (
         ),
     ),
     FailurePoint(
+        id="position.flattened",
+        title="A position was sold because it could not be protected",
+        owner="execution",
+        severity=Severity.HIGH,
+        priority="P0",
+        covers=("TL-9", "SQ-7"),
+        detector="Fills of sales by the stop monitor or the protective lane: ERROR for five minutes after each.",
+        why_no_healer="The position is gone: a person finds out why its stop did not do.",
+        manual_steps=(
+            "Look at the sale's reason in admin: a stop unfilled, refused, or of unknown outcome.",
+            "Look at the broker's status and at the market's gap.",
+        ),
+        proofs=(f"{_TESTS}::test_a_flattened_position_is_told_at_once_and_shows_for_a_while",),
+    ),
+    FailurePoint(
         id="strategy.aborted",
         title="A strategy is halted for safety",
         owner="execution",
