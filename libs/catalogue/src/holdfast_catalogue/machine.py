@@ -34,7 +34,7 @@ class Room:
 
 
 def usage(cgroups: Path = CGROUPS) -> Usage:
-    """Of this process, from /proc, with the limit that its container has; where there is none, the peak memory stands for the present one."""
+    """Of this process, from /proc, and its container's limit; without a /proc the peak memory is the present one."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])

@@ -35,7 +35,7 @@ from holdfast_runtime.ports.calls import MarketClockCalls
 from holdfast_runtime.ports.clock import MarketClock
 from holdfast_runtime.rpc.client import Remotes
 from holdfast_runtime.rpc.server import RpcServer
-from holdfast_runtime.secrets import SecretStore
+from holdfast_runtime.secrets import SecretStore, hide_registered
 from holdfast_runtime.settings import Settings, VenueKind
 from holdfast_runtime.telemetry import logs, metrics, traces
 
@@ -52,6 +52,9 @@ SWITCH_SECS = 0.0005
 """A thread that waits for its turn gets it after so long. The default of 5 ms is more than a whole order takes: the
 ledger's writer and the broker's sender would wait behind an event loop that is busy with what is not urgent."""
 TELEMETRY_FLUSH_SECS = 3.0
+TERMINATION_VARIABLE, TERMINATION_FILE = "HOLDFAST_TERMINATION_LOG", "/dev/termination-log"
+MAX_TERMINATION_CHARS = 1_000
+"""The kubelet shows 4096 bytes of it."""
 
 log = structlog.get_logger()
 
@@ -203,6 +206,7 @@ class Shell:
         def ended(error: BaseException | None) -> None:
             if error is not None:
                 log.error("service.loop_over", loop=name, error=str(error))
+                tell_end(self.name, _with_steps(error))
                 self.over(EXIT_NEEDS_PERSON if isinstance(error, AskPerson) else EXIT_GAVE_UP)
 
         supervised = supervise(name, turn, self.monotonic_clock, lambda: self.health.touch(name))
@@ -252,13 +256,30 @@ def _spare_the_collector() -> None:
     gc.set_threshold(GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
 
 
+def tell_end(name: str, why: str) -> None:
+    """Says why the process ends where a person looks: on stderr, and in a cluster as the pod's termination message, so
+    that a restart does not hide the cause (SE-4). No secret is in it."""
+    text = hide_registered(f"holdfast {name}: {why}\n")
+    sys.stderr.write(text)
+    file = Path(os.environ.get(TERMINATION_VARIABLE, TERMINATION_FILE))
+    # Made by the kubelet; elsewhere there is none, and none is made.
+    with contextlib.suppress(OSError), file.open("r+") as message:
+        message.truncate()
+        message.write(text[:MAX_TERMINATION_CHARS])
+
+
+def _with_steps(error: BaseException) -> str:
+    steps = error.steps if isinstance(error, AskPerson) else ()
+    return "\n  - ".join((str(error), *steps))
+
+
 def run(name: str, build: Callable[[Shell], Awaitable[None]]) -> None:
     """Runs a service process to its end. Exit 78: the configuration is wrong; 77: a person is needed; 70: gave up."""
     config = os.environ.get("HOLDFAST_CONFIG")
     try:
         settings = load_settings(Path(config) if config else None, os.environ, None)
     except InvalidConfiguration as error:
-        sys.stderr.write(f"holdfast {name}: the configuration is refused\n{error}\n")
+        tell_end(name, f"the configuration is refused\n{error}")
         sys.exit(EXIT_INVALID_CONFIGURATION)
     # Told so before it is killed for want of progress, a process writes where each of its threads stands.
     faulthandler.register(signals.SIGUSR1, all_threads=True)
@@ -272,14 +293,14 @@ def run(name: str, build: Callable[[Shell], Awaitable[None]]) -> None:
             return await Shell(name, settings, certificates).live(build)
         except AskPerson as error:
             log.error("service.needs_person", error=str(error), steps=list(error.steps))
-            sys.stderr.write(f"holdfast {name}: {error}\n" + "".join(f"  - {step}\n" for step in error.steps))
+            tell_end(name, _with_steps(error))
             return EXIT_NEEDS_PERSON
         except InvalidConfiguration as error:
-            sys.stderr.write(f"holdfast {name}: the configuration is refused\n{error}\n")
+            tell_end(name, f"the configuration is refused\n{error}")
             return EXIT_INVALID_CONFIGURATION
         except GiveUp as error:
             log.exception("service.gave_up", error=str(error))
-            sys.stderr.write(f"holdfast {name}: {error}\n")
+            tell_end(name, str(error))
             return EXIT_GAVE_UP
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
