@@ -114,10 +114,14 @@ class _Tally:
         # Dust is in the way of nobody but other strategies: its own may add to it, and cannot sell it.
         self._dust = {row.symbol for row in view.positions if is_dust(row.quantity, row.book)}
         self._held = {row.symbol: row for row in view.positions}
-        entries = [row for row in view.open_intents if row.purpose is Purpose.ENTRY]
-        self._entering = {row.symbol for row in entries}
-        self._owners |= {row.symbol: row.strategy for row in entries}
-        self._exiting = {row.symbol for row in view.open_intents if row.purpose in (Purpose.EXIT, Purpose.FLATTEN)}
+        self._entering: set[str] = set()
+        self._exiting: set[str] = set()
+        for row in view.open_intents:
+            if row.purpose is Purpose.ENTRY:
+                self._entering.add(row.symbol)
+                self._owners[row.symbol] = row.strategy
+            elif row.purpose is not Purpose.STOP:
+                self._exiting.add(row.symbol)
         self._last = {row.symbol: row for row in view.last_entries}
         self._progress = {row.strategy: row for row in view.strategies}
         self._cost = sum((abs(row.cost) for row in view.positions), ZERO)

@@ -51,28 +51,23 @@ class _Worker:
         self._loop = loop
         self._committed = committed
         self._group = group
-        self._queue: queue.Queue[_Call | None] = queue.Queue(_QUEUE)
+        self._queue: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     async def submit(self, run: Callable[[Any], T]) -> T:
+        # Only the event loop puts calls in: nobody else can fill the queue in between.
+        if self._queue.qsize() >= _QUEUE:
+            raise Retry("the ledger's queue is full", after_secs=0.1)
         answer: asyncio.Future[T] = self._loop.create_future()
-        try:
-            self._queue.put_nowait(_Call(run, answer))
-        except queue.Full:
-            raise Retry("the ledger's queue is full", after_secs=0.1) from None
+        self._queue.put(_Call(run, answer))
         return await answer
 
     async def close(self) -> None:
         """Runs what is queued, then ends the thread."""
-        while self._thread.is_alive():
-            try:
-                self._queue.put_nowait(None)
-                break
-            except queue.Full:
-                await asyncio.sleep(0)
+        self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def perform(self, calls: list[_Call]) -> int | None:
