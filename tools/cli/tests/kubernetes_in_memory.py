@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from holdfast_cli.kubernetes import Cluster
+from holdfast_runtime.kubernetes import Cluster
 
 Key = tuple[str, str]
 

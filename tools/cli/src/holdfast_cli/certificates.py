@@ -45,10 +45,10 @@ from pydantic import Field, ValidationError, model_validator
 from rich.console import Console
 from rich.text import Text
 
-from holdfast_cli.kubernetes import Cluster, Conflict, Object
 from holdfast_runtime.config_yaml import YamlProblem, parse_file
 from holdfast_runtime.errors import AskPerson, GiveUp, HoldfastError
 from holdfast_runtime.identity import SPIFFE_PREFIX, Authority
+from holdfast_runtime.kubernetes import Cluster, Conflict, Object
 from holdfast_runtime.settings import Section
 
 TRIES = 5
