@@ -15,7 +15,7 @@ REPOSITORY ?= holdfast
 TAG ?= dev
 SERVICES ?= signal scoring gate execution reconciliation admin papermarket cli
 
-.PHONY: help setup run test lint types holes audit protos protos-check protos-baseline docs faults chart bench contract-alpaca e2e images clean
+.PHONY: help setup run test lint types holes audit protos protos-check protos-baseline docs faults chart seeds bench contract-alpaca nightly images release e2e clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -78,6 +78,12 @@ chart: setup ## Renew what the chart has from elsewhere, and the manifests that 
 	$(BIN)/python tools/chart.py
 	$(BIN)/python -m tests.chart.golden
 
+nightly: audit seeds faults bench ## The long runs; `make -k nightly` goes on where one of them fails
+
+seeds: setup ## Random searches, deeper than a push has time for
+	HOLDFAST_SEEDS=0-499 HOLDFAST_MACHINE_RUNS=2000 $(BIN)/pytest --timeout 3600 \
+	  services/execution/tests/test_random_order_safety.py libs/exchange/tests/test_exchange_machine.py
+
 bench: setup ## Latency and throughput, beside a floor in the same run
 	$(BIN)/python tests/load/bench.py
 
@@ -88,8 +94,16 @@ images: ## Build the images $(REPOSITORY)/<service>:$(TAG): [TAG=dev] [SERVICES=
 	@for service in $(SERVICES); do \
 	  echo "$(REPOSITORY)/$$service:$(TAG)"; \
 	  DOCKER_BUILDKIT=1 docker build --quiet --file deploy/Dockerfile --build-arg SERVICE=$$service --build-arg BASE=$(BASE) \
-	    --build-arg UV_VERSION=$(UV_VERSION) --tag $(REPOSITORY)/$$service:$(TAG) . || exit 1; \
+	    --build-arg UV_VERSION=$(UV_VERSION) $(IMAGE_FLAGS) --tag $(REPOSITORY)/$$service:$(TAG) . || exit 1; \
 	done
+
+release: setup ## Build images, chart, bills of materials and digests, signed: VERSION= KEY= [REPOSITORY=] [PUSH=1]
+	@test -n "$(VERSION)" -a -n "$(KEY)" || { echo "release: say VERSION= and KEY= (an SSH key)" >&2; exit 1; }
+	@test -z "$$(git status --porcelain)" || { echo "release: the work tree has changes" >&2; exit 1; }
+	$(MAKE) --no-print-directory images TAG=$(VERSION) IMAGE_FLAGS="--label org.opencontainers.image.version=$(VERSION) \
+	  --label org.opencontainers.image.revision=$$(git rev-parse HEAD)"
+	@test -z "$(PUSH)" || for service in $(SERVICES); do docker push $(REPOSITORY)/$$service:$(VERSION) || exit 1; done
+	$(BIN)/python tools/release.py --version $(VERSION) --repository $(REPOSITORY) --services $(SERVICES) --key $(KEY) --out dist/$(VERSION)
 
 e2e: setup ## End to end on the cluster of the kube context: install, replay, break, upgrade, uninstall (about 12 minutes)
 	HOLDFAST_E2E=1 $(BIN)/pytest tests/e2e

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-REPOSITORY = "holdfast-test"
+REPOSITORY, TAG = "holdfast-test", "0.0.0-test"
 BUILD_SECS = 290
 
 
@@ -33,7 +33,7 @@ def _answers(program: str) -> bool:
 def built(service: str) -> str:
     """The name of the service's image, built from this tree."""
     docker("version")
-    words = ["make", "images", f"SERVICES={service}", f"REPOSITORY={REPOSITORY}", "TAG=test"]
+    words = ["make", "images", f"SERVICES={service}", f"REPOSITORY={REPOSITORY}", f"TAG={TAG}"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=BUILD_SECS, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    return f"{REPOSITORY}/{service}:test"
+    return f"{REPOSITORY}/{service}:{TAG}"
