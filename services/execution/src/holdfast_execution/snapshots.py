@@ -30,13 +30,19 @@ class Snapshots:
         self._books = books
         self._market_clock = market_clock
         self._clock = monotonic_clock
-        self._pushed_key = (-1, "")
+        self._pushed_key = (-1, "", 0)
         self._pushed = asyncio.Event()
 
     @property
     def settled(self) -> bool:
         """What was committed has been handed to every watcher."""
-        return self._pushed_key == (self._books.version, self._books.locked_reason)
+        return self._pushed_key == self._key
+
+    @property
+    def _key(self) -> tuple[int, str, int]:
+        # With the epoch: a beat that comes late locks entries before the lease is known to be lost, and whoever watches
+        # must be told of both, or it would wait for the next word of a process that has none any more.
+        return self._books.version, self._books.locked_reason, self._books.tenure.epoch
 
     async def run(self, progress: Callable[[], None]) -> None:
         """Publishes until cancelled."""
@@ -54,7 +60,7 @@ class Snapshots:
                 alarm.close()
 
     def _push(self) -> None:
-        self._pushed_key = (self._books.version, self._books.locked_reason)
+        self._pushed_key = self._key
         self._pushed.set()
         self._pushed = asyncio.Event()
         self._books.activity.sent(flows.SNAPSHOT, self._books.version)
