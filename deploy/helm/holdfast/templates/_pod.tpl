@@ -97,6 +97,8 @@ spec:
         periodSeconds: 5
         timeoutSeconds: 3
         failureThreshold: 3
+        # A process that makes no progress takes no farewell either.
+        terminationGracePeriodSeconds: 5
       readinessProbe:
         grpc: {port: {{ $ports.health }}, service: readiness}
         periodSeconds: 2

@@ -20,6 +20,9 @@ AccountId = NewType("AccountId", str)
 CLIENT_ORDER_ID_PREFIX = "hf-"
 """Orders at the broker whose client order id does not begin with this are foreign."""
 
+TRIAL = StrategyId("trial")
+"""Strategy of the signals that show that the chain works and never trade: nobody can configure one of this name."""
+
 
 def instant_token(instant: datetime) -> str:
     """`20131007T133500Z`: an aware instant as part of an id."""

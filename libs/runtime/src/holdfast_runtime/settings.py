@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from holdfast_core.ids import TRIAL
+
 Fraction = Annotated[Decimal, Field(ge=0, le=1)]
 Secs = Annotated[float, Field(gt=0, le=86_400)]
 Money = Annotated[Decimal, Field(ge=0)]
@@ -332,6 +334,8 @@ class Settings(Section):
         ids = [each.id for each in given]
         if twice := sorted({each for each in ids if ids.count(each) > 1}):
             raise ValueError(f"every strategy has an id of its own; given twice: {', '.join(twice)}")
+        if TRIAL in ids:
+            raise ValueError(f"{TRIAL!r} names the signals of `holdfast test`, which never trade: give another id")
         return given
 
     @field_validator("books")

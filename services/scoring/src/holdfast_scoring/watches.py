@@ -6,6 +6,7 @@ from holdfast_catalogue.gauges import Growth, total
 from holdfast_catalogue.registry import point
 from holdfast_catalogue.sentinel import Watch
 from holdfast_catalogue.standing import Finding, error, ok, warn
+from holdfast_core.ids import TRIAL
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.telemetry import metrics
 from holdfast_scoring.consumer import CONSUMER, CycleConsumer
@@ -41,7 +42,12 @@ def _chain_away(consumer: CycleConsumer, monotonic: MonotonicClock) -> Finding:
 
 
 def _expired(monotonic: MonotonicClock) -> Callable[[], Finding]:
-    cycles = Growth(lambda: total(metrics.CYCLES, outcome="expired"), monotonic, within_secs=LATELY_SECS)
+    def came_late() -> float:
+        # A trial's validity is over before it is sent.
+        trials = total(metrics.CYCLES, strategy=TRIAL, outcome="expired")
+        return total(metrics.CYCLES, outcome="expired") - trials
+
+    cycles = Growth(came_late, monotonic, within_secs=LATELY_SECS)
 
     def detect() -> Finding:
         count = cycles()

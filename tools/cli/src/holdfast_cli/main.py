@@ -13,6 +13,7 @@ from holdfast_cli import certificates, fault_commands, recording_commands, repor
 from holdfast_cli import plan as plans
 from holdfast_cli import ready as ready_command
 from holdfast_cli import status as status_command
+from holdfast_cli import trial as trial_command
 from holdfast_cli import up as up_command
 from holdfast_cli.recording_fit import fit
 from holdfast_cli.stack_calls import StackFiles, files_of_run, mounted_files
@@ -130,6 +131,19 @@ def report(
     files = _stack(state_dir)
     work = report_command.run(files, errors, until_end=until_end, report_file=to)
     raise typer.Exit(up_command.run_blocking(work))
+
+
+@app.command("test")
+def trial(
+    jaeger: Annotated[str, typer.Option(help="Base of Jaeger's query API: finds the signal's trace, too.")] = "",
+    state_dir: StateOption = None,
+) -> None:
+    """Send one signal that can never trade down the whole chain, and find its decision and its trace.
+
+    Needs a bus with certificates, as in a cluster. Exit codes: 0 it went its whole way, 1 it did not.
+    """
+    if not asyncio.run(trial_command.run(_stack(state_dir), console, jaeger=jaeger)):
+        raise typer.Exit(EXIT_NOT_READY)
 
 
 @app.command()

@@ -10,6 +10,7 @@ import json
 import sys
 from dataclasses import dataclass
 
+from holdfast_core.ids import TRIAL
 from holdfast_runtime.bus.streams import (
     ALERTS,
     BUCKETS,
@@ -54,6 +55,8 @@ DUTIES: dict[str, Duties] = {
         reads=(FACTS, MARKET),
         watches=REPORT_BUCKETS,
     ),
+    # The `holdfast` command in a pod: it sends trials, which never trade.
+    "operator": Duties(publishes=(f"cycles.v1.{TRIAL}",)),
 }
 
 
