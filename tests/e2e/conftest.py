@@ -1,5 +1,6 @@
 """One cluster, its images, and two releases: a day that nobody disturbs, and a week in which everything is."""
 
+import json
 import os
 import re
 import sys
@@ -66,7 +67,10 @@ def context() -> str:
 def images(context: str) -> str:
     """Builds the images of this tree and makes them known to the cluster, the stores' too. Their tag."""
     run("make", "images", f"TAG={TAG}", limit_secs=BUILD_SECS)
-    rendered = run("helm", "template", NAME, str(CHART), "--set", f"image.tag={TAG}")
+    version = json.loads(run("kubectl", "--context", context, "version", "--output", "json"))["serverVersion"]
+    rendered = run(
+        "helm", "template", NAME, str(CHART), "--set", f"image.tag={TAG}", "--kube-version", version["gitVersion"]
+    )
     wanted = set(re.findall(r"^\s*(?:- )?image: [\"']?([^\s\"']+)", rendered, re.MULTILINE))
     load(context, sorted(wanted | {f"holdfast/cli:{TAG}"}))
     return TAG
