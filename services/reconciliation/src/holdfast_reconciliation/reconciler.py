@@ -11,7 +11,7 @@ from holdfast.execution.v1 import execution_pb2 as execution_pb
 from holdfast.reconciliation.v1 import reconciliation_pb2 as pb
 from holdfast_core.sessions import Calendar, calendar_of
 from holdfast_reconciliation import verdict as verdicts
-from holdfast_reconciliation.domain.comparison import Difference, compare
+from holdfast_reconciliation.domain.comparison import Action, Difference, Kind, compare
 from holdfast_reconciliation.domain.schedule import Cadence, next_round
 from holdfast_reconciliation.domain.states import LedgerSide
 from holdfast_reconciliation.reading import Reader
@@ -42,6 +42,8 @@ AWAY = ("", 0)
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 log = structlog.get_logger()
+
+metrics.at_zero(metrics.DISCREPANCIES, Kind, Action)
 
 
 @dataclass(slots=True)
@@ -221,7 +223,10 @@ class Reconciler:
             if not verdicts.unsettled(found):
                 self._confirm(ledger)
                 self._note_clean(began, listed=listed)
-                return verdicts.message(verdicts.CLEAN, found, market_time=began, version=ledger.version)
+                unsettled = verdicts.unsettled_cash(ledger, broker)
+                return verdicts.message(
+                    verdicts.CLEAN, found, market_time=began, version=ledger.version, unsettled=unsettled
+                )
             listed = True
             if not await self._looks_again(tries, found, moved=version is not None and ledger.version != version):
                 break

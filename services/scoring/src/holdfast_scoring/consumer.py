@@ -35,6 +35,9 @@ FINAL = frozenset({Code.INVALID_ARGUMENT, Code.UNIMPLEMENTED, Code.ALREADY_EXIST
 
 log = structlog.get_logger()
 
+# Shown from the start: an objective without a number would pass for one that is met.
+metrics.STAGE_SECONDS.labels(metrics.DECIDED)
+
 
 class CycleConsumer:
     """The loop over the CYCLES stream."""
@@ -102,6 +105,7 @@ class CycleConsumer:
                 book=cycle.book,
                 market_time=cycle.market_time,
                 valid_until=cycle.valid_until,
+                answer_briefly=True,
                 signals=[
                     gate_pb.ScoredSignal(signal=signal, score=self._scorer.score(signal)) for signal in cycle.signals
                 ],
