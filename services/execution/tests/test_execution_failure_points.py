@@ -17,7 +17,9 @@ from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_execution.lease import LeaseKeeper
 from holdfast_execution.relay import Relay
 from holdfast_execution.watches import watches
+from holdfast_runtime.calls import Call, enter
 from holdfast_runtime.errors import Retry
+from holdfast_runtime.revisions import Revisions
 from holdfast_simulation.lookout import Lookout
 from holdfast_simulation.manual_clock import ManualMonotonicClock
 from holdfast_simulation.memory_bus import MemoryBus
@@ -305,3 +307,12 @@ async def test_a_ledger_of_a_newer_program_is_an_error(post: Post) -> None:
     message = await post.look("ledger.incompatible")
     assert (message.status, "LEDGER_REQUIRES_NEWER" in message.evidence) == (3, True)
     assert [each.id for each in post.lookout.alerts] == ["ledger.incompatible"]
+
+
+async def test_a_gate_of_another_release_is_an_error(post: Post) -> None:
+    """SQ-8, IN-7: a rollout that stands still half way."""
+    await post.look("ledger.incompatible")
+    enter(Call(caller="gate", deadline_secs=float("inf"), revisions=Revisions(99, 99)))
+    await post.desk.submit(post.desk.decision("IBM"))
+    message = await post.look("ledger.incompatible", after_secs=61)
+    assert (message.status, "another release" in message.evidence) == (3, True)

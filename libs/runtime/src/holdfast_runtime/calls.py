@@ -3,13 +3,16 @@
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from holdfast_runtime.revisions import OWN, Revisions
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """Who calls (the service name in the certificate's SAN), and until when, in monotonic seconds."""
+    """Who calls (the service name in the certificate's SAN), until when, in monotonic seconds, and of which release."""
 
     caller: str
     deadline_secs: float
+    revisions: Revisions = OWN
 
 
 _current: ContextVar[Call | None] = ContextVar("holdfast_call", default=None)

@@ -10,13 +10,14 @@ from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_execution.books import LOCKED_WITHOUT_LEASE, Books
-from holdfast_execution.domain.limits import Limits, enforcer
+from holdfast_execution.domain.limits import Breach, Limits, enforcer
 from holdfast_execution.engine import CREDENTIALS, Engine
 from holdfast_execution.ledger import Ledger, LedgerError, StaleFence, UnknownRow
 from holdfast_execution.merge import DISCREPANT
 from holdfast_execution.messages import to_ledger_response
 from holdfast_execution.updates import RECONNECTING, STARTING
 from holdfast_execution.wishes import wish_of
+from holdfast_runtime import calls, revisions
 from holdfast_runtime.errors import AskBroker, Code, Malformed, Refused, Retry
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.ports.venue import Unauthorised
@@ -81,7 +82,9 @@ class ExecutionService:
             intents = {
                 decision.signal_id: wish_of(decision, self._account, mirror) for decision in ranked if decision.allowed
             }
-            check = enforcer(self._limits, entries_locked_reason=self._books.locked_reason)
+            check = enforcer(
+                self._limits, entries_locked_reason=self._books.locked_reason, refused=_of_another_release()
+            )
             try:
                 stored = await self._engine.store(request.strategy, ranked, intents, check)
             except StaleFence:
@@ -93,9 +96,15 @@ class ExecutionService:
             span.set(replayed=stored.replayed, intents=len(stored.intents), ledger_version=stored.version)
             if not stored.replayed:
                 _count(stored.decisions)
-            by_signal = {decision.signal_id: decision for decision in stored.decisions}
+            if request.answer_changes_only:
+                # What nothing of the ledger contradicts is stored as the very message that came.
+                submitted = {id(decision) for decision in ranked}
+                answered = [decision for decision in stored.decisions if id(decision) not in submitted]
+            else:
+                by_signal = {decision.signal_id: decision for decision in stored.decisions}
+                answered = [by_signal[decision.signal_id] for decision in request.decisions]
             return execution.SubmitResponse(
-                decisions=[by_signal[decision.signal_id] for decision in request.decisions],
+                decisions=answered,
                 ledger_version=stored.version,
                 replayed=stored.replayed,
             )
@@ -206,6 +215,19 @@ def _store(ledger: Ledger, epoch: int, now: datetime, verdict: execution.Reconci
     return version
 
 
+def _of_another_release() -> Breach | None:
+    """Why the caller's decisions open nothing: its release and this one do not understand each other."""
+    call = calls.current()
+    if call is None or revisions.OWN.understands(call.revisions):
+        return None
+    numbers = {"caller": str(call.revisions), "execution": str(revisions.OWN)}
+    log.error("revisions.incompatible", service=call.caller, **numbers)
+    metrics.REVISIONS_INCOMPATIBLE.labels(caller=call.caller).inc()
+    return Breach(
+        revisions.INCOMPATIBLE, f"{call.caller} is of a release that execution's does not understand", numbers
+    )
+
+
 def _is_entry(decision: gate.Decision) -> bool:
     return decision.direction == common.DIRECTION_ENTER_LONG
 
@@ -237,7 +259,8 @@ def _count(decisions: Sequence[gate.Decision]) -> None:
     counts = Counter(
         (
             "allowed" if decision.allowed else "blocked",
-            next((verdict.gate for verdict in decision.verdicts if verdict.outcome == gate.OUTCOME_BLOCK), ""),
+            # A signal stops at its first block: it is the last verdict there is.
+            "" if decision.allowed or not decision.verdicts else decision.verdicts[-1].gate,
             decision.reason,
         )
         for decision in decisions

@@ -40,6 +40,7 @@ REJECTED_TO_ALARM = 5
 OUTBOX_TO_WARN_SECS, OUTBOX_TO_ALARM_SECS = 10.0, 60.0
 OUTBOX_EVERY_SECS = 5.0
 LEDGER_EVERY_SECS = 60.0
+REFUSED_LATELY_SECS = 300.0
 MAX_TOLD = 5
 
 
@@ -66,7 +67,7 @@ def watches(
         watch("strategy.aborted", lambda: _aborted(engine)),
         watch("halt.standing", lambda: _standing(engine)),
         watch("outbox.behind", _outbox(runner, lease, Ages(monotonic)), OUTBOX_EVERY_SECS),
-        watch("ledger.incompatible", _incompatible(runner), LEDGER_EVERY_SECS),
+        watch("ledger.incompatible", _incompatible(runner, monotonic), LEDGER_EVERY_SECS),
     ]
 
 
@@ -259,9 +260,17 @@ def _outbox(runner: LedgerRunner, lease: LeaseKeeper, ages: Ages) -> Callable[[]
     return detect
 
 
-def _incompatible(runner: LedgerRunner) -> Callable[[], Awaitable[Finding]]:
+def _incompatible(runner: LedgerRunner, monotonic: MonotonicClock) -> Callable[[], Awaitable[Finding]]:
+    refused = Growth(lambda: total(metrics.REVISIONS_INCOMPATIBLE), monotonic, within_secs=REFUSED_LATELY_SECS)
+
     async def detect() -> Finding:
-        reason = await runner.read(lambda ledger: ledger.compatible())
-        return error(reason) if reason else ok("program and ledger fit")
+        count = refused()
+        if reason := await runner.read(lambda ledger: ledger.compatible()):
+            return error(reason)
+        if count:
+            return error(
+                f"entries of {count:.0f} batches refused: the gate is of another release", batches=f"{count:.0f}"
+            )
+        return ok("program, ledger and gate fit")
 
     return detect

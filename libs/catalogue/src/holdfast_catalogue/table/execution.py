@@ -214,16 +214,24 @@ POINTS: tuple[FailurePoint, ...] = (
     ),
     FailurePoint(
         id="ledger.incompatible",
-        title="The ledger is not this program's",
+        title="Ledger or gate are of another release",
         owner="execution",
         severity=Severity.CRITICAL,
         covers=("SQ-8", "DI-3", "FP-5.3"),
         detector="The ledger's revision and the oldest program it allows, every minute: ERROR where they "
         "exclude this one or "
-        "the ledger cannot be read.",
-        why_no_healer="A newer program has changed the ledger, or its database is gone: only its operator can "
-        "tell which.",
-        manual_steps=("Start the version that the ledger names.", "Look at the database where it cannot be read."),
-        proofs=(f"{_TESTS}::test_a_ledger_of_a_newer_program_is_an_error",),
+        "the ledger cannot be read; and batches of the last 5 minutes whose gate speaks another revision.",
+        why_no_healer="A newer program has changed the ledger, its database is gone, or a rollout stands still half "
+        "way: only its operator can tell which. Entries are refused; exits and stops go on.",
+        manual_steps=(
+            "Start the version that the ledger names.",
+            "Finish the rollout, or roll it back: gate and execution are to be of one release.",
+            "Look at the database where it cannot be read.",
+        ),
+        proofs=(
+            f"{_TESTS}::test_a_ledger_of_a_newer_program_is_an_error",
+            "services/execution/tests/test_releases_that_do_not_fit.py"
+            "::test_entries_of_a_release_that_is_not_understood_are_refused_and_exits_go_on",
+        ),
     ),
 )

@@ -15,6 +15,7 @@ from holdfast_runtime.calls import current
 from holdfast_runtime.errors import Code, HoldfastError, Malformed, Refused, Retry
 from holdfast_runtime.identity import Identity
 from holdfast_runtime.ports.clock import MonotonicClock
+from holdfast_runtime.revisions import METADATA, OWN
 from holdfast_runtime.rpc.contracts import PLACES_ORDERS, Method, methods
 from holdfast_runtime.telemetry import metrics
 
@@ -178,7 +179,7 @@ def _deadline_secs(clock: MonotonicClock) -> float:
 
 
 def _metadata() -> tuple[tuple[str, str], ...]:
-    carrier: dict[str, str] = {}
+    carrier = {METADATA: str(OWN)}
     inject(carrier)
     return tuple(carrier.items())
 

@@ -19,6 +19,7 @@ from holdfast_runtime.errors import AskBroker, AskPerson, Code, HoldfastError, M
 from holdfast_runtime.health import Health, HealthServicer
 from holdfast_runtime.identity import Identity, peer_name
 from holdfast_runtime.ports.clock import MonotonicClock
+from holdfast_runtime.revisions import METADATA, Revisions
 from holdfast_runtime.rpc.contracts import Method, methods
 from holdfast_runtime.telemetry import metrics
 
@@ -157,7 +158,14 @@ class RpcServer:
         remaining_secs = context.time_remaining()
         if remaining_secs is None and not stream:
             raise Refused(Code.INVALID_ARGUMENT, "NO_DEADLINE", f"{method.path} refuses a call without a deadline")
-        enter(Call(caller=caller, deadline_secs=self._clock.now_secs() + (remaining_secs or float("inf"))))
+        told = next((value for key, value in context.invocation_metadata() or () if key == METADATA), "")
+        enter(
+            Call(
+                caller=caller,
+                deadline_secs=self._clock.now_secs() + (remaining_secs or float("inf")),
+                revisions=Revisions.read(str(told)),
+            )
+        )
 
     async def _abort(self, method: Method, context: Context, error: HoldfastError) -> None:
         code, detail = describe(error)

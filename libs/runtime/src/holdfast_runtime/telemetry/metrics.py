@@ -89,6 +89,13 @@ RPC_DENIED = Counter(
     registry=REGISTRY,
 )
 
+REVISIONS_INCOMPATIBLE = Counter(
+    "holdfast_revisions_incompatible",
+    "Batches whose entries were refused because their caller is of a release that is not understood.",
+    ["caller"],
+    registry=REGISTRY,
+)
+
 # The bus.
 BUS_PUBLISHED = Counter("holdfast_bus_published", "Messages stored in a stream.", ["stream"], registry=REGISTRY)
 BUS_PUBLISH_FAILURES = Counter(

@@ -24,6 +24,7 @@ REASONS: dict[str, str] = {
     "RATE": "The order rate was used up until the signal expired",
     "RECONCILIATION_DISCREPANT": "Ledger and broker differ",
     "RECONCILIATION_STALE": "The last clean comparison with the broker is too old",
+    "REVISIONS_INCOMPATIBLE": "Gate and execution are of releases that do not understand each other",
     "SCORE_LOW": "The score is below the entry threshold",
     "SESSION_CLOSED": "The market is closed",
     "SIZE_ZERO": "The allocation does not buy the smallest order",

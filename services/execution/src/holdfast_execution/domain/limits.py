@@ -50,23 +50,28 @@ class Breach:
     numbers: dict[str, str] = field(default_factory=dict)
 
 
-def enforcer(limits: Limits, *, entries_locked_reason: str = "") -> LimitsCheck:
+def enforcer(limits: Limits, *, entries_locked_reason: str = "", refused: Breach | None = None) -> LimitsCheck:
     """The check that `Ledger.store_cycle` runs inside its transaction.
 
     `entries_locked_reason`: why the engine takes no entries now (start, merge, lost lease); empty when it does.
+    `refused`: why it takes none from this caller.
     """
 
     def check(view: LedgerView, decisions: Sequence[gate.Decision]) -> Sequence[gate.Decision]:
-        return enforce(limits, view, decisions, entries_locked_reason)
+        return enforce(limits, view, decisions, entries_locked_reason, refused)
 
     return check
 
 
 def enforce(
-    limits: Limits, view: LedgerView, decisions: Sequence[gate.Decision], entries_locked_reason: str = ""
+    limits: Limits,
+    view: LedgerView,
+    decisions: Sequence[gate.Decision],
+    entries_locked_reason: str = "",
+    refused: Breach | None = None,
 ) -> list[gate.Decision]:
     """The same decisions in the same order; ruled by score, then id: the best ones get what is scarce (point 2)."""
-    tally = _Tally(limits, view, entries_locked_reason)
+    tally = _Tally(limits, view, entries_locked_reason, refused)
     ruled: dict[str, gate.Decision] = {}
     for decision in sorted(decisions, key=lambda each: (-each.score.value, each.signal_id)):
         breach = tally.rule(decision) if decision.allowed else None
@@ -106,7 +111,8 @@ def halt_reason(halt: HaltRow) -> str:
 class _Tally:
     """The ledger's counts, and what this cycle adds to them."""
 
-    def __init__(self, limits: Limits, view: LedgerView, entries_locked_reason: str) -> None:
+    def __init__(self, limits: Limits, view: LedgerView, entries_locked_reason: str, refused: Breach | None) -> None:
+        self._refused = refused
         self._limits = limits
         self._view = view
         self._locked = entries_locked_reason
@@ -162,6 +168,7 @@ class _Tally:
         return None
 
     def _entry_breaches(self, decision: gate.Decision) -> Iterable[Breach | None]:
+        yield self._refused
         yield self._locked_or_halted(decision)
         yield self._expired(decision)
         yield self._unreconciled()
