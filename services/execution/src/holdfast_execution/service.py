@@ -96,15 +96,9 @@ class ExecutionService:
             span.set(replayed=stored.replayed, intents=len(stored.intents), ledger_version=stored.version)
             if not stored.replayed:
                 _count(stored.decisions)
-            if request.answer_changes_only:
-                # What nothing of the ledger contradicts is stored as the very message that came.
-                submitted = {id(decision) for decision in ranked}
-                answered = [decision for decision in stored.decisions if id(decision) not in submitted]
-            else:
-                by_signal = {decision.signal_id: decision for decision in stored.decisions}
-                answered = [by_signal[decision.signal_id] for decision in request.decisions]
+            by_signal = {decision.signal_id: decision for decision in stored.decisions}
             return execution.SubmitResponse(
-                decisions=answered,
+                decisions=[by_signal[decision.signal_id] for decision in request.decisions],
                 ledger_version=stored.version,
                 replayed=stored.replayed,
             )
@@ -259,8 +253,7 @@ def _count(decisions: Sequence[gate.Decision]) -> None:
     counts = Counter(
         (
             "allowed" if decision.allowed else "blocked",
-            # A signal stops at its first block: it is the last verdict there is.
-            "" if decision.allowed or not decision.verdicts else decision.verdicts[-1].gate,
+            next((verdict.gate for verdict in decision.verdicts if verdict.outcome == gate.OUTCOME_BLOCK), ""),
             decision.reason,
         )
         for decision in decisions
