@@ -217,6 +217,12 @@ async def test_the_account_is_read_in_exact_numbers(venue: Any, broker: Any, ans
     venue.then(answers.json(200, {**ACCOUNT, "trading_blocked": False}))
     account = await broker.account()
     assert (account.cash, account.equity, account.live) == (Decimal(100_000), Decimal("100000.5"), False)
+    assert account.settled_cash is None
+
+
+async def test_settled_cash_is_what_needs_no_margin(venue: Any, broker: Any, answers: Any):
+    venue.then(answers.json(200, {**ACCOUNT, "non_marginable_buying_power": "91234.56"}))
+    assert (await broker.account()).settled_cash == Decimal("91234.56")
 
 
 @pytest.mark.parametrize(("number", "live"), [("PA3XYZ", False), ("901234567", True)])

@@ -63,6 +63,20 @@ def test_the_brokers_own_increment_and_smallest_order_hold(crypto, enter):
     assert blocked.verdicts[-1].verdict.numbers["smallest"] == "1.18"
 
 
+def test_coins_are_paid_with_settled_cash(crypto, enter, make_world):
+    """BR-7, RC-3: made smaller or skipped before the venue would refuse it. Shares do not ask."""
+    crypto.snapshot.reconciliation.unsettled_cash.value = "94000"
+    decided = crypto.decide(enter())
+    assert decided.allowed
+    assert decided.candidate.quantity * decided.candidate.limit_price * Decimal("1.0025") <= 6000
+    assert decided.verdicts[-1].verdict.reason == "CASH_UNSETTLED"
+    crypto.snapshot.reconciliation.unsettled_cash.value = "100000"
+    assert crypto.decide(enter()).reason == "CASH_UNSETTLED"
+    world = make_world()
+    world.snapshot.reconciliation.unsettled_cash.value = "99995"
+    assert world.decide().allowed
+
+
 def test_the_fee_is_kept_free_beside_the_cost(crypto, enter):
     """80 % of 10,000 dollars less 25 basis points of fee: what is left buys less than the allocation."""
     crypto.snapshot.account.cash.value = "10000"

@@ -132,6 +132,7 @@ class Broker:
 
     def __init__(self):
         self.cash = Decimal("1000.00")
+        self.settled_cash = None
         self.held = {}
         self.open = []
         self.known = {}
@@ -147,7 +148,13 @@ class Broker:
     async def account(self):
         self._asked("account")
         return BrokerAccount(
-            account_id="a", cash=self.cash, equity=self.cash, buying_power=self.cash, trading_blocked=False, live=False
+            account_id="a",
+            cash=self.cash,
+            equity=self.cash,
+            buying_power=self.cash,
+            trading_blocked=False,
+            live=False,
+            settled_cash=self.settled_cash,
         )
 
     async def positions(self):
@@ -273,6 +280,16 @@ async def test_equal_books_give_a_clean_verdict_of_this_instant_and_version(stac
     assert stack.execution.refreshes == []
     assert stack.flows.positions == {"ledger": 8}
     assert stack.flows.in_flight == 0
+
+
+async def test_a_clean_verdict_tells_what_cash_has_not_settled(stack):
+    """BR-7: net of what open entries reserve, which the gates know themselves."""
+    assert not (await stack.round()).HasField("unsettled_cash")
+    stack.broker.settled_cash = stack.broker.cash - 400
+    stack.execution.ledger.account.reserved.value = "150"
+    assert Decimal((await stack.round()).unsettled_cash.value) == 250
+    stack.broker.settled_cash = stack.broker.cash
+    assert not (await stack.round()).HasField("unsettled_cash")
 
 
 async def test_a_lost_fill_is_taken_over_by_execution_and_compared_again(stack):

@@ -31,6 +31,7 @@ LEDGER_STEP = Decimal("1e-9")
 SIDES = {"buy": Side.BUY, "sell": Side.SELL, "sell_short": Side.SELL, "buy_minus": Side.BUY, "sell_plus": Side.SELL}
 PAPER_ACCOUNT_PREFIX = "PA"
 CRYPTO_FEE = "CFEE"
+SETTLED_CASH = "non_marginable_buying_power"
 PAIR_QUOTES = ("USDT", "USDC", "USD", "BTC")
 """Currencies that Alpaca's pairs are quoted in, longer ones first."""
 
@@ -198,6 +199,7 @@ def account(value: object, *, live: bool | None) -> BrokerAccount:
         buying_power=amount(data, "buying_power"),
         trading_blocked=any(bool(data.get(name)) for name in ("trading_blocked", "account_blocked")),
         live=live,
+        settled_cash=amount(data, SETTLED_CASH) if data.get(SETTLED_CASH) is not None else None,
     )
 
 

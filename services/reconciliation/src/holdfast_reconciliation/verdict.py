@@ -3,10 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 
 from holdfast.execution.v1 import execution_pb2 as pb
+from holdfast_core.money import ZERO
 from holdfast_reconciliation.domain.comparison import WAITS_ONCE, Action, Difference
-from holdfast_runtime.wire import to_timestamp
+from holdfast_reconciliation.domain.states import BrokerSide, LedgerSide
+from holdfast_runtime.wire import to_decimal, to_timestamp
 
 CLEAN = pb.RECONCILIATION_STATE_CLEAN
 DISCREPANT = pb.RECONCILIATION_STATE_DISCREPANT
@@ -33,8 +36,20 @@ def after_evidence(differences: Iterable[Difference], seen_before: frozenset[tup
     ]
 
 
+def unsettled_cash(ledger: LedgerSide, broker: BrokerSide) -> Decimal:
+    """Dollars that are cash but pay no coins yet: proceeds of sales. What open entries reserve is counted elsewhere."""
+    if broker.settled_cash is None:
+        return ZERO
+    return max(broker.cash - broker.settled_cash - ledger.reserved, ZERO)
+
+
 def message(
-    state: pb.ReconciliationState.ValueType, differences: Iterable[Difference], *, market_time: datetime, version: int
+    state: pb.ReconciliationState.ValueType,
+    differences: Iterable[Difference],
+    *,
+    market_time: datetime,
+    version: int,
+    unsettled: Decimal = ZERO,
 ) -> pb.ReconciliationVerdict:
     """The verdict as it travels."""
     return pb.ReconciliationVerdict(
@@ -52,4 +67,5 @@ def message(
         ],
         market_time=to_timestamp(market_time),
         compared_at_version=version,
+        unsettled_cash=to_decimal(unsettled) if unsettled else None,
     )

@@ -13,6 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from holdfast_core import sessions
+from holdfast_exchange.account import balances
 from holdfast_exchange.books import Entry
 from holdfast_exchange.commands import Advance, Cancel, Command, Replace, Submit
 from holdfast_exchange.exchange import Exchange
@@ -240,6 +241,7 @@ class MemoryBroker:
             buying_power=self.exchange.buying_power(),
             trading_blocked=False,
             live=self.live,
+            settled_cash=balances(self.exchange).non_marginable_buying_power,
         )
 
     async def asset(self, symbol: str) -> venue.BrokerAsset | None:

@@ -136,6 +136,8 @@ class BrokerAccount:
     trading_blocked: bool
     live: bool
     """True where real money is behind it."""
+    settled_cash: Decimal | None = None
+    """What may be paid without margin and unsettled proceeds, net of open orders: coins. None: not told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

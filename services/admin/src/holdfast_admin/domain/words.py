@@ -6,6 +6,7 @@ REASONS: dict[str, str] = {
     "ASSET_NOT_TRADABLE": "The broker does not trade this asset now",
     "ASSET_UNKNOWN": "The broker has not told about this asset",
     "BUYING_POWER_SHORT": "Not enough buying power",
+    "CASH_UNSETTLED": "Cash from sales has not settled yet",
     "CAP_NOTIONAL": "The smallest order costs more than the cap allows",
     "COLLAR_EXCEEDED": "The price moved too far from what the strategy saw",
     "COLLAR_NO_PRICE": "There is no fresh price to measure the order by",

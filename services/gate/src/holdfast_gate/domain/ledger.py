@@ -92,6 +92,8 @@ class Reconciliation:
     state: str
     at: datetime | None
     discrepancies: int
+    unsettled_cash: Decimal = ZERO
+    """Dollars that were cash then, and pay no coins before they settle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,7 +282,8 @@ def _reconciliation(verdict: execution.ReconciliationVerdict) -> Reconciliation:
     except ValueError:
         raise Malformed(f"ReconciliationVerdict.state: {verdict.state} is unknown") from None
     state = name.removeprefix("RECONCILIATION_STATE_")
-    return Reconciliation(state, from_timestamp(verdict.market_time), len(verdict.discrepancies))
+    unsettled = _amount(verdict.unsettled_cash, "ReconciliationVerdict.unsettled_cash")
+    return Reconciliation(state, from_timestamp(verdict.market_time), len(verdict.discrepancies), unsettled)
 
 
 def _amount(value: common.Decimal, field: str) -> Decimal:

@@ -1,4 +1,4 @@
-"""BUYING_POWER_SHORT."""
+"""BUYING_POWER_SHORT, CASH_UNSETTLED."""
 
 from dataclasses import replace
 
@@ -11,7 +11,8 @@ class BuyingPower(Gate):
     """The order's cost at its limit, with the fee that it may cost, fits what is free: the smallest of three, each net
     of open orders and of what this batch was allowed.
 
-    80 % of equity less what is invested; settled cash; the gross exposure limit less what is invested.
+    80 % of equity less what is invested; cash, of coins the settled part of it, as the newest clean verdict knows it;
+    the gross exposure limit less what is invested.
     """
 
     name = "buying_power"
@@ -23,7 +24,8 @@ class BuyingPower(Gate):
         funds, rules = context.funds, context.rules
         invested = funds.invested + context.allowed.cost
         by_fraction = rules.buying_power_fraction * funds.equity - invested
-        by_cash = funds.cash - context.allowed.cost
+        unsettled = context.ledger.reconciliation.unsettled_cash if context.cycle.book == "crypto" else ZERO
+        by_cash = funds.cash - unsettled - context.allowed.cost
         by_exposure = rules.max_gross_exposure * funds.equity - invested
         free = min(by_fraction, by_cash, by_exposure)
         limit = (signal.limit_price or ZERO) * (1 + context.fee_rate)
@@ -32,15 +34,16 @@ class BuyingPower(Gate):
             "equity": amount(funds.equity),
             "invested": amount(invested),
             "cash": amount(funds.cash),
+            "unsettled": amount(unsettled),
             "free": amount(free),
             "cost": amount(signal.cost),
             "fee": amount(signal.cost * context.fee_rate),
             "wanted": amount(signal.quantity),
             "quantity": amount(fits),
         }
+        reason = "CASH_UNSETTLED" if unsettled and free == by_cash else "BUYING_POWER_SHORT"
         if fits <= 0 or fits * (signal.limit_price or ZERO) < rules.min_order_notional:
-            return blocked("BUYING_POWER_SHORT", "There is not enough buying power for the smallest order.", numbers)
+            return blocked(reason, "There is not enough buying power for the smallest order.", numbers)
         if fits < signal.quantity:
-            smaller = replace(signal, quantity=fits)
-            return shrunk("BUYING_POWER_SHORT", "Made smaller by the buying power left.", numbers, smaller)
+            return shrunk(reason, "Made smaller by the buying power left.", numbers, replace(signal, quantity=fits))
         return passed(numbers)

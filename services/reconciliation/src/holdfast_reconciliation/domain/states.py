@@ -74,6 +74,8 @@ class LedgerSide:
     """Largest cumulative quantity of each broker order that a fill is known of."""
     halted: frozenset[str]
     """Symbols that are halted; "" where the whole account is."""
+    reserved: Decimal = ZERO
+    """Dollars that open entries may still cost."""
     adjusted: frozenset[str] = frozenset()
     """Ids of the broker's activities, other than fills, that are counted."""
 
@@ -91,6 +93,7 @@ class LedgerSide:
         return cls(
             version=answer.version,
             cash=_amount(answer.account.cash, "Account.cash"),
+            reserved=_amount(answer.account.reserved, "Account.reserved"),
             held={each.symbol: _held(each) for each in answer.positions},
             wishes=[_wish(each) for each in answer.intents],
             filled=filled,
@@ -122,6 +125,8 @@ class BrokerSide:
     executions: Sequence[Execution]
     fees: Sequence[FeeActivity] = ()
     """What was taken of positions and cash beside the fills."""
+    settled_cash: Decimal | None = None
+    """Of `cash`, what coins may be paid with; None where the broker does not tell."""
     absent: frozenset[str] = field(default_factory=frozenset)
     """Order ids that were asked for and that the broker does not know."""
 
@@ -143,6 +148,7 @@ class BrokerSide:
                 parents[leg.order_id] = order.order_id
         return cls(
             cash=account.cash,
+            settled_cash=account.settled_cash,
             held={each.symbol: each.quantity for each in positions},
             orders=flat,
             parents=parents,

@@ -533,12 +533,19 @@ class ReconciliationVerdict(_message.Message):
     DISCREPANCIES_FIELD_NUMBER: _builtins.int
     MARKET_TIME_FIELD_NUMBER: _builtins.int
     COMPARED_AT_VERSION_FIELD_NUMBER: _builtins.int
+    UNSETTLED_CASH_FIELD_NUMBER: _builtins.int
     state: Global___ReconciliationState.ValueType
     compared_at_version: _builtins.int
     @_builtins.property
     def discrepancies(self) -> _containers.RepeatedCompositeFieldContainer[Global___Discrepancy]: ...
     @_builtins.property
     def market_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def unsettled_cash(self) -> _common_pb2.Decimal:
+        """Dollars of the broker's cash that no coins may be paid with yet, beside what open orders reserve: proceeds that have
+        not settled.
+        """
+
     def __init__(
         self,
         *,
@@ -546,10 +553,11 @@ class ReconciliationVerdict(_message.Message):
         discrepancies: _abc.Iterable[Global___Discrepancy] | None = ...,
         market_time: _timestamp_pb2.Timestamp | None = ...,
         compared_at_version: _builtins.int = ...,
+        unsettled_cash: _common_pb2.Decimal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["market_time", b"market_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["market_time", b"market_time", "unsettled_cash", b"unsettled_cash"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compared_at_version", b"compared_at_version", "discrepancies", b"discrepancies", "market_time", b"market_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compared_at_version", b"compared_at_version", "discrepancies", b"discrepancies", "market_time", b"market_time", "state", b"state", "unsettled_cash", b"unsettled_cash"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -732,10 +740,13 @@ class SubmitRequest(_message.Message):
     MARKET_TIME_FIELD_NUMBER: _builtins.int
     DECISIONS_FIELD_NUMBER: _builtins.int
     EVALUATED_AT_VERSION_FIELD_NUMBER: _builtins.int
+    ANSWER_CHANGES_ONLY_FIELD_NUMBER: _builtins.int
     cycle_id: _builtins.str
     strategy: _builtins.str
     evaluated_at_version: _builtins.int
     """The snapshot the gates saw."""
+    answer_changes_only: _builtins.bool
+    """The answer holds only decisions that are stored otherwise than they were submitted."""
     @_builtins.property
     def market_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -748,10 +759,11 @@ class SubmitRequest(_message.Message):
         market_time: _timestamp_pb2.Timestamp | None = ...,
         decisions: _abc.Iterable[_gate_pb2.Decision] | None = ...,
         evaluated_at_version: _builtins.int = ...,
+        answer_changes_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["market_time", b"market_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cycle_id", b"cycle_id", "decisions", b"decisions", "evaluated_at_version", b"evaluated_at_version", "market_time", b"market_time", "strategy", b"strategy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_changes_only", b"answer_changes_only", "cycle_id", b"cycle_id", "decisions", b"decisions", "evaluated_at_version", b"evaluated_at_version", "market_time", b"market_time", "strategy", b"strategy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
