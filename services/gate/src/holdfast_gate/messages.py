@@ -102,10 +102,9 @@ class DecisionWriter:
         )
         self._written: dict[Hashable, pb.Verdict] = {}
 
-    def write(self, scored: pb.ScoredSignal, decided: Decided) -> pb.Decision:
-        """One decision, with every verdict up to the first block."""
+    def write(self, scored: pb.ScoredSignal, decided: Decided, decision: pb.Decision) -> None:
+        """Fills one decision in, with every verdict up to the first block."""
         signal = scored.signal
-        decision = pb.Decision()
         decision.CopyFrom(self._common)
         decision.signal_id = signal.signal_id
         decision.symbol = signal.symbol
@@ -125,7 +124,6 @@ class DecisionWriter:
                 decision.limit_price.value = format(order.limit_price, "f")
             if order.stop_price is not None:
                 decision.stop_price.value = format(order.stop_price, "f")
-        return decision
 
     def _verdict(self, given: GateVerdict) -> pb.Verdict:
         # Most verdicts are alike for many signals of a batch, and copying a message is cheaper than writing it.
@@ -141,6 +139,11 @@ class DecisionWriter:
                 numbers=verdict.numbers,
             )
         return written
+
+
+def in_brief(decision: pb.Decision) -> pb.Decision:
+    """What became of a signal, without the numbers behind it."""
+    return pb.Decision(signal_id=decision.signal_id, allowed=decision.allowed, reason=decision.reason)
 
 
 def descriptions(gates: Iterable[Gate]) -> pb.ListGatesResponse:

@@ -94,8 +94,7 @@ class GateService:
                 raise Retry("another batch is being decided", after_secs=RETRY_SECS) from None
             try:
                 view = await self._present_facts(cycle, candidates, deadline_secs)
-                decisions = self._decide(request, cycle, candidates, view)
-                response = await self._store(request, decisions, view)
+                response = await self._store(request, self._decide(request, cycle, candidates, view))
             finally:
                 self._turn.release()
             span.set(
@@ -147,7 +146,7 @@ class GateService:
 
     def _decide(
         self, request: pb.EvaluateRequest, cycle: CycleFacts, candidates: list[Candidate], view: LedgerView
-    ) -> list[pb.Decision]:
+    ) -> execution.SubmitRequest:
         now = self.market_clock.now()
         evaluation = Evaluation(
             Context(
@@ -163,7 +162,13 @@ class GateService:
         )
         scored = {each.signal.signal_id: each for each in request.signals}
         writer = messages.DecisionWriter(request, now)
-        decisions = []
+        submitted = execution.SubmitRequest(
+            cycle_id=request.cycle_id,
+            strategy=request.strategy,
+            market_time=request.market_time,
+            evaluated_at_version=view.version,
+            answer_changes_only=True,
+        )
         counts: Counter[tuple[str, Outcome]] = Counter()
         for candidate in in_order(candidates):
             source = scored[candidate.signal_id]
@@ -176,7 +181,7 @@ class GateService:
                     reason=decided.reason,
                     score=candidate.score,
                 )
-                decisions.append(writer.write(source, decided))
+                writer.write(source, decided, submitted.decisions.add())
             counts.update(
                 (given.gate.name, given.verdict.outcome)
                 for given in decided.verdicts
@@ -185,31 +190,24 @@ class GateService:
             )
         for (name, outcome), count in counts.items():
             metrics.GATE_VERDICTS.labels(gate=name, verdict=outcome.value.lower()).inc(count)
-        return decisions
+        return submitted
 
-    async def _store(
-        self, request: pb.EvaluateRequest, decisions: list[pb.Decision], view: LedgerView
-    ) -> pb.EvaluateResponse:
-        submitted = execution.SubmitRequest(
-            cycle_id=request.cycle_id,
-            strategy=request.strategy,
-            market_time=request.market_time,
-            decisions=decisions,
-            evaluated_at_version=view.version,
-        )
+    async def _store(self, request: pb.EvaluateRequest, submitted: execution.SubmitRequest) -> pb.EvaluateResponse:
         try:
             stored = await self.execution.submit(submitted)
         except Refused as error:
             if error.reason == NOT_HOLDER:
                 raise Retry(f"execution does not hold the account: {error}", after_secs=RETRY_SECS) from error
             raise
-        if len(stored.decisions) != len(decisions):
-            raise Malformed(f"execution stored {len(stored.decisions)} of {len(decisions)} decisions")
+        otherwise = {each.signal_id: each for each in stored.decisions}
+        decisions = [otherwise.pop(each.signal_id, each) for each in submitted.decisions]
+        if otherwise:
+            raise Malformed(f"execution answers of {len(otherwise)} decisions that it was not given")
         self._committed_version = max(self._committed_version, stored.ledger_version)
         self.activity.sent(LEDGER, stored.ledger_version)
-        return pb.EvaluateResponse(
-            decisions=stored.decisions, ledger_version=stored.ledger_version, replayed=stored.replayed
-        )
+        if request.answer_briefly:
+            decisions = [messages.in_brief(each) for each in decisions]
+        return pb.EvaluateResponse(decisions=decisions, ledger_version=stored.ledger_version, replayed=stored.replayed)
 
 
 def _session_open(book: str, now: datetime) -> bool:

@@ -28,7 +28,7 @@ from holdfast.scoring.v1 import scoring_pb2 as holdfast_dot_scoring_dot_v1_dot_s
 from holdfast.signal.v1 import signal_pb2 as holdfast_dot_signal_dot_v1_dot_signal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bholdfast/gate/v1/gate.proto\x12\x10holdfast.gate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fholdfast/common/v1/common.proto\x1a!holdfast/scoring/v1/scoring.proto\x1a\x1fholdfast/signal/v1/signal.proto\"e\n\x0cScoredSignal\x12*\n\x06signal\x18\x01 \x01(\x0b\x32\x1a.holdfast.signal.v1.Signal\x12)\n\x05score\x18\x02 \x01(\x0b\x32\x1a.holdfast.scoring.v1.Score\"\xcd\x01\n\x07Verdict\x12\x0c\n\x04gate\x18\x01 \x01(\t\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.holdfast.gate.v1.Outcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x37\n\x07numbers\x18\x05 \x03(\x0b\x32&.holdfast.gate.v1.Verdict.NumbersEntry\x1a.\n\x0cNumbersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa5\x05\n\x08\x44\x65\x63ision\x12\x11\n\tsignal_id\x18\x01 \x01(\t\x12\x10\n\x08\x63ycle_id\x18\x02 \x01(\t\x12\x10\n\x08strategy\x18\x03 \x01(\t\x12\x0e\n\x06symbol\x18\x04 \x01(\t\x12&\n\x04\x62ook\x18\x05 \x01(\x0e\x32\x18.holdfast.common.v1.Book\x12\x30\n\tdirection\x18\x06 \x01(\x0e\x32\x1d.holdfast.common.v1.Direction\x12\x0f\n\x07\x61llowed\x18\x07 \x01(\x08\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12+\n\x08verdicts\x18\t \x03(\x0b\x32\x19.holdfast.gate.v1.Verdict\x12)\n\x05score\x18\n \x01(\x0b\x32\x1a.holdfast.scoring.v1.Score\x12-\n\x08quantity\x18\x0b \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12\x34\n\x0freference_price\x18\x0c \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12\x30\n\x0blimit_price\x18\r \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12/\n\nstop_price\x18\x0e \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12/\n\x0bmarket_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ndecided_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0btraceparent\x18\x12 \x01(\t\x12\x10\n\x08strength\x18\x13 \x01(\x01\"\xf0\x01\n\x0f\x45valuateRequest\x12\x10\n\x08\x63ycle_id\x18\x01 \x01(\t\x12\x10\n\x08strategy\x18\x02 \x01(\t\x12&\n\x04\x62ook\x18\x03 \x01(\x0e\x32\x18.holdfast.common.v1.Book\x12/\n\x0bmarket_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x07signals\x18\x06 \x03(\x0b\x32\x1e.holdfast.gate.v1.ScoredSignal\"k\n\x10\x45valuateResponse\x12-\n\tdecisions\x18\x01 \x03(\x0b\x32\x1a.holdfast.gate.v1.Decision\x12\x16\n\x0eledger_version\x18\x02 \x01(\x04\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"Z\n\x0fGateDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x10\n\x08priority\x18\x03 \x01(\t\x12\x18\n\x10\x61pplies_to_exits\x18\x04 \x01(\x08\"\x12\n\x10ListGatesRequest\"E\n\x11ListGatesResponse\x12\x30\n\x05gates\x18\x01 \x03(\x0b\x32!.holdfast.gate.v1.GateDescription*[\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x10\n\x0cOUTCOME_PASS\x10\x01\x12\x11\n\rOUTCOME_BLOCK\x10\x02\x12\x12\n\x0eOUTCOME_SHRINK\x10\x03\x32\xb6\x01\n\x0bGateService\x12Q\n\x08\x45valuate\x12!.holdfast.gate.v1.EvaluateRequest\x1a\".holdfast.gate.v1.EvaluateResponse\x12T\n\tListGates\x12\".holdfast.gate.v1.ListGatesRequest\x1a#.holdfast.gate.v1.ListGatesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bholdfast/gate/v1/gate.proto\x12\x10holdfast.gate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fholdfast/common/v1/common.proto\x1a!holdfast/scoring/v1/scoring.proto\x1a\x1fholdfast/signal/v1/signal.proto\"e\n\x0cScoredSignal\x12*\n\x06signal\x18\x01 \x01(\x0b\x32\x1a.holdfast.signal.v1.Signal\x12)\n\x05score\x18\x02 \x01(\x0b\x32\x1a.holdfast.scoring.v1.Score\"\xcd\x01\n\x07Verdict\x12\x0c\n\x04gate\x18\x01 \x01(\t\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.holdfast.gate.v1.Outcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x37\n\x07numbers\x18\x05 \x03(\x0b\x32&.holdfast.gate.v1.Verdict.NumbersEntry\x1a.\n\x0cNumbersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa5\x05\n\x08\x44\x65\x63ision\x12\x11\n\tsignal_id\x18\x01 \x01(\t\x12\x10\n\x08\x63ycle_id\x18\x02 \x01(\t\x12\x10\n\x08strategy\x18\x03 \x01(\t\x12\x0e\n\x06symbol\x18\x04 \x01(\t\x12&\n\x04\x62ook\x18\x05 \x01(\x0e\x32\x18.holdfast.common.v1.Book\x12\x30\n\tdirection\x18\x06 \x01(\x0e\x32\x1d.holdfast.common.v1.Direction\x12\x0f\n\x07\x61llowed\x18\x07 \x01(\x08\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12+\n\x08verdicts\x18\t \x03(\x0b\x32\x19.holdfast.gate.v1.Verdict\x12)\n\x05score\x18\n \x01(\x0b\x32\x1a.holdfast.scoring.v1.Score\x12-\n\x08quantity\x18\x0b \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12\x34\n\x0freference_price\x18\x0c \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12\x30\n\x0blimit_price\x18\r \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12/\n\nstop_price\x18\x0e \x01(\x0b\x32\x1b.holdfast.common.v1.Decimal\x12/\n\x0bmarket_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ndecided_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0btraceparent\x18\x12 \x01(\t\x12\x10\n\x08strength\x18\x13 \x01(\x01\"\x88\x02\n\x0f\x45valuateRequest\x12\x10\n\x08\x63ycle_id\x18\x01 \x01(\t\x12\x10\n\x08strategy\x18\x02 \x01(\t\x12&\n\x04\x62ook\x18\x03 \x01(\x0e\x32\x18.holdfast.common.v1.Book\x12/\n\x0bmarket_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x07signals\x18\x06 \x03(\x0b\x32\x1e.holdfast.gate.v1.ScoredSignal\x12\x16\n\x0e\x61nswer_briefly\x18\x07 \x01(\x08\"k\n\x10\x45valuateResponse\x12-\n\tdecisions\x18\x01 \x03(\x0b\x32\x1a.holdfast.gate.v1.Decision\x12\x16\n\x0eledger_version\x18\x02 \x01(\x04\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"Z\n\x0fGateDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x10\n\x08priority\x18\x03 \x01(\t\x12\x18\n\x10\x61pplies_to_exits\x18\x04 \x01(\x08\"\x12\n\x10ListGatesRequest\"E\n\x11ListGatesResponse\x12\x30\n\x05gates\x18\x01 \x03(\x0b\x32!.holdfast.gate.v1.GateDescription*[\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x10\n\x0cOUTCOME_PASS\x10\x01\x12\x11\n\rOUTCOME_BLOCK\x10\x02\x12\x12\n\x0eOUTCOME_SHRINK\x10\x03\x32\xb6\x01\n\x0bGateService\x12Q\n\x08\x45valuate\x12!.holdfast.gate.v1.EvaluateRequest\x1a\".holdfast.gate.v1.EvaluateResponse\x12T\n\tListGates\x12\".holdfast.gate.v1.ListGatesRequest\x1a#.holdfast.gate.v1.ListGatesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,8 +37,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_VERDICT_NUMBERSENTRY']._loaded_options = None
   _globals['_VERDICT_NUMBERSENTRY']._serialized_options = b'8\001'
-  _globals['_OUTCOME']._serialized_start=1709
-  _globals['_OUTCOME']._serialized_end=1800
+  _globals['_OUTCOME']._serialized_start=1733
+  _globals['_OUTCOME']._serialized_end=1824
   _globals['_SCOREDSIGNAL']._serialized_start=183
   _globals['_SCOREDSIGNAL']._serialized_end=284
   _globals['_VERDICT']._serialized_start=287
@@ -48,15 +48,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DECISION']._serialized_start=495
   _globals['_DECISION']._serialized_end=1172
   _globals['_EVALUATEREQUEST']._serialized_start=1175
-  _globals['_EVALUATEREQUEST']._serialized_end=1415
-  _globals['_EVALUATERESPONSE']._serialized_start=1417
-  _globals['_EVALUATERESPONSE']._serialized_end=1524
-  _globals['_GATEDESCRIPTION']._serialized_start=1526
-  _globals['_GATEDESCRIPTION']._serialized_end=1616
-  _globals['_LISTGATESREQUEST']._serialized_start=1618
-  _globals['_LISTGATESREQUEST']._serialized_end=1636
-  _globals['_LISTGATESRESPONSE']._serialized_start=1638
-  _globals['_LISTGATESRESPONSE']._serialized_end=1707
-  _globals['_GATESERVICE']._serialized_start=1803
-  _globals['_GATESERVICE']._serialized_end=1985
+  _globals['_EVALUATEREQUEST']._serialized_end=1439
+  _globals['_EVALUATERESPONSE']._serialized_start=1441
+  _globals['_EVALUATERESPONSE']._serialized_end=1548
+  _globals['_GATEDESCRIPTION']._serialized_start=1550
+  _globals['_GATEDESCRIPTION']._serialized_end=1640
+  _globals['_LISTGATESREQUEST']._serialized_start=1642
+  _globals['_LISTGATESREQUEST']._serialized_end=1660
+  _globals['_LISTGATESRESPONSE']._serialized_start=1662
+  _globals['_LISTGATESRESPONSE']._serialized_end=1731
+  _globals['_GATESERVICE']._serialized_start=1827
+  _globals['_GATESERVICE']._serialized_end=2009
 # @@protoc_insertion_point(module_scope)

@@ -219,9 +219,12 @@ class EvaluateRequest(_message.Message):
     MARKET_TIME_FIELD_NUMBER: _builtins.int
     VALID_UNTIL_FIELD_NUMBER: _builtins.int
     SIGNALS_FIELD_NUMBER: _builtins.int
+    ANSWER_BRIEFLY_FIELD_NUMBER: _builtins.int
     cycle_id: _builtins.str
     strategy: _builtins.str
     book: _common_pb2.Book.ValueType
+    answer_briefly: _builtins.bool
+    """The answer's decisions hold signal, outcome and reason alone: the rest is in the ledger."""
     @_builtins.property
     def market_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -237,10 +240,11 @@ class EvaluateRequest(_message.Message):
         market_time: _timestamp_pb2.Timestamp | None = ...,
         valid_until: _timestamp_pb2.Timestamp | None = ...,
         signals: _abc.Iterable[Global___ScoredSignal] | None = ...,
+        answer_briefly: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["market_time", b"market_time", "valid_until", b"valid_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["book", b"book", "cycle_id", b"cycle_id", "market_time", b"market_time", "signals", b"signals", "strategy", b"strategy", "valid_until", b"valid_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_briefly", b"answer_briefly", "book", b"book", "cycle_id", b"cycle_id", "market_time", b"market_time", "signals", b"signals", "strategy", b"strategy", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -256,6 +256,7 @@ class IntentWrites(SqlWrites):
         rows: list[dict[str, object]] = []
         newest: dict[str, int] = {}
         for decision in decisions:
+            encoded = decision.SerializeToString()
             market_time = to_micros(from_timestamp(decision.market_time))
             newest[decision.strategy] = max(market_time, newest.get(decision.strategy, market_time))
             rows.append(
@@ -269,7 +270,7 @@ class IntentWrites(SqlWrites):
                     "allowed": decision.allowed,
                     "reason": decision.reason,
                     "market_time": market_time,
-                    "decision": decision.SerializeToString(),
+                    "decision": encoded,
                 }
             )
             if decision.allowed and decision.direction == common.DIRECTION_ENTER_LONG:
@@ -280,8 +281,9 @@ class IntentWrites(SqlWrites):
                 "decision",
                 decision.signal_id,
                 f"{direction_word(decision.direction)} {decision.symbol} of {decision.strategy}: {word}",
-                execution.Fact(decision=decision),
+                execution.Fact(),
                 traceparent=decision.traceparent,
+                decision=encoded,
             )
         plain.write(transaction.connection, _INSERT_DECISIONS, rows)
         self._raise_progress(transaction, newest)
