@@ -23,7 +23,7 @@ class SecuredNats:
         self.folder = folder
         self.authority = Authority(now=datetime.now(UTC))
         self.certificates = folder / "certificates"
-        self.authority.write(self.certificates, [*DUTIES, "nats", "operator"])
+        self.authority.write(self.certificates, [*DUTIES, "nats", "papermarket"])
         self.port = free_port()
         self.url = f"tls://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None

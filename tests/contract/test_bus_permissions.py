@@ -189,7 +189,7 @@ async def test_a_client_in_plain_text_or_without_a_certificate_is_refused(server
 
 
 async def test_a_certificate_that_is_no_service_of_the_bus_is_refused(server: SecuredNats) -> None:
-    """IN-4: the operator's certificate is one of the same authority, and has no business on the bus."""
+    """IN-4: papermarket's is one of the same authority, and has no business on the bus."""
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(3), server.bus("operator"):
+        async with asyncio.timeout(3), server.bus("papermarket"):
             raise AssertionError("logged in")
