@@ -12,10 +12,13 @@ from nats.errors import Error as NatsError
 from structlog.testing import capture_logs
 
 from holdfast_catalogue.gauges import total
+from holdfast_cli import bus_command
+from holdfast_cli.stack_calls import StackFiles
 from holdfast_runtime.bus.buckets import NatsBucket
 from holdfast_runtime.bus.link import NatsLink
 from holdfast_runtime.bus.nats_bus import NatsBus
 from holdfast_runtime.bus.permissions import DUTIES, deliver_subject, render
+from holdfast_runtime.bus.provision import BusMismatch
 from holdfast_runtime.bus.streams import BUCKETS, STREAMS
 from holdfast_runtime.errors import Malformed, Retry
 from holdfast_runtime.ports.bus import Message
@@ -125,6 +128,20 @@ async def test_admin_watches_what_all_report_and_scoring_keeps_its_weights(buses
     assert buses["admin"].link.denied == buses["scoring"].link.denied == ""
 
 
+async def test_the_operator_brings_streams_back_to_the_table(buses: Buses, server: SecuredNats, tmp_path: Path) -> None:
+    """IN-5: `holdfast bus apply`, with the operator's certificate."""
+    js = buses["operator"].link.js
+    declared = (await js.stream_info("FACTS")).config
+    await js.update_stream(declared.evolve(max_bytes=1_000_000))
+    with pytest.raises(BusMismatch, match="FACTS: max_bytes is 1000000"):
+        await buses["execution"].apply(update=False)
+    config = tmp_path / "holdfast.yaml"
+    config.write_text(f"bus: {{url: '{server.url}'}}")
+    assert await bus_command.apply(StackFiles(config, server.certificates)) == []
+    assert (await js.stream_info("FACTS")).config.max_bytes == declared.max_bytes
+    await buses["execution"].apply(update=False)
+
+
 FORBIDDEN_TO_PUBLISH = [
     # Only signal makes cycles, only execution facts; nobody reports for somebody else.
     *((each, "cycles.v1.sma") for each in DUTIES if each != "signal"),
@@ -134,8 +151,9 @@ FORBIDDEN_TO_PUBLISH = [
     *((each, "$KV.failurepoints.other.pod") for each in DUTIES),
     *((each, "$KV.weights.regime") for each in DUTIES if each != "scoring"),
     # Nobody deletes, changes, empties or copies a stream, nor looks into the server.
-    *((each, f"$JS.API.STREAM.{verb}.FACTS") for each in DUTIES for verb in ("DELETE", "UPDATE", "PURGE", "SNAPSHOT")),
-    *((each, "$JS.API.STREAM.CREATE.FACTS") for each in DUTIES if each != "execution"),
+    *((each, f"$JS.API.STREAM.{verb}.FACTS") for each in DUTIES for verb in ("DELETE", "PURGE", "SNAPSHOT")),
+    *((each, "$JS.API.STREAM.UPDATE.FACTS") for each in DUTIES if each != "operator"),
+    *((each, "$JS.API.STREAM.CREATE.FACTS") for each in DUTIES if each not in ("execution", "operator")),
     *((each, "$JS.API.STREAM.MSG.DELETE.FACTS") for each in DUTIES),
     *((each, "$JS.API.CONSUMER.CREATE.FACTS") for each in DUTIES if each != "admin"),
     *((each, "$JS.API.CONSUMER.DELETE.CYCLES.scoring") for each in DUTIES),

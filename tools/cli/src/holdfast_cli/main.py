@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from holdfast_cli import certificates, fault_commands, recording_commands, report_command
+from holdfast_cli import bus_command, certificates, fault_commands, recording_commands, report_command
 from holdfast_cli import plan as plans
 from holdfast_cli import ready as ready_command
 from holdfast_cli import status as status_command
@@ -37,6 +37,8 @@ config_app = typer.Typer(help="Look at the configuration.", no_args_is_help=True
 app.add_typer(config_app, name="config")
 app.add_typer(fault_commands.app, name="faults")
 app.command("certificates")(certificates.command)
+bus_app = typer.Typer(help="The streams and buckets of the bus.", no_args_is_help=True)
+app.add_typer(bus_app, name="bus")
 app.add_typer(recording_commands.app, name="recording")
 console = Console()
 errors = Console(stderr=True)
@@ -144,6 +146,15 @@ def trial(
     """
     if not asyncio.run(trial_command.run(_stack(state_dir), console, jaeger=jaeger)):
         raise typer.Exit(EXIT_NOT_READY)
+
+
+@bus_app.command("apply")
+def bus_apply(state_dir: StateOption = None) -> None:
+    """Make every stream and bucket as it is declared: of the newest run, or in a pod of its own release.
+
+    Exit codes: 0 all are as declared, 1 the bus is away or refuses a change, 2 wrong usage.
+    """
+    raise typer.Exit(bus_command.run(_stack(state_dir), console, errors))
 
 
 @app.command()

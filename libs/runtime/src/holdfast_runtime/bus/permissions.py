@@ -39,6 +39,8 @@ class Duties:
     """Buckets that it reads and writes whole."""
     watches: tuple[str, ...] = ()
     """Buckets that it reads whole."""
+    applies: bool = False
+    """Makes and changes every stream as the table has it."""
 
 
 REPORT_BUCKETS = ("failurepoints", "doctor")
@@ -55,8 +57,8 @@ DUTIES: dict[str, Duties] = {
         reads=(FACTS, MARKET),
         watches=REPORT_BUCKETS,
     ),
-    # The `holdfast` command in a pod: it sends trials, which never trade.
-    "operator": Duties(publishes=(f"cycles.v1.{TRIAL}",)),
+    # The `holdfast` command in a pod: it sends trials, which never trade, and applies the table of streams.
+    "operator": Duties(publishes=(f"cycles.v1.{TRIAL}",), applies=True),
 }
 
 
@@ -86,8 +88,10 @@ def permissions(service: str) -> Permissions:
     stored = {**{each.name: each.owner for each in STREAMS}, **{each.stream: each.owner for each in BUCKETS}}
     for stream, owner in stored.items():
         publish.append(f"{API}.STREAM.INFO.{stream}")
-        if owner == service:
+        if owner == service or duties.applies:
             publish.append(f"{API}.STREAM.CREATE.{stream}")
+        if duties.applies:
+            publish.append(f"{API}.STREAM.UPDATE.{stream}")
     for stream, consumer, subjects in duties.consumes:
         publish += [
             f"{API}.CONSUMER.CREATE.{stream}.{consumer}.{subjects}",
