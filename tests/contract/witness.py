@@ -24,7 +24,6 @@ NOT_FOR_ALL = {
     # Of trades that were cancelled or corrected: a recording has none.
     "StockTrade.u",
     # Not in the table of corporate actions.
-    "Announcement.corporate_actions_id",
     "Announcement.expiration_date",
     "ForwardSplit.due_bill_redemption_date",
     "ReverseSplit.new_symbol",

@@ -280,6 +280,8 @@ def announcement(value: CorporateAction) -> Json:
     return {
         "id": value.id,
         "corporate_action_id": value.id,
+        # The older spelling of the same id.
+        "corporate_actions_id": value.id,
         "ca_type": kind,
         "ca_sub_type": sub_kind,
         "initiating_symbol": value.symbol,
