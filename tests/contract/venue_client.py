@@ -7,6 +7,9 @@ from holdfast_papermarket.embedded import Embedded
 from holdfast_runtime.clock import SystemMonotonicClock
 from holdfast_runtime.settings import Settings
 
+PATIENCE_SECS = 20.0
+"""A machine that is busy with other things is not what these tests are about."""
+
 clock = SystemMonotonicClock()
 
 
@@ -52,4 +55,5 @@ def settings_of(market: Embedded, **venue: object) -> Settings:
         "data_stream_url": market.data_stream_url,
         "crypto_stream_url": market.crypto_stream_url,
     }
-    return Settings.model_validate({"venue": addresses | venue, "replay": {"speed": 0}})
+    patient: dict[str, object] = {"timeout_secs": PATIENCE_SECS}
+    return Settings.model_validate({"venue": addresses | patient | venue, "replay": {"speed": 0}})

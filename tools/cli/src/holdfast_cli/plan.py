@@ -111,7 +111,10 @@ def lay_out(settings: Settings, environ: Mapping[str, str], *, live: bool) -> Pl
         )
     settings = settings.model_copy(update=update)
     config_file = folder / "holdfast.yaml"
-    config_file.write_text(dump_settings(settings))
+    # In one step: whoever finds it reads all of it.
+    fresh_file = folder / ".holdfast.yaml.new"
+    fresh_file.write_text(dump_settings(settings))
+    fresh_file.replace(config_file)
     Authority(now=datetime.now(UTC)).write(folder / "certificates", [*services, OPERATOR])
     nats_token = environ.get("NATS_TOKEN") or secrets.token_urlsafe(24)
     keys = _broker_keys(environ, paper=paper)
