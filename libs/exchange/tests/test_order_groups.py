@@ -195,6 +195,27 @@ def test_a_leg_can_be_replaced_and_stays_in_its_group(floor: Floors) -> None:
     assert f.now(raised).average_price == 95
 
 
+def test_an_exit_cannot_be_moved_beyond_the_other_exit_of_its_group(floor: Floors) -> None:
+    f = floor(CALM)
+    _, take_profit, stop_loss = bracket(f, take_profit_price="101.50", protect_stop_price="98")
+    f.minute(0)
+    oco_floor = floor(CALM)
+    oco_floor.order("buy", 10)
+    oco_floor.minute(0)
+    head = oco_floor.order("sell", 10, "limit", order_class="oco", **EXITS)
+    for venue, order, change in (
+        (f, take_profit, Replacement(limit_price=Decimal("97.90"))),
+        (f, stop_loss, Replacement(stop_price=Decimal("101.50"))),
+        (oco_floor, oco_floor.exchange.order(head.legs[0]), Replacement(stop_price=Decimal(110))),
+    ):
+        with pytest.raises(Refusal) as refusal:
+            venue.apply(Replace(venue.exchange.now, order.id, change))
+        assert refusal.value.status == 422
+        assert venue.now(order).status is not Status.REPLACED
+    with pytest.raises(Refusal, match="must be beyond stop_loss"):
+        f.apply(Replace(f.exchange.now, take_profit.id, Replacement(limit_price=Decimal(98))))
+
+
 def test_the_take_profit_of_an_oco_can_be_replaced_with_its_stop_behind_it(floor: Floors) -> None:
     f = floor([*CALM[:2], bar(2, "105", "106.50", "104", "106")])
     f.order("buy", 10)

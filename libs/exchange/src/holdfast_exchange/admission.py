@@ -59,14 +59,19 @@ def check_protection(new: NewOrder, price: Decimal | None) -> None:
                 raise unprocessable("stop_loss.stop_price must be <= base_price - 0.01")
             if not selling and stop < base + CENT:
                 raise unprocessable("stop_loss.stop_price must be >= base_price + 0.01")
-        if gain is not None and (gain <= stop if selling else gain >= stop):
-            raise unprocessable("take_profit.limit_price must be beyond stop_loss.stop_price")
+        check_sides(Side.SELL if selling else Side.BUY, gain, stop)
     if gain is not None and new.kind is not OrderClass.OCO:
         for base in bases:
             if selling and gain < base + CENT:
                 raise unprocessable("take_profit.limit_price must be >= base_price + 0.01")
             if not selling and gain > base - CENT:
                 raise unprocessable("take_profit.limit_price must be <= base_price - 0.01")
+
+
+def check_sides(exit_side: Side, gain: Decimal | None, loss: Decimal | None) -> None:
+    """The two exits of a group lie on either side of the price: the one to gain beyond the one against a loss."""
+    if gain is not None and loss is not None and (gain <= loss if exit_side is Side.SELL else gain >= loss):
+        raise unprocessable("take_profit.limit_price must be beyond stop_loss.stop_price")
 
 
 def check_wash_trade(new: NewOrder, open_orders: Iterable[Order]) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 from holdfast_exchange import account, admission, groups, rules
 from holdfast_exchange.commands import Cancel, Replace
@@ -42,6 +43,8 @@ def replace_order(state: State, command: Replace) -> Outcome:
     if asked.stop_price is not None and not old.triggered:
         admission.check_stop(old.side, asked.stop_price, state.market.price(old.symbol))
     admission.check_protection(_protected(state, asked, old), state.market.price(old.symbol))
+    for sibling in groups.siblings(state, old):
+        admission.check_sides(asked.side, *_gain_and_loss(asked, sibling))
     account.check_may_trade(state, old.symbol, old.side, asked.quantity)
     own = {old.id, *(member.id for member in groups.others(state, old))}
     admission.check_wash_trade(asked, [order for order in state.open_orders() if order.id not in own])
@@ -87,6 +90,13 @@ def _protected(state: State, asked: NewOrder, old: Order) -> NewOrder:
         else:
             asked = replace(asked, protect_stop_price=leg.stop_price)
     return asked
+
+
+def _gain_and_loss(asked: NewOrder, sibling: Order) -> tuple[Decimal | None, Decimal | None]:
+    """The take profit's limit and the stop loss's stop, of which `asked` becomes one and `sibling` is the other."""
+    if asked.stop_price is None:
+        return asked.limit_price, sibling.stop_price
+    return sibling.limit_price, asked.stop_price
 
 
 def _asked(old: Order, change: Replacement) -> NewOrder:

@@ -21,6 +21,15 @@ def others(state: State, order: Order) -> list[Order]:
     return [member for member in family if member.id != order.id and member.is_open]
 
 
+def siblings(state: State, order: Order) -> list[Order]:
+    """The other exit of a group, where `order` is one of its two."""
+    return [
+        other
+        for other in others(state, order)
+        if other.side is order.side and (other.stop_price is None) is not (order.stop_price is None)
+    ]
+
+
 def wake_legs(state: State, parent: Order, updates: list[Update]) -> None:
     """After the complete fill of `parent`: its legs are there from now on."""
     legs = [state.orders[leg] for leg in parent.legs]
