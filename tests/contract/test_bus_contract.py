@@ -13,7 +13,7 @@ from opentelemetry import context, trace
 from holdfast_runtime.bus.dead_letters import list_dead_letters, read_dead_letter
 from holdfast_runtime.bus.settlement import EXHAUSTED
 from holdfast_runtime.errors import GiveUp, Malformed, Retry
-from holdfast_runtime.ports.bus import Bus, Consumer, Message
+from holdfast_runtime.ports.bus import Bus, Consumer, Letter, Message
 from tests.contract.bus_backends import (
     ACK_WAIT_SECS,
     KINDS,
@@ -83,6 +83,16 @@ async def test_the_same_id_again_is_stored_once_and_answers_the_first_position(b
     await bus.publish(CYCLES, b"y", message_id="cycle-2")
     assert await bus.publish(CYCLES, b"x", message_id="cycle-1") == first == 1
     assert await bus.last_position("CYCLES") == 2
+
+
+async def test_many_are_published_in_their_order_and_a_repeat_stores_nothing(bus: Bus) -> None:
+    letters = [Letter(subject=CYCLES, payload=name.encode(), message_id=name) for name in ("a", "b", "c")]
+    assert await bus.publish_all(letters) == [True, True, True]
+    assert await bus.publish_all(letters[1:]) == [True, True]
+    assert await bus.last_position("CYCLES") == 3
+    stored = await bus.stored("CYCLES", CYCLES)  # type: ignore[attr-defined]  # StoredMessages beside Bus
+    assert [each.payload for each in stored] == [b"a", b"b", b"c"]
+    assert await bus.publish_all([]) == []
 
 
 async def test_a_message_is_given_again_after_retry_and_those_behind_it_wait(bus: Bus) -> None:
@@ -332,6 +342,7 @@ async def test_publishing_while_the_bus_is_away_says_retry(backend: Backend, bus
     await backend.stop()
     with pytest.raises(Retry):
         await bus.publish(CYCLES, b"", message_id="one")
+    assert await bus.publish_all([Letter(subject=CYCLES, payload=b"", message_id="one")]) == [False]
     await backend.start()
     await publish_in_spite(bus, "one")
     assert [each.message_id for each in await bus.stored("CYCLES", CYCLES)] == ["one"]  # type: ignore[attr-defined]  # StoredMessages beside Bus

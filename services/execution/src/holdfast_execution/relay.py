@@ -12,7 +12,7 @@ import structlog
 from holdfast_execution.lease import LeaseKeeper
 from holdfast_execution.ledger import EventRow, LedgerRunner, StaleFence
 from holdfast_runtime.errors import Retry
-from holdfast_runtime.ports.bus import Bus
+from holdfast_runtime.ports.bus import Bus, Letter
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.telemetry import metrics
 
@@ -75,18 +75,8 @@ class Relay:
 
     async def _publish(self, rows: Sequence[EventRow]) -> list[int]:
         """In order, without waiting for each acknowledgement; returns what was acknowledged."""
-        answers = await asyncio.gather(*(self._publish_one(row) for row in rows))
+        answers = await self._bus.publish_all([_letter(row) for row in rows])
         return [row.event_id for row, published in zip(rows, answers, strict=True) if published]
-
-    async def _publish_one(self, row: EventRow) -> bool:
-        headers = {"traceparent": row.traceparent} if row.traceparent else None
-        try:
-            await self._bus.publish(
-                f"{FACTS}.{row.kind}", row.fact, message_id=f"fact-{row.event_id}", headers=headers
-            )  # fmt: skip
-        except Retry:
-            return False
-        return True
 
     async def _idle(self, secs: float) -> None:
         """Until news or for `secs`."""
@@ -97,3 +87,12 @@ class Relay:
         finally:
             news.cancel()
             pause.cancel()
+
+
+def _letter(row: EventRow) -> Letter:
+    return Letter(
+        subject=f"{FACTS}.{row.kind}",
+        payload=row.fact,
+        message_id=f"fact-{row.event_id}",
+        headers={"traceparent": row.traceparent} if row.traceparent else {},
+    )

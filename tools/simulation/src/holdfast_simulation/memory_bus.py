@@ -6,7 +6,7 @@ given again. `away` stands for a server that does not answer, `lose()` for one w
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from holdfast_runtime.bus.dead_letters import DeadLetter, dead_letter, unreadable
@@ -15,7 +15,7 @@ from holdfast_runtime.bus.settlement import Again, Dead, Outcome, attempt
 from holdfast_runtime.bus.streams import STREAMS, Stream, bucket_named, matches, stream_named, stream_of
 from holdfast_runtime.errors import GiveUp, Retry
 from holdfast_runtime.ports.buckets import Entry, RevisionConflict
-from holdfast_runtime.ports.bus import Consumer, Message, MessageHandler
+from holdfast_runtime.ports.bus import Consumer, Letter, Message, MessageHandler
 from holdfast_runtime.ports.clock import MonotonicClock
 
 AWAY_RETRY_SECS = 0.5
@@ -165,6 +165,17 @@ class MemoryBus:
         position = stored.add(message, size, now_secs)
         self._signal.changed()
         return position
+
+    async def publish_all(self, letters: Sequence[Letter]) -> list[bool]:
+        """See ports.bus.Bus."""
+        return [await self._stored(letter) for letter in letters]
+
+    async def _stored(self, letter: Letter) -> bool:
+        try:
+            await self.publish(letter.subject, letter.payload, message_id=letter.message_id, headers=letter.headers)
+        except Retry:
+            return False
+        return True
 
     async def consume(self, consumer: Consumer, handler: MessageHandler) -> None:
         """See ports.bus.Bus."""

@@ -35,6 +35,10 @@ class Confirmations:
 
     async def publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> int:
         """Returns the message's position in its stream. Raises what `js.publish` raises; TimeoutError after 1 s."""
+        return await (await self.send(subject, payload, headers))
+
+    async def send(self, subject: str, payload: bytes, headers: dict[str, str]) -> Position:
+        """Hands the message over to the connection, and returns what its position will be known by."""
         client = self._link.client
         if client is not self._client:
             await self._open(client)
@@ -42,12 +46,20 @@ class Confirmations:
         number = str(self._count)
         confirmed: Position = asyncio.get_running_loop().create_future()
         self._waiting[number] = confirmed
+
+        def forget(ended: Position) -> None:
+            del self._waiting[number]
+            if not ended.cancelled():
+                ended.exception()
+
+        confirmed.add_done_callback(forget)
         try:
             await client.publish(subject, payload, reply=self._inbox + number, headers=headers)
-            self._expect_until(asyncio.get_running_loop().time() + REQUEST_TIMEOUT_SECS, number)
-            return await confirmed
-        finally:
-            self._waiting.pop(number, None)
+        except BaseException:
+            confirmed.cancel()
+            raise
+        self._expect_until(asyncio.get_running_loop().time() + REQUEST_TIMEOUT_SECS, number)
+        return confirmed
 
     async def _open(self, client: Client) -> None:
         async with self._opening:

@@ -5,7 +5,9 @@ that was killed is found again, one whose store was lost gets its streams and co
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -22,7 +24,7 @@ from holdfast_runtime.bus.provision import BusMismatch, Provision, Survey
 from holdfast_runtime.bus.reading import Reading
 from holdfast_runtime.bus.streams import Stream, stream_named, stream_of
 from holdfast_runtime.errors import GiveUp, Retry
-from holdfast_runtime.ports.bus import Consumer, Message, MessageHandler
+from holdfast_runtime.ports.bus import Consumer, Letter, Message, MessageHandler
 from holdfast_runtime.telemetry import metrics
 
 ACK_WAIT_SECS = 3.0
@@ -153,11 +155,7 @@ class NatsBus:
         """See ports.bus.Bus. Tries for at most 3 s with the same message id, then raises Retry (BusAway, StreamFull).
 
         Raises GiveUp for a subject that no declared stream stores, and for a message that is too large."""
-        stream = stream_of(subject)
-        carried = outgoing(message_id, headers)
-        size = len(payload) + sum(len(name) + len(value) + 4 for name, value in carried.items())
-        if size > stream.max_message_bytes:
-            raise GiveUp(f"{subject}: {size} bytes, stream {stream.name} takes {stream.max_message_bytes}")
+        stream, carried = _addressed(subject, payload, message_id, headers)
         loop = asyncio.get_running_loop()
         until_secs = loop.time() + PUBLISH_BOUND_SECS
         tries = 0
@@ -185,6 +183,34 @@ class NatsBus:
                     await self._make_again()
             else:
                 await self.link.wait(wait_secs)
+
+    async def publish_all(self, letters: Sequence[Letter]) -> list[bool]:
+        """See ports.bus.Bus. What is not confirmed at once is published again, as `publish` does."""
+        addressed = [_addressed(each.subject, each.payload, each.message_id, each.headers) for each in letters]
+        on_their_way: list[asyncio.Future[int]] = []
+        with contextlib.suppress(Retry, *BUS_ERRORS):
+            for each, (_, carried) in zip(letters, addressed, strict=True):
+                on_their_way.append(await self._confirmations.send(each.subject, each.payload, carried))
+        if on_their_way:
+            await asyncio.wait(on_their_way)
+        heed_cancellation()
+        stored = [not sent.cancelled() and sent.exception() is None for sent in on_their_way]
+        stored += [False] * (len(letters) - len(stored))
+        counts = Counter(stream.name for (stream, _), done in zip(addressed, stored, strict=True) if done)
+        for name, count in counts.items():
+            metrics.BUS_PUBLISHED.labels(name).inc(count)
+        left = [number for number, done in enumerate(stored) if not done]
+        again = await asyncio.gather(*(self._publish_again(letters[number]) for number in left))
+        for number, done in zip(left, again, strict=True):
+            stored[number] = done
+        return stored
+
+    async def _publish_again(self, letter: Letter) -> bool:
+        try:
+            await self.publish(letter.subject, letter.payload, message_id=letter.message_id, headers=letter.headers)
+        except Retry:
+            return False
+        return True
 
     async def _try(self, stream: Stream, subject: str, payload: bytes, headers: dict[str, str]) -> int:
         try:
@@ -283,3 +309,15 @@ class NatsBus:
 
 
 _REFUSED_BY_STORE = 10077
+
+
+def _addressed(
+    subject: str, payload: bytes, message_id: str, headers: Mapping[str, str] | None
+) -> tuple[Stream, dict[str, str]]:
+    """The stream of a message, and all its headers. Raises GiveUp for one that can never be published."""
+    stream = stream_of(subject)
+    carried = outgoing(message_id, headers)
+    size = len(payload) + sum(len(name) + len(value) + 4 for name, value in carried.items())
+    if size > stream.max_message_bytes:
+        raise GiveUp(f"{subject}: {size} bytes, stream {stream.name} takes {stream.max_message_bytes}")
+    return stream, carried

@@ -1,6 +1,6 @@
 """Facts travel here. Nothing whose loss would matter lives only here."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,6 +19,16 @@ class Message:
     headers: Mapping[str, str] = field(default_factory=dict)
     stored_ns: int = 0
     """Wall-clock nanoseconds since 1970 at which the bus stored it, for telemetry alone; 0 where it does not tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A message that is to be published."""
+
+    subject: str
+    payload: bytes
+    message_id: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +53,10 @@ class Bus(Protocol):
     ) -> int:
         """Stores a message and returns its position in the stream. The same id again within the window stores nothing
         and returns the first position. Raises Retry where the bus is away or the stream is full."""
+
+    async def publish_all(self, letters: Sequence[Letter]) -> list[bool]:
+        """As `publish` for each, in their order, without waiting for one before the next; False for those that would
+        have raised Retry."""
 
     async def consume(self, consumer: Consumer, handler: MessageHandler) -> None:
         """Hands one message after the other to `handler` until cancelled, and acknowledges after it returned.
