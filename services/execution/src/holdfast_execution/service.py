@@ -96,9 +96,15 @@ class ExecutionService:
             span.set(replayed=stored.replayed, intents=len(stored.intents), ledger_version=stored.version)
             if not stored.replayed:
                 _count(stored.decisions)
-            by_signal = {decision.signal_id: decision for decision in stored.decisions}
+            if request.answer_changes_only:
+                # What nothing of the ledger contradicts is stored as the very message that came.
+                submitted = {id(decision) for decision in ranked}
+                answered = [decision for decision in stored.decisions if id(decision) not in submitted]
+            else:
+                by_signal = {decision.signal_id: decision for decision in stored.decisions}
+                answered = [by_signal[decision.signal_id] for decision in request.decisions]
             return execution.SubmitResponse(
-                decisions=[by_signal[decision.signal_id] for decision in request.decisions],
+                decisions=answered,
                 ledger_version=stored.version,
                 replayed=stored.replayed,
             )
@@ -253,7 +259,8 @@ def _count(decisions: Sequence[gate.Decision]) -> None:
     counts = Counter(
         (
             "allowed" if decision.allowed else "blocked",
-            next((verdict.gate for verdict in decision.verdicts if verdict.outcome == gate.OUTCOME_BLOCK), ""),
+            # A signal stops at its first block: it is the last verdict there is.
+            "" if decision.allowed or not decision.verdicts else decision.verdicts[-1].gate,
             decision.reason,
         )
         for decision in decisions
