@@ -42,7 +42,8 @@ class NoAnswer(Fault):
 
 
 class LateAccept(Fault):
-    """A submitted order gets no answer and arrives later, when nobody reckons with it any more."""
+    """A submitted order gets no answer and arrives later, when nobody reckons with it any more; refused then, it is
+    gone without a word."""
 
     area = Area.REQUEST
     kind: Literal["late_accept"]
