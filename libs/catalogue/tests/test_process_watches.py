@@ -34,6 +34,7 @@ class Host:
     alerts: list[pb.FailurePoint] = field(default_factory=list)
     usage: Usage = field(default_factory=usage)
     room: Room | None = None
+    certificate_kept: str = ""
 
     def __post_init__(self):
         (self.folder / "secrets").mkdir()
@@ -49,6 +50,8 @@ class Host:
             secrets=self.secrets,
             state_dir=self.folder,
             restart=self.restart,
+            certificate_kept=lambda: self.certificate_kept,
+            bus_denied=lambda: "publish to facts.v1.fill",
             usage=lambda: self.usage,
             room=lambda folder: self.room or room(folder),
         )
@@ -154,6 +157,26 @@ async def test_a_secret_that_is_gone_is_kept_told_and_healed_by_reading_it_again
     message = await host.look("secrets.kept")
     assert (message.status, message.heal_attempts) == (OK, 1)
     assert host.secrets.get("KEY").reveal() == "a-newer-secret"
+
+
+async def test_a_certificate_that_cannot_be_used_is_told_with_its_reason(host):
+    """SE-1, SE-4"""
+    host.certificate_kept = "the key is another certificate's"
+    message = await host.look("secrets.kept")
+    assert (message.status, "another certificate's" in message.evidence) == (ERROR, True)
+    host.certificate_kept = ""
+    assert await host.status("secrets.kept") == OK
+
+
+async def test_what_was_denied_alarms_for_ten_minutes(host):
+    """IN-4, SE-3, SE-7: what others tried here, and what the bus has denied to this service."""
+    assert await host.status("access.denied") == OK
+    metrics.RPC_DENIED.labels(reason="CALLER_NOT_ALLOWED").inc()
+    metrics.BUS_DENIED.labels(action="publish").inc()
+    message = await host.look("access.denied")
+    assert (message.status, "publish to facts.v1.fill" in message.evidence) == (ERROR, True)
+    assert [each.id for each in host.alerts] == ["access.denied"]
+    assert await host.status("access.denied", after_secs=601) == OK
 
 
 async def test_no_evidence_shows_a_secret(host):

@@ -48,6 +48,8 @@ def stand_guard(shell: Shell, watches: Iterable[Watch]) -> Sentinel:
         secrets=shell.secrets,
         state_dir=shell.settings.state_dir,
         restart=restart,
+        certificate_kept=lambda: shell.certificates.kept,
+        bus_denied=lambda: bus.link.denied,
     )
     own = [*watches, *process_watches(process)]
     check_complete(shell.name, own)

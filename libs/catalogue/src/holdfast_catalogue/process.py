@@ -1,6 +1,6 @@
 """The watches of every process: its bus, its loops, its secrets, its telemetry, its memory and its disk."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ LATE_FRACTION = 0.5
 FAILURES_WITHIN_SECS = 60.0
 FAILURES_TO_ALARM = 5
 DROPS_WITHIN_SECS = 60.0
+DENIED_WITHIN_SECS = 600.0
 HIGH_FRACTION, SPENT_FRACTION = 0.8, 0.95
 LOW_ROOM_BYTES = 2 * 1024**3
 NO_ROOM_BYTES = 256 * 1024**2
@@ -41,6 +42,10 @@ class Process:
     state_dir: Path
     restart: Healer
     """Ends the process in order; its controller starts it again."""
+    certificate_kept: Callable[[], str] = lambda: ""
+    """Why the last good certificate is in use instead of the mounted one; empty where it is not."""
+    bus_denied: Callable[[], str] = lambda: ""
+    """What the bus has denied this service last."""
     usage: Callable[[], Usage] = machine.usage
     room: Callable[[Path], Room] = machine.room
 
@@ -52,7 +57,8 @@ def process_watches(process: Process) -> list[Watch]:
         Watch(point=point("bus.full"), detect=_bus_full),
         Watch(point=point("loop.stuck"), detect=_loop_stuck(process.health)),
         Watch(point=point("loop.failing"), detect=_loop_failing(process.clock)),
-        Watch(point=point("secrets.kept"), detect=_secrets_kept(process.secrets), heal=_refresh(process.secrets)),
+        Watch(point=point("secrets.kept"), detect=_secrets_kept(process), heal=_refresh(process.secrets)),
+        Watch(point=point("access.denied"), detect=_access_denied(process)),
         Watch(point=point("telemetry.dropping"), detect=_telemetry_dropping(process.clock)),
         Watch(
             point=point("disk.low"), detect=_disk_low(process), heal=_clean_up(process), every_secs=ROOM_EVERY_SECS
@@ -113,13 +119,32 @@ def _loop_failing(clock: MonotonicClock) -> Callable[[], Finding]:
     return detect
 
 
-def _secrets_kept(secrets: SecretStore) -> Callable[[], Finding]:
+def _secrets_kept(process: Process) -> Callable[[], Finding]:
     def detect() -> Finding:
-        kept: Mapping[str, str] = secrets.kept
+        kept: dict[str, str] = dict(process.secrets.kept)
+        if reason := process.certificate_kept():
+            kept["certificate"] = reason
         if not kept:
-            return ok("every mounted secret could be read")
+            return ok("every mounted secret and certificate could be used")
         told = "; ".join(f"{name}: {reason}" for name, reason in sorted(kept.items()))
         return error(f"the last good value is in use of {told}", secrets=", ".join(sorted(kept)))
+
+    return detect
+
+
+def _access_denied(process: Process) -> Callable[[], Finding]:
+    calls = Growth(lambda: total(metrics.RPC_DENIED), process.clock, within_secs=DENIED_WITHIN_SECS)
+    bus = Growth(lambda: total(metrics.BUS_DENIED), process.clock, within_secs=DENIED_WITHIN_SECS)
+
+    def detect() -> Finding:
+        by_us, to_us = calls(), bus()
+        shown = {"calls_denied_here": f"{by_us:.0f}", "denied_by_the_bus": f"{to_us:.0f}"}
+        told = []
+        if by_us:
+            told.append(f"{by_us:.0f} calls of this service were denied to their callers")
+        if to_us:
+            told.append(f"the bus has denied {to_us:.0f} times, last {process.bus_denied()}")
+        return error("; ".join(told), **shown) if told else ok("nothing was denied", **shown)
 
     return detect
 

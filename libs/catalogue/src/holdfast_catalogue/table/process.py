@@ -2,6 +2,7 @@
 
 from holdfast_catalogue.points import EVERY_SERVICE, FailurePoint, Severity
 
+_CERTIFICATES = "libs/runtime/tests/test_certificates_are_exchanged.py"
 _LOGS = "libs/runtime/tests/test_logs_survive_their_sinks.py"
 _TESTS = "libs/catalogue/tests/test_process_watches.py"
 
@@ -64,17 +65,40 @@ POINTS: tuple[FailurePoint, ...] = (
     ),
     FailurePoint(
         id="secrets.kept",
-        title="A mounted secret cannot be read any more",
+        title="A mounted secret or certificate cannot be used any more",
         owner=EVERY_SERVICE,
         severity=Severity.HIGH,
-        covers=("IN-6", "SE-4", "PT-4"),
-        detector="The last refresh of the mounted secrets, every 30 s: ERROR while one is gone or unusable.",
+        covers=("IN-6", "SE-1", "SE-4", "PT-4"),
+        detector="The last refresh of the mounted secrets and of the certificate, every 30 s: ERROR while one is gone "
+        "or unusable, or the bus refuses the new certificate.",
         healer="The last good value stays in use, and the files are read again.",
         max_attempts=3,
         manual_steps=("Put the secret back where the service reads it; no restart is needed.",),
         proofs=(
             f"{_TESTS}::test_a_secret_that_is_gone_is_kept_told_and_healed_by_reading_it_again",
             "libs/runtime/tests/test_secrets_are_read_and_never_shown.py::test_the_last_good_value_outlives_its_place",
+            f"{_CERTIFICATES}::test_what_cannot_be_used_is_told_and_the_last_good_one_goes_on",
+        ),
+    ),
+    FailurePoint(
+        id="access.denied",
+        title="Somebody tried what he may not",
+        owner=EVERY_SERVICE,
+        severity=Severity.HIGH,
+        covers=("IN-4", "SE-3", "SE-5", "SE-7"),
+        detector="Calls denied to their callers, and subjects that the bus has denied to this service, within the last "
+        "10 minutes: ERROR from one on.",
+        why_no_healer="A service never asks for what it may not do: either its rights are wrong, or somebody else has "
+        "its certificate. Both are a person's business; what was denied has not happened.",
+        manual_steps=(
+            "Read `rpc.denied` and `bus.denied` in the service's log: who asked for what?",
+            "Look whether pods of two releases run beside each other.",
+            "Where nobody can explain it: engage the kill switch, and give the service a new certificate.",
+        ),
+        proofs=(
+            f"{_TESTS}::test_what_was_denied_alarms_for_ten_minutes",
+            "tests/contract/test_bus_permissions.py::test_what_is_not_a_services_own_is_denied_counted_and_told",
+            "libs/runtime/tests/test_calls_over_grpc.py::test_only_the_gate_may_submit",
         ),
     ),
     FailurePoint(
