@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from holdfast_cli.nats_server import NatsServer
 from holdfast_runtime.bus.nats_bus import NatsBus, StreamFull
 from holdfast_runtime.bus.provision import BusMismatch, bucket_config, differences, stream_config
 from holdfast_runtime.bus.streams import BUCKETS, STREAMS, stream_named
+from holdfast_runtime.clock import WallMarketClock
 from holdfast_runtime.errors import Retry
 from holdfast_runtime.ports.bus import Consumer
 from tests.contract.bus_backends import PATIENCE_SECS, eventually, working
@@ -208,3 +210,20 @@ async def test_closing_while_the_server_is_down_leaves_nothing_running(tmp_path:
 async def test_more_replicas_than_the_table_allows_are_refused() -> None:
     with pytest.raises(ValueError, match=r"bus\.replicas: 2"):
         NatsBus(url="nats://127.0.0.1:1", replicas=2)
+
+
+async def test_a_survey_names_what_is_missing_or_differs_and_reads_the_servers_clock(bus: NatsBus) -> None:
+    """IN-5, IN-8: it only looks."""
+    now = WallMarketClock().now
+    seen = await bus.survey(now=now)
+    assert (seen.looked_at, seen.troubles) == (len(STREAMS) + len(BUCKETS), ())
+    assert abs(seen.skew.total_seconds()) < 1.0, "one machine has one clock"
+    await bus.link.js.delete_stream("ALERTS")
+    await bus.link.js.update_stream(replace(stream_config(stream_named("FACTS"), replicas=1), max_bytes=4096))
+    assert (await bus.survey(now=now)).troubles == ("FACTS differs in max_bytes", "ALERTS: stream not found")
+
+
+async def test_a_survey_of_a_bus_that_is_away_is_told_as_such(server: NatsServer) -> None:
+    bus = NatsBus(url=server.url)
+    with pytest.raises(Retry, match="not connected"):
+        await bus.survey(now=WallMarketClock().now)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.doctor.v1.doctor_pb2 import VERDICT_OK, VERDICT_RED, VERDICT_WARN, CheckResult, Examination
 from holdfast.failurepoint.v1 import failurepoint_pb2 as pb
 from holdfast_catalogue.machine import Room, Usage, room, usage
 from holdfast_catalogue.process import MIB, NO_ROOM_BYTES, Process, process_watches
@@ -15,6 +16,7 @@ from holdfast_runtime.health import Health
 from holdfast_runtime.loops import supervise
 from holdfast_runtime.rotation import BoundedFile
 from holdfast_runtime.secrets import SECRETS_DIR, SecretStore
+from holdfast_runtime.starts import Start
 from holdfast_runtime.telemetry import metrics
 from holdfast_runtime.telemetry.logs import LogSink
 from holdfast_simulation.hurried_clock import HurriedClock
@@ -34,7 +36,9 @@ class Host:
     alerts: list[pb.FailurePoint] = field(default_factory=list)
     usage: Usage = field(default_factory=usage)
     room: Room | None = None
+    examined: Examination | None = None
     certificate_kept: str = ""
+    crashes: list[Start] = field(default_factory=list)
 
     def __post_init__(self):
         (self.folder / "secrets").mkdir()
@@ -54,6 +58,8 @@ class Host:
             bus_denied=lambda: "publish to facts.v1.fill",
             usage=lambda: self.usage,
             room=lambda folder: self.room or room(folder),
+            examined=lambda: self.examined,
+            crashes=lambda: self.crashes,
         )
         self.sentinel = Sentinel(
             "gate", process_watches(process), clock=self.clock, wall=WallMarketClock(), listener=self
@@ -108,6 +114,32 @@ async def test_a_filling_stream_warns_and_a_full_one_is_an_error(host):
             assert (message.status, message.shown["FACTS"]) == (status, f"{fraction:.0%}")
     finally:
         gauge.set(0)
+
+
+async def test_an_edge_that_is_cut_is_an_error_with_its_name(host):
+    """IN-8."""
+    assert await host.status("edge.cut") == OK
+    well = CheckResult(check="bus", verdict=VERDICT_OK, evidence="it answers")
+    for verdict, status in ((VERDICT_RED, ERROR), (VERDICT_WARN, WARN), (VERDICT_OK, OK)):
+        cut = CheckResult(check="call execution", verdict=verdict, evidence="connection refused")
+        host.examined = Examination(trigger="on demand", results=[well, cut])
+        message = await host.look("edge.cut")
+        assert message.status == status
+        assert ("call execution: connection refused" in message.evidence) == (verdict != VERDICT_OK)
+
+
+async def test_crashes_are_counted_with_their_cause_and_alarm_when_they_persist(host):
+    """FP-6.2, PR-1."""
+    assert await host.status("service.crashing") == OK
+    host.crashes.append(Start(WallMarketClock().now(), cause="MemoryError: no room"))
+    message = await host.look("service.crashing")
+    assert (message.status, message.shown["crashes"]) == (OK, "1"), "the restart has healed it"
+    assert message.shown["last_cause"] == "MemoryError: no room"
+    host.crashes += host.crashes * 2
+    assert await host.status("service.crashing") == ERROR
+    host.clock.advance(60)
+    await host.look("service.crashing")
+    assert [each.id for each in host.alerts] == ["service.crashing"]
 
 
 async def test_a_loop_without_a_turn_is_late_then_stuck(host):

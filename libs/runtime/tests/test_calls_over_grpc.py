@@ -14,6 +14,7 @@ from holdfast_runtime import calls
 from holdfast_runtime.activity import ActivityTracker
 from holdfast_runtime.clock import SystemMonotonicClock
 from holdfast_runtime.errors import Code, Malformed, Refused, Retry
+from holdfast_runtime.health import Health
 from holdfast_runtime.identity import Authority, load_identity
 from holdfast_runtime.ports.calls import ExecutionCalls, GateCalls
 from holdfast_runtime.rpc.client import Remotes
@@ -197,4 +198,28 @@ async def test_a_service_that_is_away_is_a_retry(certificates: Path) -> None:
     remotes = Remotes(identity=load_identity(certificates, "scoring"), clock=CLOCK)
     with pytest.raises(Retry):
         await remotes.remote(GateCalls, "gate", "127.0.0.1:1").evaluate(gate_pb2.EvaluateRequest())
+    await remotes.close()
+
+
+async def test_a_way_is_examined_under_the_own_identity_on_a_connection_of_its_own(
+    certificates: Path, tmp_path: Path
+) -> None:
+    """IN-8: the answer is the other one's own health; what is in the way is named."""
+    health = Health(CLOCK)
+    server = RpcServer(identity=load_identity(certificates, "execution"), clock=CLOCK, activity=ActivityTracker())
+    server.answer_health(health)
+    address = f"127.0.0.1:{await server.start('127.0.0.1:0')}"
+    remotes = Remotes(identity=load_identity(certificates, "gate"), clock=CLOCK)
+    assert not await remotes.answers("execution", address, timeout_secs=5)
+    health.started()
+    assert await remotes.answers("execution", address, timeout_secs=5)
+    with pytest.raises(Retry, match="Hostname Verification Check failed"):
+        await remotes.answers("scoring", address, timeout_secs=5)
+    Authority(now=datetime.now(UTC)).write(tmp_path / "other", ["gate"])
+    stranger = Remotes(identity=load_identity(tmp_path / "other", "gate"), clock=CLOCK)
+    with pytest.raises(Retry, match="CERTIFICATE_VERIFY_FAILED"):
+        await stranger.answers("execution", address, timeout_secs=5)
+    await server.stop(0)
+    with pytest.raises(Retry, match="refused"):
+        await remotes.answers("execution", address, timeout_secs=5)
     await remotes.close()

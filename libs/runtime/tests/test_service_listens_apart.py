@@ -13,6 +13,7 @@ from holdfast_runtime.config import InvalidConfiguration
 from holdfast_runtime.identity import Authority
 from holdfast_runtime.service import Shell
 from holdfast_runtime.settings import Settings, VenueKind, VenueSettings
+from holdfast_runtime.starts import Starts
 
 NAMES = ("gate", "gate.health")
 
@@ -31,7 +32,12 @@ def settings(**maps: dict[str, str]) -> Settings:
 async def test_a_service_listens_where_it_is_told_and_calls_others_by_their_endpoint(tmp_path: Path) -> None:
     Authority(now=datetime.now(UTC)).write(tmp_path, ["gate"])
     listen = dict(zip(NAMES, free_addresses(), strict=True))
-    shell = Shell("gate", settings(endpoints={name: f"{name}.invalid:1" for name in NAMES}, listen=listen), tmp_path)
+    shell = Shell(
+        "gate",
+        settings(endpoints={name: f"{name}.invalid:1" for name in NAMES}, listen=listen),
+        tmp_path,
+        Starts(tmp_path, "gate"),
+    )
     built = asyncio.Event()
 
     async def build(shell: Shell) -> None:
@@ -63,4 +69,4 @@ async def test_a_service_without_any_address_refuses_to_start_and_names_the_key(
         raise AssertionError("not built before it can answer for its health")
 
     with pytest.raises(InvalidConfiguration, match=r"endpoints\.gate\.health"):
-        await Shell("gate", settings(), tmp_path).live(build)
+        await Shell("gate", settings(), tmp_path, Starts(tmp_path, "gate")).live(build)

@@ -23,12 +23,16 @@ from holdfast_admin.operations import Operations
 from holdfast_admin.web.access import Access
 from holdfast_admin.web.app import build_app
 from holdfast_admin.web.context import Context
+from holdfast_catalogue.doctor.checks import Check, well
+from holdfast_catalogue.doctor.clinic import Clinic
+from holdfast_catalogue.doctor.examiner import Examiner
 from holdfast_core.sessions import calendar_of
 from holdfast_runtime.errors import Code, Refused, Retry
 from holdfast_runtime.ledger_halts import halts_table
 from holdfast_runtime.secrets import Secret
 from holdfast_runtime.settings import Settings
 from holdfast_runtime.wire import to_decimal, to_timestamp
+from holdfast_simulation.memory_bus import MemoryBucket
 
 NOW = datetime(2013, 10, 8, 14, 30, tzinfo=UTC)
 TOKEN = "a-token-that-nobody-guesses"
@@ -176,11 +180,19 @@ class Admin:
             market_clock=self.clock, wall_clock=self.clock, changed=lambda: None,
         )  # fmt: skip
         self.access = Access(token=lambda: Secret(TOKEN), clock=self.clock, new_id=lambda: f"session-{next(names)}")
+        bucket = MemoryBucket("doctor")
+        self.checks = [Check(name="bus", look=lambda: self.seen, steps=("look",))]
+        self.seen = well("it answers")
+        self.examiner = Examiner(
+            "admin", "host", self.checks, bucket=bucket, clock=self.clock, wall=self.clock, market=self.clock,
+            calendars=[calendar_of("equity")], ready=lambda: True,
+        )  # fmt: skip
+        self.clinic = Clinic(bucket, self.examiner, speaking=set, clock=self.clock)
         self.app = build_app(
             Context(
                 settings=self.settings, sources=self.sources, operations=self.operations, audit=self.audit,
                 access=self.access, market_clock=self.clock, wall_clock=self.clock, calendar=calendar_of("equity"),
-                failure_points=lambda: self.points,
+                clinic=self.clinic, failure_points=lambda: self.points,
             )
         )  # fmt: skip
 

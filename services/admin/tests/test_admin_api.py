@@ -14,7 +14,7 @@ from holdfast_admin.domain.views import ServiceView
 from .conftest import NOW, TOKEN, Admin, Facts
 
 GETS = ("status", "positions", "orders", "fills", "decisions", "equity", "health", "failure-points", "halts",
-        "reconciliation", "kill-switch", "audit")  # fmt: skip
+        "reconciliation", "kill-switch", "audit", "doctor")  # fmt: skip
 
 
 @pytest.mark.parametrize("page", GETS)

@@ -6,7 +6,9 @@ import pytest
 
 from holdfast.execution.v1 import execution_pb2 as pb
 from holdfast.failurepoint.v1 import failurepoint_pb2
+from holdfast_admin.adapters.release import Release
 from holdfast_admin.domain.views import ServiceView
+from holdfast_admin.release_watch import ReleaseWatch
 from holdfast_admin.watches import watches
 from holdfast_catalogue.readiness import gather
 from holdfast_catalogue.registry import EVERY_SERVICE, of_service, point
@@ -16,6 +18,7 @@ from holdfast_simulation.manual_clock import ManualMonotonicClock
 
 from .conftest import NOW, TOKEN, Admin, Facts
 
+RELEASE = ReleaseWatch(Release({}), ManualMonotonicClock())
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -44,13 +47,13 @@ def calm(admin: Admin, facts: Facts) -> Admin:
 
 async def test_every_point_of_admin_is_watched() -> None:
     own = [each for each in of_service("admin") if each.owner != EVERY_SERVICE]
-    assert [each.point for each in watches(ManualMonotonicClock())] == own
+    assert [each.point for each in watches(ManualMonotonicClock(), RELEASE)] == own
 
 
 async def test_wrong_tokens_show_and_many_of_them_alarm(admin: Admin) -> None:
     """SE-7: through the login page itself."""
     clock = ManualMonotonicClock()
-    lookout = Lookout("admin", watches(clock), clock)
+    lookout = Lookout("admin", watches(clock, RELEASE), clock)
     assert await lookout.status("login.refused") == "OK"
     async with admin.client() as client:
         await client.post("/login", data={"token": "wrong", "who": "eve"})

@@ -174,6 +174,21 @@ async def test_a_price_of_another_unit_shows_as_quarantined(station):
     assert [each.id for each in station.lookout.alerts] == ["feed.quarantined"]
 
 
+async def test_a_strategy_that_is_due_and_not_asked_is_told(station):
+    """IN-3: by market time, while its market is open; a leap of market time is no miss."""
+    await station.minutes(1, 2)
+    assert await station.status("schedule.missed") == "OK"
+    station.world.feed.skip(OPEN + MINUTE * 20)
+    station.world.clock.set(OPEN + MINUTE * 6, speed=0.0)
+    assert await station.status("schedule.missed") == "OK"
+    assert await station.status("schedule.missed", after_secs=3) == "WARN"
+    station.world.clock.set(OPEN + MINUTE * 16, speed=0.0)
+    message = await station.lookout.look("schedule.missed")
+    assert (message.status, dict(message.shown)) == (3, {"sma": "840 s"})
+    station.world.clock.set(datetime(2013, 10, 7, 21, 0, tzinfo=UTC), speed=0.0)
+    assert await station.status("schedule.missed") == "OK"
+
+
 async def test_market_data_that_waits_for_the_bus_is_counted_and_goes_out(station):
     """FP-6.6."""
     station.world.bus.away = True

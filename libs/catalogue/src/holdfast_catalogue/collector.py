@@ -85,6 +85,11 @@ class Collector:
         instants = [each.last_check.ToDatetime(tzinfo=UTC) for each in points if each.HasField("last_check")]
         return max((self._wall.now() - max(instants)).total_seconds(), 0.0) if instants else 0.0
 
+    def speaking(self) -> set[str]:
+        """Keys of the other processes whose newest report is no older than silence may be."""
+        now_secs = self._clock.now_secs()
+        return {key for key, kept in self._kept.items() if now_secs - kept.fresh_at_secs <= self._silent_after_secs}
+
     def points(self) -> list[pb.FailurePoint]:
         """Every point of every service, as known now."""
         now_secs = self._clock.now_secs()

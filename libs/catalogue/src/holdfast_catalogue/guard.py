@@ -2,11 +2,17 @@
 
 import socket
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from holdfast_catalogue.process import Process, process_watches
+from holdfast_catalogue.doctor.checks import Check
+from holdfast_catalogue.doctor.examiner import BUCKET as DOCTOR_BUCKET
+from holdfast_catalogue.doctor.examiner import Examiner
+from holdfast_catalogue.doctor.of_shell import every_process
+from holdfast_catalogue.process import CRASHES_WITHIN, Process, process_watches
 from holdfast_catalogue.registry import of_service
 from holdfast_catalogue.reports import BUCKET, Reporter
 from holdfast_catalogue.sentinel import Sentinel, Watch
+from holdfast_core.sessions import calendar_of
 from holdfast_runtime.clock import WallMarketClock
 from holdfast_runtime.service import Shell
 
@@ -27,8 +33,17 @@ def check_complete(service: str, watches: Iterable[Watch]) -> None:
         raise WatchMissing(f"{service}: not watched {missing}, not its own {foreign}")
 
 
-def stand_guard(shell: Shell, watches: Iterable[Watch]) -> Sentinel:
-    """Watches the service's own points and those of every process. Returns the sentinel, which knows how they stand."""
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Who knows how this process stands: `sentinel` its failure points, `examiner` its edges."""
+
+    sentinel: Sentinel
+    examiner: Examiner
+
+
+def stand_guard(shell: Shell, watches: Iterable[Watch], checks: Iterable[Check]) -> Guard:
+    """Watches the service's own points and those of every process, and examines its edges: the `checks` of its own and
+    those of every process."""
 
     async def restart() -> None:
         shell.over(EXIT_TO_BE_RESTARTED)
@@ -50,6 +65,8 @@ def stand_guard(shell: Shell, watches: Iterable[Watch]) -> Sentinel:
         restart=restart,
         certificate_kept=lambda: shell.certificates.kept,
         bus_denied=lambda: bus.link.denied,
+        examined=lambda: examiner.newest,
+        crashes=lambda: shell.starts.recent(WallMarketClock().now(), CRASHES_WITHIN),
     )
     own = [*watches, *process_watches(process)]
     check_complete(shell.name, own)
@@ -62,6 +79,18 @@ def stand_guard(shell: Shell, watches: Iterable[Watch]) -> Sentinel:
         points=lambda: sentinel.messages(),
     )
     sentinel = Sentinel(shell.name, own, clock=clock, wall=WallMarketClock(), listener=reporter)
+    examiner = Examiner(
+        shell.name,
+        socket.gethostname(),
+        [*checks, *every_process(shell)],
+        bucket=shell.bucket(DOCTOR_BUCKET),
+        clock=clock,
+        wall=WallMarketClock(),
+        market=shell.market_clock,
+        calendars=[calendar_of(book) for book in shell.settings.active_books],
+        ready=lambda: shell.health.ready,
+    )
     shell.loop("sentinel", lambda: sentinel.run(shell.progress("sentinel")))
     shell.loop("reports", lambda: reporter.run(shell.progress("reports")))
-    return sentinel
+    shell.loop("doctor", lambda: examiner.run(shell.progress("doctor")))
+    return Guard(sentinel, examiner)

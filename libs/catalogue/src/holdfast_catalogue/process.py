@@ -1,10 +1,14 @@
 """The watches of every process: its bus, its loops, its secrets, its telemetry, its memory and its disk."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
+from holdfast.doctor.v1 import doctor_pb2 as doctor
+from holdfast.doctor.v1.doctor_pb2 import Examination
 from holdfast_catalogue import machine
+from holdfast_catalogue.doctor.checks import Verdict, gravest
 from holdfast_catalogue.gauges import Growth, Lasting, total, values
 from holdfast_catalogue.machine import Room, Usage
 from holdfast_catalogue.registry import point
@@ -13,12 +17,16 @@ from holdfast_catalogue.standing import Finding, Status, error, ok, warn
 from holdfast_runtime.health import Health
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.secrets import SecretStore
+from holdfast_runtime.starts import Start
 from holdfast_runtime.telemetry import metrics
 
 BUS_GRACE_SECS = 3.0
 FILLING, FULL = 0.8, 0.98
 LATE_FRACTION = 0.5
 """Of a loop's bound: silent for so much of it is a warning."""
+CRASHES_WITHIN = timedelta(minutes=10)
+CRASHES_TO_ALARM = 3
+"""A crash is healed by the restart; one that persists is not."""
 FAILURES_WITHIN_SECS = 60.0
 FAILURES_TO_ALARM = 5
 DROPS_WITHIN_SECS = 60.0
@@ -46,6 +54,10 @@ class Process:
     """Why the last good certificate is in use instead of the mounted one; empty where it is not."""
     bus_denied: Callable[[], str] = lambda: ""
     """What the bus has denied this service last."""
+    examined: Callable[[], Examination | None] = lambda: None
+    """The newest look of this process at its own edges; None before the first."""
+    crashes: Callable[[], Sequence[Start]] = tuple
+    """The crashes of this service within CRASHES_WITHIN, oldest first."""
     usage: Callable[[], Usage] = machine.usage
     room: Callable[[Path], Room] = machine.room
 
@@ -55,6 +67,8 @@ def process_watches(process: Process) -> list[Watch]:
     return [
         Watch(point=point("bus.away"), detect=_bus_away(process)),
         Watch(point=point("bus.full"), detect=_bus_full),
+        Watch(point=point("edge.cut"), detect=_edge_cut(process)),
+        Watch(point=point("service.crashing"), detect=_crashing(process)),
         Watch(point=point("loop.stuck"), detect=_loop_stuck(process.health)),
         Watch(point=point("loop.failing"), detect=_loop_failing(process.clock)),
         Watch(point=point("secrets.kept"), detect=_secrets_kept(process), heal=_refresh(process.secrets)),
@@ -77,6 +91,35 @@ def _bus_away(process: Process) -> Callable[[], Finding]:
             return ok("connected, and it answers")
         text = f"{trouble}, for {secs:.0f} s"
         return error(text, away_secs=f"{secs:.0f}") if secs >= BUS_GRACE_SECS else warn(text, away_secs=f"{secs:.0f}")
+
+    return detect
+
+
+def _edge_cut(process: Process) -> Callable[[], Finding]:
+    def detect() -> Finding:
+        found = process.examined()
+        if found is None:
+            return ok("not examined yet")
+        bad = [each for each in found.results if each.verdict != doctor.VERDICT_OK]
+        told = "; ".join(f"{each.check}: {each.evidence}" for each in bad)
+        shown = {"checks": len(found.results), "not_ok": len(bad), "why_examined": found.trigger}
+        if gravest(bad) is Verdict.RED:
+            return error(told, **shown)
+        return warn(told, **shown) if bad else ok(f"{len(found.results)} checks are well", **shown)
+
+    return detect
+
+
+def _crashing(process: Process) -> Callable[[], Finding]:
+    def detect() -> Finding:
+        found = process.crashes()
+        metrics.CRASHES.set(len(found))
+        if not found:
+            return ok("no crash lately", crashes=0)
+        minutes = CRASHES_WITHIN.total_seconds() / 60
+        text = f"{len(found)} crashes within {minutes:.0f} minutes, the last one: {found[-1].cause}"
+        shown = {"crashes": len(found), "last_cause": found[-1].cause, "last_began": found[-1].began.isoformat()}
+        return error(text, **shown) if len(found) >= CRASHES_TO_ALARM else ok(text, **shown)
 
     return detect
 

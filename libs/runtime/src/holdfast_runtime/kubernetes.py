@@ -1,4 +1,4 @@
-"""The little of the Kubernetes API that is needed: objects of one namespace, read and written whole.
+"""The little of the Kubernetes API that is needed: named objects of one namespace, read and written whole.
 
 In a pod it speaks as the pod's ServiceAccount; elsewhere through `kubectl proxy`. Its rights are what the chart's Role
 says, by name: a refusal tells which right lacks.
@@ -66,12 +66,6 @@ class Cluster:
         answer = self._ask("GET", f"{self._path(kind, group)}/{name}", allowed=(200, 404))
         return None if answer.status_code == httpx.codes.NOT_FOUND else dict(answer.json())
 
-    def list(self, kind: str, *, group: str = "", labels: Mapping[str, str] | None = None) -> "list[Object]":
-        """Every object of that kind that has these labels."""
-        chosen = ",".join(f"{name}={value}" for name, value in (labels or {}).items())
-        answer = self._ask("GET", self._path(kind, group), query={"labelSelector": chosen} if chosen else None)
-        return [dict(each) for each in answer.json()["items"]]
-
     def create(self, kind: str, body: Object, *, group: str = "") -> Object:
         """Raises Conflict where it is there already."""
         return dict(self._ask("POST", self._path(kind, group), body=body).json())
@@ -90,16 +84,10 @@ class Cluster:
         return f"/{root}/namespaces/{self.namespace}/{kind}"
 
     def _ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Object | None = None,
-        query: Mapping[str, str] | None = None,
-        allowed: tuple[int, ...] = (200, 201),
+        self, method: str, path: str, *, body: Object | None = None, allowed: tuple[int, ...] = (200, 201)
     ) -> httpx.Response:
         try:
-            answer = self._client.request(method, path, json=body, params=query)
+            answer = self._client.request(method, path, json=body)
         except httpx.TransportError as error:
             raise Retry(f"the Kubernetes API does not answer: {error}") from error
         if answer.status_code in allowed:

@@ -116,7 +116,7 @@ def engage_kill_switch(url: str, account: str, reason: str, set_by: str, at: dat
     import sqlalchemy as sa
 
     table = halts_table(sa.MetaData())
-    engine = _engine(url)
+    engine = engine_of(url)
     try:
         with engine.begin() as connection:
             found = connection.execute(
@@ -186,7 +186,7 @@ def open_halts(url: str, account: str) -> list[OpenHalt]:
         .where(columns.account == account, columns.cleared_at.is_(None))
         .order_by(columns.since, columns.halt_id)
     )  # fmt: skip
-    engine = _engine(url)
+    engine = engine_of(url)
     try:
         with engine.connect() as connection:
             return [
@@ -197,7 +197,8 @@ def open_halts(url: str, account: str) -> list[OpenHalt]:
         engine.dispose()
 
 
-def _engine(url: str) -> Engine:
+def engine_of(url: str) -> Engine:
+    """An engine that keeps no connection. Raises SQLAlchemy's OperationalError where there is no SQLite file yet."""
     import sqlalchemy as sa
 
     address = engine_url(url)

@@ -37,6 +37,7 @@ from holdfast_runtime.rpc.client import Remotes
 from holdfast_runtime.rpc.server import RpcServer
 from holdfast_runtime.secrets import SecretStore, hide_registered
 from holdfast_runtime.settings import Settings, VenueKind
+from holdfast_runtime.starts import Starts
 from holdfast_runtime.telemetry import logs, metrics, traces
 
 Port = TypeVar("Port")
@@ -62,7 +63,7 @@ log = structlog.get_logger()
 class Shell:
     """What a service is wired with. Built by `run`; a service's `build` takes its ports from here."""
 
-    def __init__(self, name: str, settings: Settings, certificates: Path) -> None:
+    def __init__(self, name: str, settings: Settings, certificates: Path, starts: Starts) -> None:
         self.name = name
         self.settings = settings
         self.monotonic_clock = SystemMonotonicClock()
@@ -70,6 +71,7 @@ class Shell:
         self.secrets = SecretStore.from_environment()
         self.health = Health(self.monotonic_clock)
         self.market_clock: MarketClock
+        self.starts = starts
         self.certificates = Certificates(certificates, name)
         identity = self.certificates.identity
         self._server = RpcServer(identity=identity, clock=self.monotonic_clock, activity=self.activity)
@@ -288,23 +290,33 @@ def run(name: str, build: Callable[[Shell], Awaitable[None]]) -> None:
     traces.setup(name, settings)
     certificates = Path(os.environ.get("HOLDFAST_CERTIFICATES", settings.state_dir / "certificates"))
 
-    async def main() -> int:
+    wall, starts = WallMarketClock(), Starts(settings.state_dir, name)
+    starts.began(wall.now())
+
+    async def main() -> tuple[int, str]:
+        """Exit code and the cause; empty where it was told to stop."""
         try:
-            return await Shell(name, settings, certificates).live(build)
+            code = await Shell(name, settings, certificates, starts).live(build)
         except AskPerson as error:
             log.error("service.needs_person", error=str(error), steps=list(error.steps))
             tell_end(name, _with_steps(error))
-            return EXIT_NEEDS_PERSON
+            return EXIT_NEEDS_PERSON, str(error)
         except InvalidConfiguration as error:
             tell_end(name, f"the configuration is refused\n{error}")
-            return EXIT_INVALID_CONFIGURATION
+            return EXIT_INVALID_CONFIGURATION, str(error)
         except GiveUp as error:
             log.exception("service.gave_up", error=str(error))
             tell_end(name, str(error))
-            return EXIT_GAVE_UP
+            return EXIT_GAVE_UP, str(error)
+        return code, f"it ended itself with exit code {code}; its log says why" if code else ""
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        code = runner.run(main())
+        try:
+            code, cause = runner.run(main())
+        except BaseException as error:
+            starts.ended(wall.now(), f"{type(error).__name__}: {error}")
+            raise
+    starts.ended(wall.now(), cause)
     traces.shutdown(TELEMETRY_FLUSH_SECS)
     logs.shutdown()
     sys.exit(code)

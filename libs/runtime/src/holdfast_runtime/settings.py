@@ -292,6 +292,19 @@ class BusSettings(Section):
         return given
 
 
+class AlertSettings(Section):
+    """Who is told from outside that all is well, and so notices when nobody is (IN-3)."""
+
+    heartbeat_url: str = Field(
+        default="",
+        pattern=r"^(https?://\S+)?$",
+        description="Asked every minute while nothing blocks trading: a dead man's switch. Empty: none.",
+    )
+    rules: bool = Field(
+        default=False, description="True: rules of a Prometheus watch this stack (deploy/observability/alerts.yaml)."
+    )
+
+
 class TelemetrySettings(Section):
     """Traces, metrics and logs."""
 
@@ -318,6 +331,7 @@ class Settings(Section):
     admin: AdminSettings = AdminSettings()
     bus: BusSettings = BusSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    alerts: AlertSettings = AlertSettings()
     endpoints: dict[str, str] = Field(
         default_factory=dict,
         description="host:port under which others reach `<service>`, `<service>.health`, `<service>.metrics`, "

@@ -2,7 +2,8 @@
 
 import os
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 from alpaca.common.enums import BaseURL
@@ -19,6 +20,8 @@ from holdfast_venue.limiter import WINDOW_SECS, RateLimiter
 from holdfast_venue.streams import Stream
 from holdfast_venue.updates import TradeUpdatesDialect
 
+EXAMINER_SHARE = 0.05
+"""Of the venue's rate limit, for each of those who look at the broker's edge."""
 LIVE_FLAG = "HOLDFAST_LIVE"
 """Set to 1 by `--live`."""
 API_KEY, SECRET_KEY = "ALPACA_API_KEY", "ALPACA_SECRET_KEY"
@@ -45,11 +48,13 @@ def open_broker(
     monotonic_clock: MonotonicClock,
     share: float = 1.0,
     seed: int = 0,
+    system: str = "broker",
     environ: Mapping[str, str] | None = None,
 ) -> AlpacaBroker:
     """The broker of this stack's account. Raises AskPerson for a live account that was not allowed on both sides.
 
-    `share`: part of the venue's rate limit that this process may use; those of all processes add up to 1."""
+    `share`: part of the venue's rate limit that this process may use; those of all processes add up to 1.
+    `system`: as what it shows itself in metrics and traces."""
     live_allowed = _check_live(settings, os.environ if environ is None else environ)
     access = _access(secrets)
     venue = settings.venue
@@ -61,7 +66,7 @@ def open_broker(
         limiter=_limiter(settings, monotonic_clock, share),
         clock=monotonic_clock,
         timeout_secs=venue.timeout_secs,
-        system="broker",
+        system=system,
         use_proxies=_outside(settings),
         heartbeat_path="/clock",
     )
@@ -87,6 +92,7 @@ def open_feed(
     monotonic_clock: MonotonicClock,
     book: Book = Book.EQUITY,
     seed: int = 0,
+    system: str = "market_data",
 ) -> AlpacaFeed:
     """The market data of a book: the one data connection that an account may have for it, and history."""
     access = _access(secrets)
@@ -98,7 +104,7 @@ def open_feed(
         limiter=_limiter(settings, monotonic_clock, 1.0),
         clock=monotonic_clock,
         timeout_secs=venue.timeout_secs,
-        system="market_data",
+        system=system,
         use_proxies=_outside(settings),
         version=source.version,
     )
@@ -121,6 +127,39 @@ def open_feed(
         )
 
     return AlpacaFeed(http=http, stream=stream, now=market_clock.now, source=source)
+
+
+@asynccontextmanager
+async def broker_to_examine(
+    settings: Settings, secrets: Secrets, *, monotonic_clock: MonotonicClock
+) -> AsyncIterator[AlpacaBroker]:
+    """A client for one look: with the keys as they are now, and with a breaker, a limiter and metrics of its own."""
+    client = open_broker(
+        settings, secrets, monotonic_clock=monotonic_clock, share=EXAMINER_SHARE, system="doctor_broker"
+    )
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+@asynccontextmanager
+async def feed_to_examine(
+    settings: Settings, secrets: Secrets, *, market_clock: MarketClock, monotonic_clock: MonotonicClock, book: Book
+) -> AsyncIterator[AlpacaFeed]:
+    """As `broker_to_examine`, for the history and quotes of a book. No stream is opened."""
+    client = open_feed(
+        settings,
+        secrets,
+        market_clock=market_clock,
+        monotonic_clock=monotonic_clock,
+        book=book,
+        system="doctor_data",
+    )
+    try:
+        yield client
+    finally:
+        await client.close()
 
 
 def _check_live(settings: Settings, environ: Mapping[str, str]) -> bool:

@@ -1,29 +1,39 @@
 """Wiring of the admin service."""
 
+import os
 import secrets
 
+from holdfast_admin import doctors
 from holdfast_admin.adapters.halt_ledger import HaltLedger
+from holdfast_admin.adapters.heartbeat import Heartbeat
 from holdfast_admin.adapters.http_server import HttpServer
 from holdfast_admin.adapters.peer_health import PeerHealth
+from holdfast_admin.adapters.release import Release
 from holdfast_admin.audit import Audit
+from holdfast_admin.checks import checks
 from holdfast_admin.domain.sources import Sources
 from holdfast_admin.gauges import keep_gauges
 from holdfast_admin.operations import Operations
 from holdfast_admin.readers import Readers
+from holdfast_admin.release_watch import ReleaseWatch
 from holdfast_admin.watches import watches
 from holdfast_admin.web.access import Access
 from holdfast_admin.web.app import build_app
 from holdfast_admin.web.context import Context
 from holdfast_catalogue.collector import Collector
+from holdfast_catalogue.doctor.clinic import Clinic
+from holdfast_catalogue.doctor.examiner import BUCKET as DOCTOR_BUCKET
 from holdfast_catalogue.guard import stand_guard
 from holdfast_catalogue.reports import BUCKET
 from holdfast_core.sessions import calendar_of
 from holdfast_runtime.clock import WallMarketClock
 from holdfast_runtime.ledger_halts import ledger_url
-from holdfast_runtime.ports.calls import ExecutionCalls, FailurePointCalls, PricesCalls
+from holdfast_runtime.ports.calls import DoctorCalls, ExecutionCalls, FailurePointCalls, PricesCalls
 from holdfast_runtime.service import Shell, run
 
 TOKEN = "ADMIN_TOKEN"
+OPERATOR = "operator"
+"""Identity of the person at the terminal."""
 SESSION_ID_BYTES = 32
 
 
@@ -70,9 +80,13 @@ async def build(shell: Shell) -> None:
         clock=shell.monotonic_clock,
         new_id=lambda: secrets.token_urlsafe(SESSION_ID_BYTES),
     )
-    sentinel = stand_guard(shell, watches(shell.monotonic_clock))
+    release = ReleaseWatch(Release(os.environ), shell.monotonic_clock)
+    guard = stand_guard(shell, watches(shell.monotonic_clock, release), checks(shell, release))
     collector = Collector(
-        shell.bucket(BUCKET), service="admin", own=sentinel.messages, clock=shell.monotonic_clock, wall=wall
+        shell.bucket(BUCKET), service="admin", own=guard.sentinel.messages, clock=shell.monotonic_clock, wall=wall
+    )
+    clinic = Clinic(
+        shell.bucket(DOCTOR_BUCKET), guard.examiner, speaking=collector.speaking, clock=shell.monotonic_clock
     )
     context = Context(
         settings=settings,
@@ -84,6 +98,7 @@ async def build(shell: Shell) -> None:
         wall_clock=wall,
         calendar=calendar,
         failure_points=collector.points,
+        clinic=clinic,
     )
     server = HttpServer(build_app(context), host=settings.admin.host, port=settings.admin.port)
 
@@ -110,7 +125,14 @@ async def build(shell: Shell) -> None:
         ),
     )
     shell.loop("failure-points", lambda: collector.run(shell.progress("failure-points")))
+    heartbeat = Heartbeat(
+        settings.alerts.heartbeat_url, light=lambda: collector.readiness().light, clock=shell.monotonic_clock, wall=wall
+    )
+    shell.loop("release", lambda: release.run(shell.progress("release")))
+    shell.loop("heartbeat", lambda: heartbeat.run(shell.progress("heartbeat")))
+    shell.loop("examinations", lambda: clinic.run(shell.progress("examinations")))
     shell.serve(FailurePointCalls, collector)
+    shell.serve(DoctorCalls, doctors.Doctor(clinic, operations), allow={"examine": {OPERATOR}})
     shell.loop("http", lambda: server.run(shell.progress("http")))
     shell.on_stop(close_audit)
     shell.on_stop(server.stop)

@@ -97,6 +97,10 @@ class Operations:
         self._changed()
         return board.kill_switch(self._sources)
 
+    def examine(self, person: Person, request: int) -> None:
+        """Somebody had every service examine its edges."""
+        self._record_or_go_on(person, "examine", "every service", "ok", f"request {request}")
+
     def login(self, person: Person, result: str, detail: str = "") -> None:
         """A login, good or bad."""
         self._record_or_go_on(person, "login", "session", result, detail)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from holdfast_admin.release_watch import ReleaseWatch
 from holdfast_admin.web.access import Verdict
 from holdfast_catalogue.gauges import Growth, total
 from holdfast_catalogue.registry import point
@@ -14,9 +15,12 @@ LATELY_SECS = 600.0
 REFUSED_TO_ALARM = 10
 
 
-def watches(monotonic: MonotonicClock) -> list[Watch]:
+def watches(monotonic: MonotonicClock, release: ReleaseWatch) -> list[Watch]:
     """One watch for each of admin's points."""
-    return [Watch(point=point("login.refused"), detect=_refused(monotonic))]
+    return [
+        Watch(point=point("login.refused"), detect=_refused(monotonic)),
+        Watch(point=point("release.drifted"), detect=release.detect),
+    ]
 
 
 def _refused(monotonic: MonotonicClock) -> Callable[[], Finding]:

@@ -8,6 +8,7 @@ from functools import partial
 from holdfast_catalogue.guard import stand_guard
 from holdfast_execution.adapters.sql.sql_ledger import open_ledger
 from holdfast_execution.adapters.sql.writer import Writer
+from holdfast_execution.checks import checks
 from holdfast_execution.engine import Engine, Loop
 from holdfast_execution.halt_watch import HaltWatch
 from holdfast_execution.lease import LeaseKeeper
@@ -95,7 +96,11 @@ async def build(shell: Shell) -> None:
         database.close()
 
     shell.on_stop(close)
-    stand_guard(shell, watches(engine, lease=lease, runner=writer, settings=settings, monotonic=monotonic))
+    stand_guard(
+        shell,
+        watches(engine, lease=lease, runner=writer, settings=settings, monotonic=monotonic),
+        checks(shell, engine, lease),
+    )
 
 
 if __name__ == "__main__":

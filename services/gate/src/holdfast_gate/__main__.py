@@ -2,6 +2,7 @@
 
 from holdfast_catalogue.guard import stand_guard
 from holdfast_gate.changes import Changes
+from holdfast_gate.checks import checks
 from holdfast_gate.prices import Prices
 from holdfast_gate.service import GateService
 from holdfast_gate.snapshot import Snapshots
@@ -31,7 +32,11 @@ async def build(shell: Shell) -> None:
     shell.loop("watch-snapshots", lambda: snapshots.run(shell.progress("watch-snapshots")))
     shell.loop("watch-prices", lambda: prices.run(shell.progress("watch-prices")))
     shell.ready_when(lambda: service.loaded)
-    stand_guard(shell, watches(service=service, snapshots=snapshots, prices=prices, monotonic=shell.monotonic_clock))
+    stand_guard(
+        shell,
+        watches(service=service, snapshots=snapshots, prices=prices, monotonic=shell.monotonic_clock),
+        checks(shell),
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Wiring of the reconciliation service."""
 
 from holdfast_catalogue.guard import stand_guard
+from holdfast_reconciliation.checks import checks
 from holdfast_reconciliation.reconciler import Reconciler
 from holdfast_reconciliation.watches import watches
 from holdfast_runtime.ports.calls import ExecutionCalls, ReconciliationCalls
@@ -26,7 +27,9 @@ async def build(shell: Shell) -> None:
     shell.loop("reconcile", lambda: reconciler.run(shell.progress("reconcile")))
     shell.on_stop(broker.close)
     stand_guard(
-        shell, watches(reconciler, settings=shell.settings, clock=shell.market_clock, monotonic=shell.monotonic_clock)
+        shell,
+        watches(reconciler, settings=shell.settings, clock=shell.market_clock, monotonic=shell.monotonic_clock),
+        checks(shell),
     )
 
 

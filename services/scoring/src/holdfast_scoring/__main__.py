@@ -3,6 +3,7 @@
 from holdfast_catalogue.guard import stand_guard
 from holdfast_runtime.ports.calls import ExecutionCalls, GateCalls, ScoringCalls
 from holdfast_runtime.service import Shell, run
+from holdfast_scoring.checks import checks
 from holdfast_scoring.consumer import CycleConsumer
 from holdfast_scoring.scorer import Scorer
 from holdfast_scoring.watches import watches
@@ -24,7 +25,7 @@ async def build(shell: Shell) -> None:
     shell.serve(ScoringCalls, scorer)
     shell.loop("cycles", consumer.run)
     shell.loop("weights", weights.run)
-    stand_guard(shell, watches(consumer=consumer, weights=weights, monotonic=shell.monotonic_clock))
+    stand_guard(shell, watches(consumer=consumer, weights=weights, monotonic=shell.monotonic_clock), checks(shell))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from holdfast_core.sessions import calendar_of
 from holdfast_runtime.ports.calls import ExecutionCalls, PricesCalls
 from holdfast_runtime.service import Shell, run
 from holdfast_runtime.settings import Book
+from holdfast_signal.checks import checks
 from holdfast_signal.cycles import CycleDesk
 from holdfast_signal.data_flow import DataFlow
 from holdfast_signal.engine import Engine
@@ -93,6 +94,7 @@ async def build(shell: Shell) -> None:
             clock=clock,
             monotonic=monotonic,
         ),
+        checks(shell, readers),
     )
 
 

@@ -95,6 +95,22 @@ class Engine:
             starts.append(calendar.previous_session(session.open).open)
         return min(starts)
 
+    def undecided_for(self, now: datetime) -> dict[str, timedelta]:
+        """By strategy whose market is open: for how long it was not asked (IN-3). A daily one is asked at the open, and
+        nothing more is due from it in that session."""
+        found: dict[str, timedelta] = {}
+        runners: tuple[MinuteRunner | DailyRunner, ...] = (*self._minute, *self._daily)
+        for runner in runners:
+            session = calendar_of(runner.maker.book).session_at(now)
+            if session is None:
+                continue
+            asked = runner.decided_at is not None and runner.decided_at >= session.open
+            if isinstance(runner, DailyRunner):
+                found[runner.maker.id] = timedelta(0) if asked else now - session.open
+            else:
+                found[runner.maker.id] = now - max(runner.decided_at or session.open, session.open)
+        return found
+
     def take(self, bar: Bar) -> None:
         """A minute bar has ended."""
         for runner in self._minute:

@@ -72,7 +72,7 @@ class FeedReader:
         """`calendars`: the symbols to be read, each with when it trades. `flow`: shared by the readers of a process,
         who have different names."""
         self._calendars = calendars
-        self._symbols = tuple(sorted(calendars))
+        self.symbols = self._symbols = tuple(sorted(calendars))
         self._feed = feed
         self._settings = settings
         self._prices = prices
@@ -102,6 +102,10 @@ class FeedReader:
             await self._catch_clock(event)
             with self._activity.busy():
                 await self._handle(event)
+
+    def undecided_for(self, now: datetime) -> dict[str, timedelta]:
+        """See Engine.undecided_for."""
+        return self._engine.undecided_for(now)
 
     def _turn(self) -> None:
         self._progress()

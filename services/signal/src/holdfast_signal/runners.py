@@ -86,6 +86,11 @@ class MinuteRunner:
         self._closed_until: datetime | None = None
         self._pending: dict[datetime, dict[str, Bar]] = {}
 
+    @property
+    def decided_at(self) -> datetime | None:
+        """The newest minute that it was asked about; None before the first."""
+        return self._closed_until
+
     def deadline(self) -> datetime | None:
         """When `expire` has something to do: the oldest minute that still lacks a bar, and the grace."""
         return min(self._pending) + self._grace if self._pending else None
@@ -187,6 +192,8 @@ class DailyRunner:
         self.symbols = strategy.data_symbols
         self._lookback = strategy.lookback
         self._calendar = calendar
+        self.decided_at: datetime | None = None
+        """The open of the newest session that it was asked about."""
 
     def days(self, session: Session) -> list[date]:
         """The exchange days whose bars it needs for `session`, oldest first."""
@@ -197,6 +204,7 @@ class DailyRunner:
     def open(self, session: Session, bars: Mapping[str, Sequence[Bar]]) -> Draft | None:
         """The draft at the open of `session` from daily `bars`; a symbol that lacks one of its days is left out."""
         days = self.days(session)
+        self.decided_at = session.open
         windows = {}
         for symbol in self.symbols:
             # A daily bar starts at midnight of the exchange, which is the same date in UTC.

@@ -21,6 +21,8 @@ QUARANTINED_TO_ALARM = 20
 WAITING_TO_WARN = 1_000
 WAITING_TO_ALARM = CAPACITY * 4 // 5
 BAR_SECS = 60.0
+MISSED_TO_WARN, MISSED_TO_ALARM = 3, 10
+"""Intervals without a decision: a pair may trade in none of a few minutes."""
 MIN_WALL_STALE_SECS = 2.0
 """Nothing is called stale within so much wall time, whatever the pace of a replay."""
 
@@ -42,6 +44,7 @@ def watches(
         Watch(point=point("feed.gap"), detect=_gap(monotonic)),
         Watch(point=point("feed.quarantined"), detect=_quarantined(monotonic)),
         Watch(point=point("market.behind"), detect=lambda: _behind(outbox)),
+        Watch(point=point("schedule.missed"), detect=_missed(readers, clock, monotonic, bar_bound(settings))),
         Watch(point=point("cycle.never_published"), detect=_never_published(monotonic)),
     ]
 
@@ -128,6 +131,28 @@ def _behind(outbox: Outbox) -> Finding:
     if waiting >= WAITING_TO_WARN:
         return warn(text, waiting=waiting, capacity=CAPACITY)
     return ok(text, waiting=waiting, capacity=CAPACITY)
+
+
+def _missed(
+    readers: Sequence[FeedReader], clock: MarketClock, monotonic: MonotonicClock, bound: timedelta
+) -> Callable[[], Finding]:
+    missed = Lasting(monotonic)
+
+    def detect() -> Finding:
+        if not all(reader.loaded for reader in readers):
+            return ok("history is being read for the first time")
+        now = clock.now()
+        ages = {name: age for reader in readers for name, age in sorted(reader.undecided_for(now).items())}
+        shown = {name: f"{age.total_seconds():.0f} s" for name, age in ages.items()}
+        late = [name for name, age in ages.items() if age > bound * MISSED_TO_WARN]
+        # Market time may leap: what is due then is done in a moment.
+        if missed(bool(late)) < MIN_WALL_STALE_SECS:
+            return ok("the market is closed" if not ages else "every strategy is asked in time", **shown)
+        text = f"not asked for {max(ages.values()).total_seconds():.0f} s of market time: {', '.join(late)}"
+        grave = any(ages[name] > bound * MISSED_TO_ALARM for name in late)
+        return error(text, **shown) if grave else warn(text, **shown)
+
+    return detect
 
 
 def _never_published(monotonic: MonotonicClock) -> Callable[[], Finding]:

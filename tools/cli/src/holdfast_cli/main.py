@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from holdfast_cli import bus_command, certificates, fault_commands, recording_commands, report_command
+from holdfast_cli import doctor as doctor_command
 from holdfast_cli import plan as plans
 from holdfast_cli import ready as ready_command
 from holdfast_cli import status as status_command
@@ -117,6 +118,19 @@ def ready(state_dir: StateOption = None) -> None:
     Exit codes: 0 GREEN, 1 not.
     """
     if not asyncio.run(ready_command.show(_stack(state_dir), console)):
+        raise typer.Exit(EXIT_NOT_READY)
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    state_dir: StateOption = None,
+) -> None:
+    """Have every service examine its edges now, and say what to do about what is wrong: newest run, or in a pod.
+
+    Exit codes: 0 nothing is RED, 1 something is.
+    """
+    if not asyncio.run(doctor_command.show(_stack(state_dir), console, as_json=as_json)):
         raise typer.Exit(EXIT_NOT_READY)
 
 

@@ -12,7 +12,13 @@ from holdfast_cli.plan import OPERATOR, VENUE_SERVICE
 from holdfast_runtime.clock import SystemMonotonicClock
 from holdfast_runtime.config import load_settings
 from holdfast_runtime.identity import load_identity
-from holdfast_runtime.ports.calls import ExecutionCalls, FailurePointCalls, PricesCalls, ReconciliationCalls
+from holdfast_runtime.ports.calls import (
+    DoctorCalls,
+    ExecutionCalls,
+    FailurePointCalls,
+    PricesCalls,
+    ReconciliationCalls,
+)
 from holdfast_runtime.rpc.client import Remotes
 from holdfast_runtime.settings import Settings
 
@@ -48,6 +54,7 @@ class StackCalls:
     prices: PricesCalls
     reconciliation: ReconciliationCalls
     failure_points: FailurePointCalls
+    doctor: DoctorCalls
     http: httpx.AsyncClient
 
     @property
@@ -78,6 +85,7 @@ async def stack_calls(files: StackFiles) -> AsyncIterator[StackCalls]:
                 prices=remotes.remote(PricesCalls, "signal", endpoints["signal"]),
                 reconciliation=remotes.remote(ReconciliationCalls, "reconciliation", endpoints["reconciliation"]),
                 failure_points=remotes.remote(FailurePointCalls, "admin", endpoints["admin"]),
+                doctor=remotes.remote(DoctorCalls, "admin", endpoints["admin"]),
                 http=http,
             )
         finally:

@@ -14,6 +14,25 @@ POINTS: tuple[FailurePoint, ...] = (
         manual_steps=("Read the audit: from where do they come?", "Give admin a new token where it may be known."),
         proofs=("services/admin/tests/test_admin_failure_points.py::test_wrong_tokens_show_and_many_of_them_alarm",),
     ),
+    FailurePoint(
+        id="release.drifted",
+        title="The cluster does not hold what the release says",
+        owner="admin",
+        severity=Severity.HIGH,
+        covers=("IN-7",),
+        detector="Every minute in a cluster: images, replicas and configuration of the release's workloads beside what "
+        "the release says: ERROR where one differs, or where pods are not ready for 10 minutes.",
+        why_no_healer="Who changed it may have meant it, and nothing in the product may change or delete workloads. A "
+        "rollout that fails leaves the pods of the version before, which trade on.",
+        manual_steps=(
+            "Apply the release again, with its own values: helm upgrade. Or undo the change by hand that it names.",
+            "After a rollout that failed: helm rollback.",
+        ),
+        proofs=(
+            "services/admin/tests/test_release_drift.py::test_a_change_by_hand_is_an_error_that_names_it",
+            "services/admin/tests/test_release_drift.py::test_a_failed_rollout_is_told_and_the_old_version_trades_on",
+        ),
+    ),
 )
 
 SILENT = FailurePoint(

@@ -38,6 +38,44 @@ POINTS: tuple[FailurePoint, ...] = (
         proofs=(f"{_TESTS}::test_a_filling_stream_warns_and_a_full_one_is_an_error",),
     ),
     FailurePoint(
+        id="edge.cut",
+        title="Something this service needs does not answer",
+        owner=EVERY_SERVICE,
+        severity=Severity.CRITICAL,
+        covers=("IN-8", "IN-5", "PT-9", "BR-4", "SE-1"),
+        detector="The service's own look at its edges, at start, 15 minutes before each open and on demand: the "
+        "services it calls under its own identity, NATS with its streams and buckets, ledger, broker and streams with "
+        "authentication, clocks, calendar, certificates, secrets, disk. ERROR while one is RED, WARN while one is in "
+        "doubt.",
+        healer="Whoever owns the edge connects again for ever; what was RED is looked at again after 2 s, 4 s … 60 s.",
+        heal_within_secs=30.0,
+        manual_steps=("Run `holdfast doctor`, or look at the page Doctor: it names the edge and what to do.",),
+        proofs=(
+            f"{_TESTS}::test_an_edge_that_is_cut_is_an_error_with_its_name",
+            "libs/catalogue/tests/test_doctor_examines.py::test_what_is_red_is_examined_again_until_it_is_not",
+            "tests/integration/test_doctor.py::test_the_doctor_finds_all_well_and_names_an_edge_that_is_cut",
+        ),
+    ),
+    FailurePoint(
+        id="service.crashing",
+        title="A service crashes again and again",
+        owner=EVERY_SERVICE,
+        severity=Severity.HIGH,
+        covers=("FP-6.2", "PR-1"),
+        detector="Crashes of the service within the last 10 minutes, kept with their causes over its restarts: shown "
+        "from one on, ERROR from three on.",
+        healer="Supervisor or kubelet restart it with growing pauses; its state is in the ledger and in streams.",
+        heal_within_secs=60.0,
+        manual_steps=(
+            "Read the cause here, and the service's log before its last end.",
+            "Where it began with a release, go back to the one before.",
+        ),
+        proofs=(
+            f"{_TESTS}::test_crashes_are_counted_with_their_cause_and_alarm_when_they_persist",
+            "libs/runtime/tests/test_starts_are_counted.py::test_a_process_that_was_killed_is_counted_by_the_next_one",
+        ),
+    ),
+    FailurePoint(
         id="loop.stuck",
         title="A loop makes no progress",
         owner=EVERY_SERVICE,

@@ -91,6 +91,24 @@ POINTS: tuple[FailurePoint, ...] = (
         proofs=(f"{_TESTS}::test_market_data_that_waits_for_the_bus_is_counted_and_goes_out",),
     ),
     FailurePoint(
+        id="schedule.missed",
+        title="A strategy is not asked though it is due",
+        owner="signal",
+        severity=Severity.HIGH,
+        covers=("IN-3",),
+        detector="Market time since each strategy of an open market was last asked, each minute or at the open: WARN "
+        "beyond three intervals, ERROR beyond ten.",
+        healer="A mute feed is built anew and history asked for what was missed; a timer that is lost comes again with "
+        "the process.",
+        heal_within_secs=120.0,
+        manual_steps=(
+            "Look at feed.stale and feed.disconnected: do bars come?",
+            "Look whether the strategy is enabled and its book is traded.",
+            "Restart signal.",
+        ),
+        proofs=(f"{_TESTS}::test_a_strategy_that_is_due_and_not_asked_is_told",),
+    ),
+    FailurePoint(
         id="cycle.never_published",
         title="A cycle expired before the bus took it",
         owner="signal",

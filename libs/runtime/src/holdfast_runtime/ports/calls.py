@@ -8,6 +8,7 @@ Errors: Refused (a coded no), Retry (unavailable, or the deadline passed), both 
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from holdfast.doctor.v1 import doctor_pb2 as doctor
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.failurepoint.v1 import failurepoint_pb2 as failurepoint
 from holdfast.gate.v1 import gate_pb2 as gate
@@ -71,6 +72,14 @@ class FailurePointCalls(Protocol):
     async def list_failure_points(
         self, request: failurepoint.ListFailurePointsRequest
     ) -> failurepoint.ListFailurePointsResponse: ...
+
+
+class DoctorCalls(Protocol):
+    """DoctorService of admin: every process's own look at its edges (IN-8)."""
+
+    async def examine(self, request: doctor.ExamineRequest) -> doctor.ExamineResponse: ...
+
+    async def list_examinations(self, request: doctor.ListExaminationsRequest) -> doctor.ListExaminationsResponse: ...
 
 
 class MarketClockCalls(Protocol):

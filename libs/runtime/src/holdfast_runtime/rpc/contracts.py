@@ -7,6 +7,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from holdfast.doctor.v1 import doctor_pb2
 from holdfast.execution.v1 import execution_pb2
 from holdfast.failurepoint.v1 import failurepoint_pb2
 from holdfast.gate.v1 import gate_pb2
@@ -23,6 +24,7 @@ SERVICES: dict[type, ServiceDescriptor] = {
     calls.ExecutionCalls: execution_pb2.DESCRIPTOR.services_by_name["ExecutionService"],
     calls.ReconciliationCalls: reconciliation_pb2.DESCRIPTOR.services_by_name["ReconciliationService"],
     calls.FailurePointCalls: failurepoint_pb2.DESCRIPTOR.services_by_name["FailurePointService"],
+    calls.DoctorCalls: doctor_pb2.DESCRIPTOR.services_by_name["DoctorService"],
     calls.MarketClockCalls: market_clock_pb2.DESCRIPTOR.services_by_name["MarketClockService"],
 }
 

@@ -47,6 +47,14 @@ CERTIFICATE_EXPIRY = Gauge(
     ["certificate"],
     registry=REGISTRY,
 )
+CRASHES = Gauge(
+    "holdfast_crashes", "Crashes of this service within the last 10 minutes, over its restarts.", registry=REGISTRY
+)
+HEARTBEAT = Gauge(
+    "holdfast_heartbeat_timestamp_seconds",
+    "Unix time of the last look at which nothing blocked trading; absent or old: raise the alarm (IN-3).",
+    registry=REGISTRY,
+)
 MEMORY_FRACTION = Gauge("holdfast_memory_fraction", "Fraction of the memory limit in use.", registry=REGISTRY)
 DISK_FREE_BYTES = Gauge("holdfast_disk_free_bytes", "Free space where the state is kept.", registry=REGISTRY)
 

@@ -272,6 +272,34 @@ class ServicePointsView(View):
     points: list[PointView]
 
 
+class CheckView(BaseModel):
+    """What a process found at one of its edges."""
+
+    check: str
+    verdict: str = Field(description="ok, warn, red or unknown.")
+    evidence: str
+    steps: list[str] = Field(description="What to do about it.")
+
+
+class ExaminationView(BaseModel):
+    """One process's newest look at its edges, the gravest first."""
+
+    service: str
+    instance: str
+    trigger: str = Field(description="Why it was made: start, before the open, on demand, still red.")
+    finished_at: datetime | None = Field(description="None while it is being examined.")
+    verdict: str = Field(description="The gravest of its checks; unknown while it is being examined.")
+    checks: list[CheckView]
+
+
+class DoctorView(BaseModel):
+    """Every process's look at its own edges."""
+
+    verdict: str = Field(description="The gravest of all.")
+    complete: bool = Field(description="False while a request is being answered.")
+    examinations: list[ExaminationView]
+
+
 class FailurePointsView(View):
     """Every failure point. `light` follows from them alone."""
 

@@ -57,12 +57,13 @@
     if (!form.hasAttribute?.("data-action")) return;
     const dialog = form.closest("dialog");
     if (event.detail.successful) {
-      dialog.close();
+      dialog?.close();
       setTimeout(() => { toast.textContent = ""; }, 6000);
       htmx.trigger("#live", "refresh");
     } else {
       const text = event.detail.xhr?.responseText?.trim();
-      complain(dialog, text || "There was no answer: it is not known whether this was done. Look at the status, and try again.");
+      const words = text || "There was no answer: it is not known whether this was done. Look at the status, and try again.";
+      if (dialog) complain(dialog, words); else toast.textContent = words;
     }
   });
 })();

@@ -5,10 +5,12 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
 
+from holdfast_admin import doctors
 from holdfast_admin.domain import board, convert, points
 from holdfast_admin.domain.views import (
     AuditEntry,
     DecisionView,
+    DoctorView,
     EquityView,
     FailurePointsView,
     FillView,
@@ -112,6 +114,15 @@ def build_api(context: Context) -> APIRouter:
     @api.get("/failure-points", summary="Every failure point as it stands, and what stands between now and GREEN")
     async def failure_points() -> FailurePointsView:
         return points.view(context.failure_points())
+
+    @api.get("/doctor", summary="Every service's own look at its edges, as it is known")
+    async def doctor() -> DoctorView:
+        return doctors.view(context.clinic)
+
+    @api.post("/doctor", summary="Have every service examine its edges now", status_code=202)
+    async def examine(person: Asker) -> DoctorView:
+        await doctors.ask(context.clinic, operations, person)
+        return doctors.view(context.clinic)
 
     @api.get("/halts", summary="Halts in force")
     async def halts() -> list[HaltView]:

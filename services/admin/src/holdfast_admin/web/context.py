@@ -13,6 +13,7 @@ from holdfast_admin.domain.sources import Sources
 from holdfast_admin.domain.views import FillView, OrderView, StatusView
 from holdfast_admin.operations import Operations
 from holdfast_admin.web.access import Access
+from holdfast_catalogue.doctor.clinic import Clinic
 from holdfast_core.sessions import Calendar
 from holdfast_runtime.ports.clock import MarketClock
 from holdfast_runtime.settings import Settings
@@ -30,6 +31,8 @@ class Context:
     market_clock: MarketClock
     wall_clock: MarketClock
     calendar: Calendar
+    clinic: Clinic
+    """Where everybody's examinations are."""
     failure_points: Callable[[], Sequence[failurepoint_pb2.FailurePoint]] = list
     """Every point of every service, as known now."""
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Form, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from holdfast_admin import doctors
 from holdfast_admin.domain import board, convert, formats, points, words
 from holdfast_admin.domain.views import PositionView, RecordView
 from holdfast_admin.operations import Person
@@ -41,6 +42,7 @@ PAGES = (
     ("/decisions", "decisions", "Decisions"),
     ("/health", "health", "Health"),
     ("/failure-points", "points", "Points"),
+    ("/doctor", "doctor", "Doctor"),
     ("/kill-switch", "kill", "Kill switch"),
     ("/audit", "audit", "Audit"),
 )
@@ -90,6 +92,7 @@ class Pages:
             ("/decisions", self.decisions),
             ("/health", self.health),
             ("/failure-points", self.failure_points),
+            ("/doctor", self.doctor),
             ("/kill-switch", self.kill),
             ("/audit", self.audit),
             ("/docs", self.docs),
@@ -98,6 +101,7 @@ class Pages:
             self.router.get(path)(method)
         self.router.post("/login")(self.login)
         self.router.post("/logout")(self.logout)
+        self.router.post("/doctor")(self.examine)
         self.router.post("/kill-switch")(self.engage)
         self.router.post("/kill-switch/lift")(self.lift)
 
@@ -187,6 +191,9 @@ class Pages:
         values = {"found": points.view(self._context.failure_points())}
         return self._page(request, "points", "Failure points", values)
 
+    async def doctor(self, request: Request) -> Response:
+        return self._page(request, "doctor", "Doctor", {"found": doctors.view(self._context.clinic)})
+
     async def kill(self, request: Request) -> Response:
         values = {
             "halts": board.halts(self._context.sources),
@@ -249,6 +256,11 @@ class Pages:
         return answer
 
     # --- actions
+
+    async def examine(self, request: Request) -> Response:
+        person = self._person(request)
+        await doctors.ask(self._context.clinic, self._context.operations, person)
+        return self._plain("parts/done.html", text="Every service examines its edges now.")
 
     async def engage(self, request: Request, reason: Annotated[str, Form(max_length=300)] = "") -> Response:
         person = self._person(request)

@@ -1,0 +1,87 @@
+"""`holdfast doctor` on a running stack: all is well, and an edge that is cut is named with what to do (IN-8, SE-5)."""
+
+import json
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast_catalogue.registry import SERVICES
+from holdfast_runtime.identity import Authority
+from tests.integration.stack import HOLDFAST, Stack, eventually, running
+from tests.integration.visitor import health
+
+pytestmark = pytest.mark.stack
+
+PATIENCE_SECS = 60.0
+
+
+def command(stack: Stack, *words: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [str(HOLDFAST), *words, "--state-dir", str(stack.state_dir)],
+        capture_output=True, text=True, timeout=PATIENCE_SECS, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout
+
+
+def doctor(stack: Stack) -> tuple[int, dict[str, dict[str, dict[str, Any]]]]:
+    """Exit code, and every check by service and name."""
+    code, text = command(stack, "doctor", "--json")
+    found = json.loads(text)["examinations"]
+    return code, {each["service"]: {check["check"]: check for check in each["checks"]} for each in found}
+
+
+def swap_identity(folder: Path, service: str) -> dict[Path, bytes]:
+    """Gives `service` a certificate of an authority that nobody trusts; returns what was there."""
+    stranger = Authority(now=datetime.now(UTC)).issue(service)
+    fresh = {folder / f"{service}.crt": stranger.certificate, folder / f"{service}.key": stranger.key}
+    before = {path: path.read_bytes() for path in fresh}
+    put(fresh)
+    return before
+
+
+def put(files: dict[Path, bytes]) -> None:
+    for path, content in files.items():
+        path.write_bytes(content)
+
+
+def restart(stack: Stack, service: str) -> None:
+    stack.wait_for_restart(service, stack.kill(service))
+
+
+def test_the_doctor_finds_all_well_and_names_an_edge_that_is_cut(tmp_path: Path) -> None:
+    with running(tmp_path, "--speed", "60") as stack:
+        eventually(lambda: all(health(stack, each, "readiness") for each in SERVICES), "every service is ready")
+        # Streams are caught up with a moment later.
+        code, found = eventually(lambda: (seen := doctor(stack))[0] == 0 and seen, "all is well", PATIENCE_SECS)
+        assert code == 0
+        assert list(found) == list(SERVICES)
+        everywhere = set.intersection(*(set(checks) for checks in found.values()))
+        assert everywhere == {"bus", "certificate", "secrets", "disk", "call papermarket"}
+        assert {"ledger", "broker", "trade updates", "clock of the venue", "calendar"} <= found["execution"].keys()
+        assert {"market data equity", "stream equity"} <= found["signal"].keys()
+        assert {each["verdict"] for checks in found.values() for each in checks.values()} == {"OK"}
+
+        before = swap_identity(stack.folder / "certificates", "gate")
+        restart(stack, "gate")
+        eventually(lambda: health(stack, "gate", "liveness"), "gate lives")
+        code, found = doctor(stack)
+        assert code == 1
+        cut = {
+            (service, name) for service, checks in found.items() for name, each in checks.items()
+            if each["verdict"] == "RED"
+        }  # fmt: skip
+        assert {("scoring", "call gate"), ("gate", "call execution"), ("gate", "call signal")} <= cut
+        assert {service for service, _ in cut} == {"scoring", "gate"}
+        assert found["scoring"]["call gate"]["steps"]
+        assert "CERTIFICATE_VERIFY_FAILED" in found["scoring"]["call gate"]["evidence"]
+        _, text = command(stack, "doctor")
+        assert text.index("RED") < text.index("OK")
+        assert "edge.cut" in command(stack, "ready")[1]
+
+        put(before)
+        restart(stack, "gate")
+        eventually(lambda: health(stack, "gate", "readiness"), "gate is ready")
+        eventually(lambda: doctor(stack)[0] == 0, "all is well again", PATIENCE_SECS)
