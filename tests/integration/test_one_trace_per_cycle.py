@@ -24,6 +24,7 @@ EDGES = {
     ("signal", "execution.ack"),
     ("signal", "execution.fill"),
     ("signal", "reconciliation.confirm"),
+    ("signal", "admin.fill"),
 }
 
 
@@ -42,7 +43,8 @@ def test_a_filled_signal_has_every_edge_between_services_in_one_trace(undisturbe
     roots = TraceFiles(folder).trees(filled_entry(report)["signal_id"])
     assert [root.span.name for root in roots] == ["signal.cycle"]
     assert EDGES - edges(roots[0]) == set()
-    assert {span.service for _, span in roots[0].walk()} == {"signal", "scoring", "gate", "execution", "reconciliation"}
+    services = {span.service for _, span in roots[0].walk()}
+    assert services == {"signal", "scoring", "gate", "execution", "reconciliation", "admin"}
 
 
 def test_each_signal_of_a_cycle_has_a_span_of_its_own(undisturbed_day: Day) -> None:

@@ -81,6 +81,19 @@ def test_rules_and_dashboards_use_exported_names_and_labels_only() -> None:
                 assert label in exported[series] | rules.TARGET_LABELS, (place, series, label)
 
 
+def test_every_metric_of_the_table_is_set_by_somebody() -> None:
+    """A row that nobody sets would pass for a zero."""
+    sources = "".join(
+        path.read_text()
+        for folder in ("libs", "services")
+        for path in (rules.ROOT / folder).glob("*/src/**/*.py")
+    )  # fmt: skip
+    constants = [name for name, each in vars(metrics).items() if hasattr(each, "_labelnames")]
+    assert len(constants) > 50
+    helped = {"STAGE_SECONDS"}
+    assert [name for name in constants if f"metrics.{name}." not in sources and name not in helped] == []
+
+
 def test_values_of_labels_in_queries_are_ones_that_occur() -> None:
     """A stage, a failure point or an outcome that was renamed would make a query silent."""
     known = {

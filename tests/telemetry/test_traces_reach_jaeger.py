@@ -1,64 +1,169 @@
-"""With OTEL_EXPORTER_OTLP_ENDPOINT the same traces go to Jaeger, which is asked by its HTTP API."""
+"""With OTEL_EXPORTER_OTLP_ENDPOINT the traces go to Jaeger, which is asked by its HTTP API; and the metrics of the same
+running stack carry their ids as exemplars (CQ-5)."""
 
 import json
-import os
-import urllib.parse
+import math
+import re
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
-from tests.integration.conftest import LOCKSTEP
-from tests.integration.stack import eventually, running
+from holdfast_runtime.telemetry import metrics
+from tests.integration.stack import Stack, eventually, running
+from tests.telemetry import rules
+from tests.telemetry.jaeger import Jaeger, running_jaeger
 
 pytestmark = [pytest.mark.stack, pytest.mark.docker, pytest.mark.timeout(900)]
 
-IMAGE = "jaegertracing/all-in-one:1.62.0"
 HOUR = ("--from", "2013-10-08T13:30:00Z", "--to", "2013-10-08T14:30:00Z")
-SERVICES = {"signal", "scoring", "gate", "execution", "reconciliation"}
+PACE = ("--speed", "max")
+SERVICES = ("signal", "scoring", "gate", "execution", "reconciliation", "admin")
+NEVER_ABSENT = {
+    "holdfast_ready", "holdfast_lease_held", "holdfast_ledger_reachable", "holdfast_unprotected_positions",
+    "holdfast_halts", "holdfast_outbox_age_seconds", "holdfast_reconciliation_age_seconds", "holdfast_feed_stale",
+    "holdfast_bus_connected", "holdfast_failure_point_status", "holdfast_loop_age_seconds", "holdfast_rpc_denied_total",
+    "holdfast_certificate_expiry_timestamp_seconds", "holdfast_memory_fraction", "holdfast_disk_free_bytes",
+    "holdfast_sends_total", "holdfast_zombie_orders_total", "holdfast_discrepancies_total",
+    "holdfast_admin_logins_total", "holdfast_stage_seconds_bucket", "holdfast_stage_seconds_count",
+    "holdfast_logs_dropped_total", "holdfast_spans_dropped_total", "process_start_time_seconds",
+}  # fmt: skip
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+
+DECISION = {
+    ("signal signal.cycle", "signal signal"),
+    # over NATS, then twice by gRPC
+    ("signal signal.cycle", "scoring scoring.cycle"),
+    ("scoring scoring.cycle", "gate gate.evaluate"),
+    ("gate gate.evaluate", "execution execution.submit"),
+    ("signal signal", "gate gate.decide"),
+}
+ORDER = {
+    ("signal signal", "execution execution.send"),
+    # by HTTP
+    ("execution execution.send", "execution broker.submit_order"),
+    ("signal signal", "execution execution.ack"),
+}
+FILL = {
+    # by the broker's stream of trade updates
+    ("signal signal", "execution execution.fill"),
+    # by the outbox and NATS
+    ("signal signal", "admin admin.fill"),
+    # by gRPC, from the ledger
+    ("signal signal", "reconciliation reconciliation.confirm"),
+}
 
 
 @pytest.fixture(scope="module")
-def jaeger() -> Iterator[tuple[str, str]]:
-    """Addresses of a Jaeger in a container: its OTLP port and its HTTP API."""
-    from docker.errors import DockerException
-    from testcontainers.core.container import DockerContainer
+def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Jaeger, Stack]]:
+    """A replayed hour that goes on standing, and the Jaeger that it has told everything."""
+    folder = tmp_path_factory.mktemp("traced")
+    with running_jaeger() as jaeger, running(
+        folder, *PACE, *HOUR, environment={"OTEL_EXPORTER_OTLP_ENDPOINT": jaeger.otlp}
+    ) as stack:  # fmt: skip
+        stack.wait_for_end()
+        yield jaeger, stack
+
+
+def filled_entry(stack: Stack) -> dict[str, Any]:
+    orders = (stack.venue("books") or {})["orders"]
+    found: dict[str, Any] = next(order for order in orders if order["side"] == "buy" and order["status"] == "filled")
+    return found
+
+
+def page(stack: Stack, service: str, accept: str = OPENMETRICS) -> tuple[str, str]:
+    """Content type and text of a service's metrics."""
+    address = f"http://{stack.settings['endpoints'][f'{service}.metrics']}/metrics"
+    with urllib.request.urlopen(urllib.request.Request(address, headers={"Accept": accept}), timeout=10) as answer:
+        return answer.headers["Content-Type"], answer.read().decode()
+
+
+def exemplars(text: str, stage: str) -> list[str]:
+    """Trace ids beside the buckets of a stage."""
+    lines = [line for line in text.splitlines() if f'stage="{stage}"' in line]
+    return [found[1] for line in lines if (found := re.search(r' # \{.*trace_id="([0-9a-f]{32})"', line))]
+
+
+def test_every_edge_between_services_is_in_jaeger_for_one_filled_signal(traced: tuple[Jaeger, Stack]) -> None:
+    jaeger, stack = traced
+    order = filled_entry(stack)["client_order_id"]
+    trace_id = eventually(lambda: jaeger.trace_of("execution", client_order_id=order), "the order's trace in Jaeger")
+    wanted = DECISION | ORDER | FILL
+    edges: set[tuple[str, str]] = set()
+
+    def all_there() -> bool:
+        edges.update(jaeger.edges(trace_id))
+        return wanted <= edges
 
     try:
-        container = DockerContainer(IMAGE).with_exposed_ports(4318, 16686)
-        container.start()
-    except DockerException as error:
-        reason = f"no container engine, or no image {IMAGE}: {error}"
-        pytest.fail(reason) if os.environ.get("HOLDFAST_REQUIRE_DOCKER") else pytest.skip(reason)
-    try:
-        host = container.get_container_host_ip()
-        api = f"http://{host}:{container.get_exposed_port(16686)}/api"
-        eventually(lambda: ask(f"{api}/services"), "Jaeger answers", limit_secs=60)
-        yield f"http://{host}:{container.get_exposed_port(4318)}", api
-    finally:
-        container.stop()
+        eventually(all_there, "every edge in Jaeger", limit_secs=60)
+    except AssertionError:
+        pytest.fail(f"not in Jaeger: {sorted(wanted - edges)}")
 
 
-def ask(address: str) -> dict[str, Any] | None:
-    try:
-        with urllib.request.urlopen(address, timeout=5) as answer:
-            found: dict[str, Any] = json.load(answer)
-            return found
-    except OSError:
-        return None
+def test_jaeger_knows_every_service_that_a_signal_passes(traced: tuple[Jaeger, Stack]) -> None:
+    jaeger, _ = traced
+    eventually(lambda: set(SERVICES) <= set((jaeger.ask("services") or {"data": []})["data"]), "all services in Jaeger")
 
 
-def test_jaeger_holds_every_service_of_a_filled_signals_trace(jaeger: tuple[str, str], tmp_path: Path) -> None:
-    otlp, api = jaeger
-    with running(tmp_path, *LOCKSTEP, *HOUR, environment={"OTEL_EXPORTER_OTLP_ENDPOINT": otlp}) as stack:
-        report = stack.report()
-    entry = next(o for o in report["orders"] if o["purpose"] == "entry" and o["state"] == "filled")
-    tags = urllib.parse.quote(json.dumps({"holdfast.signal_id": entry["signal_id"]}))
+@pytest.mark.parametrize(
+    ("service", "stage"),
+    [
+        ("signal", "signal.cycle"),
+        ("scoring", metrics.DECIDED),
+        ("gate", "gate.evaluate"),
+        ("execution", "execution.submit"),
+        ("execution", metrics.ANSWERED),
+    ],
+)
+def test_a_scrape_of_a_service_gives_exemplars_whose_traces_jaeger_has(
+    traced: tuple[Jaeger, Stack], service: str, stage: str
+) -> None:
+    jaeger, stack = traced
+    kind, text = page(stack, service)
+    assert kind.startswith("application/openmetrics-text")
+    shown = exemplars(text, stage)
+    assert shown
+    eventually(lambda: (jaeger.ask(f"traces/{shown[-1]}") or {}).get("data"), "the exemplar's trace", limit_secs=60)
 
-    def services_of_the_trace() -> set[str]:
-        found = ask(f"{api}/traces?service=signal&lookback=1h&limit=20&tags={tags}") or {"data": []}
-        return {process["serviceName"] for trace in found["data"] for process in trace["processes"].values()}
 
-    eventually(lambda: services_of_the_trace() >= SERVICES, "the whole trace in Jaeger", limit_secs=60)
+def test_who_asks_for_plain_text_gets_it_without_exemplars(traced: tuple[Jaeger, Stack]) -> None:
+    _, stack = traced
+    kind, text = page(stack, "execution", accept="text/plain")
+    assert kind.startswith("text/plain")
+    assert " # {" not in text
+    assert "holdfast_stage_seconds_bucket" in text
+
+
+def test_the_numbers_of_a_sound_stack_set_off_no_alert(traced: tuple[Jaeger, Stack], tmp_path: Path) -> None:
+    """What the services really show, held for a quarter of an hour, against the real rules."""
+    _, stack = traced
+    asked = {name for rule in rules.rules() for name in rules.series_of(rule["expr"])}
+    series: list[dict[str, str]] = []
+    for service in SERVICES:
+        for family in text_string_to_metric_families(page(stack, service, accept="text/plain")[1]):
+            for sample in family.samples:
+                if sample.name in asked and not math.isnan(sample.value):
+                    labels = sample.labels | {"job": service, "instance": f"{service}-1", "namespace": "paper"}
+                    shown = ",".join(f"{name}={json.dumps(value)}" for name, value in labels.items())
+                    series.append({"series": f"{sample.name}{{{shown}}}", "values": f"{sample.value!r}x40"})
+    assert {each["series"].partition("{")[0] for each in series} >= NEVER_ABSENT
+    test = {
+        "interval": "30s",
+        "input_series": series,
+        "promql_expr_test": [
+            {
+                "expr": 'ALERTS{alertstate="firing",alertname!="HoldfastDeadMansSwitch"}',
+                "eval_time": "15m",
+                "exp_samples": [],
+            }
+        ],
+    }
+    file = tmp_path / "sound.yaml"
+    file.write_text(yaml.safe_dump({"rule_files": [str(rules.ALERTS)], "evaluation_interval": "1m", "tests": [test]}))
+    done = rules.promtool("test", "rules", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,6 +1,7 @@
 """Secrets: two places, last good value kept, clear errors, no way to print one (SE-1, SE-2, SE-4, IN-6)."""
 
 import copy
+import os
 import pickle
 from pathlib import Path
 
@@ -56,6 +57,18 @@ def test_a_rotated_secret_is_picked_up_by_refresh(tmp_path: Path) -> None:
     assert store.refresh().changed == ("TOKEN",)
     assert store.get("TOKEN").reveal() == "second-value"
     assert store.refresh().changed == ()
+
+
+def test_how_old_a_mounted_secret_is_can_be_asked(tmp_path: Path) -> None:
+    """SE-1"""
+    path = tmp_path / "AGED_TOKEN"
+    path.write_text("some-value")
+    os.utime(path, (1_000_000, 1_000_000))
+    store = SecretStore({SECRETS_DIR: str(tmp_path)})
+    store.get("AGED_TOKEN")
+    store.refresh()
+    written = "holdfast_secret_written_timestamp_seconds"
+    assert metrics.REGISTRY.get_sample_value(written, {"name": "AGED_TOKEN"}) == 1_000_000
 
 
 @pytest.mark.parametrize("loss", ["gone", "empty"])

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -71,6 +72,23 @@ def test_one_cycle_is_one_trace_across_services_and_days(tmp_path: Path) -> None
     found = TraceFiles(tmp_path).latencies()
     assert found["execution.fill"].p50_ms == 2.5
     assert found["signal.made"].count == 2
+
+
+def test_a_hop_over_the_bus_is_a_span_where_it_is_no_old_message(tmp_path: Path) -> None:
+    """A process that reads a stream again after its start must not tell of last week's hops as if they were new."""
+    traces.setup("admin", Settings(state_dir=tmp_path), {})
+    with traces.span("signal") as span:
+        pass
+    now_ns = time.time_ns()
+    traces.hop("admin.fill", parent=span.traceparent, stored_ns=now_ns - 2_000_000, symbol="SPY")
+    traces.hop("admin.old", parent=span.traceparent, stored_ns=now_ns - traces.HOP_NS - 1)
+    traces.hop("admin.untold", parent="", stored_ns=now_ns)
+    traces.hop("admin.ahead", parent=span.traceparent, stored_ns=now_ns + 10**9)
+    assert traces.shutdown(3.0)
+    spans = {each.name: each for each in TraceFiles(tmp_path).spans()}
+    assert spans.keys() == {"signal", "admin.fill", "admin.ahead"}
+    assert spans["admin.fill"].duration_ms >= 2
+    assert spans["admin.ahead"].duration_ms == 0
 
 
 def test_the_file_is_otlp_json(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ STAGES = frozenset(
 )
 """Steps of a trade whose times are a metric too, with the trace as exemplar."""
 
+HOP_NS = 60 * 10**9
 MAX_ATTRIBUTES, MAX_EVENTS, MAX_LINKS = 64, 32, 256
 _SCOPE = InstrumentationScope("holdfast")
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
@@ -241,6 +242,18 @@ def record(
             attributes=_named(attributes), links=_links(links), status=status,
         )  # fmt: skip
     return _format(context)
+
+
+def hop(name: str, *, parent: str, stored_ns: int, **attributes: Any) -> None:
+    """What a message took from its stream (`stored_ns`, see Message) to here, as a span below the one it is about.
+
+    Nothing where it names none, or where it is an old one that is only read again.
+    """
+    now_ns = time.time_ns()
+    if parse(parent) is not None and now_ns - stored_ns < HOP_NS:
+        # Stored by another machine's clock: it may be ahead of this one.
+        start_ns = min(stored_ns, now_ns)
+        record(name, parent=parent, start_ns=start_ns, end_ns=now_ns, kind=Kind.CONSUMER, **attributes)
 
 
 def traceparent() -> str:
