@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.pool import StaticPool
 
+from holdfast_execution.adapters.sql import plain
 from holdfast_runtime.ledger_halts import engine_url
 
 _BUSY_SECS = 5.0
@@ -75,4 +76,4 @@ def _prepare_sqlite(engine: sa.Engine, *, begin: str) -> None:
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(begin)
+        plain.command(connection, begin)
