@@ -45,15 +45,17 @@ def template(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 @lru_cache
-def rendered(name: str, *words: str) -> str:
+def rendered(name: str) -> str:
     """The manifests with one of VALUES."""
-    done = template(*values_file(name), *words)
+    done = template(*values_file(name))
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def manifests(name: str, *words: str) -> list[Manifest]:
-    return [each for each in yaml.safe_load_all(rendered(name, *words)) if each]
+@lru_cache
+def manifests(name: str) -> list[Manifest]:
+    """What it renders, parsed. Not to be changed: every test gets the same."""
+    return [each for each in yaml.load_all(rendered(name), yaml.CSafeLoader) if each]
 
 
 def of_kind(found: list[Manifest], *kinds: str) -> list[Manifest]:

@@ -12,7 +12,7 @@ EVERY_SECS = 10.0
 
 def content(folder):
     digest = hashlib.sha256()
-    for file in sorted(folder.glob("*.*")):
+    for file in sorted(folder.glob("[!.]*")):
         digest.update(file.read_bytes())
     return digest.digest()
 

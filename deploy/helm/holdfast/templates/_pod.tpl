@@ -136,6 +136,16 @@ spec:
               items:
                 - {key: LEDGER_URL, path: LEDGER_URL}
           {{- end }}
+    {{- if eq $name "admin" }}
+    # For the drift check alone: its Role is in release-expected.yaml.
+    - name: cluster
+      projected:
+        defaultMode: 0440
+        sources:
+          - serviceAccountToken: {path: token, expirationSeconds: 3600}
+          - configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}
+          - downwardAPI: {items: [{path: namespace, fieldRef: {fieldPath: metadata.namespace}}]}
+    {{- end }}
     - name: state
       {{- if .service.volume }}
       persistentVolumeClaim:
@@ -179,6 +189,9 @@ env:
     valueFrom: {fieldRef: {fieldPath: metadata.name}}
   - name: HOLDFAST_NAMESPACE
     valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+  {{- if eq $name "admin" }}
+  - {name: HOLDFAST_RELEASE_EXPECTED, value: {{ include "holdfast.fullname" $root }}-admin-release-expected}
+  {{- end }}
   {{- if and .service.ledger $root.Values.postgresql.enabled }}
   # No password: the service's certificate logs it in.
   - name: HOLDFAST__EXECUTION__LEDGER_URL
@@ -190,6 +203,9 @@ volumeMounts:
   - {name: secrets, mountPath: /etc/holdfast/secrets, readOnly: true}
   - {name: state, mountPath: /var/lib/holdfast}
   - {name: tmp, mountPath: /tmp}
+  {{- if eq $name "admin" }}
+  - {name: cluster, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
+  {{- end }}
 {{- end -}}
 
 {{- define "holdfast.ledgerUrl" -}}

@@ -57,5 +57,6 @@ off. JSON, because a template can hand on nothing else. */}}
 {{- $_ := set $own "bus" (dict "url" $bus) -}}
 {{- if not .Values.postgresql.enabled }}{{ $_ := set $own "execution" (dict "ledger_url" "secret") }}{{ end -}}
 {{- with include "holdfast.collector" . }}{{ $_ := set $own "telemetry" (dict "otlp_endpoint" .) }}{{ end -}}
+{{- if .Values.monitoring.enabled }}{{ $_ := set $own "alerts" (dict "rules" true) }}{{ end -}}
 {{- mergeOverwrite (deepCopy .Values.config) $own | toYaml -}}
 {{- end -}}
