@@ -22,7 +22,7 @@ from holdfast_runtime.ports.bus import Bus, Message
 from holdfast_runtime.ports.calls import ExecutionCalls, PricesCalls
 from holdfast_runtime.ports.clock import MarketClock, MonotonicClock
 from holdfast_runtime.settings import Settings
-from holdfast_runtime.telemetry import metrics
+from holdfast_runtime.telemetry import metrics, traces
 from holdfast_runtime.wire import from_timestamp, require, to_timestamp
 
 FACT_SUBJECTS = "facts.v1.>"
@@ -134,6 +134,8 @@ class Readers:
             self._ledger_due_secs = 0.0
         self._fact_sequence = message.sequence
         fact = pb.Fact.FromString(message.payload)
+        if fact.HasField("fill"):
+            traces.hop("admin.fill", parent=fact.traceparent, stored_ns=message.stored_ns, symbol=fact.fill.symbol)
         self._sources.projection.apply(fact)
         at, version = from_timestamp(fact.market_time), fact.aggregate_version
         if fact.HasField("account"):
