@@ -176,7 +176,7 @@ class Admin:
         names = count(1)
         url = f"sqlite:///{self.ledger_file}"
         self.operations = Operations(
-            self.sources, halts=HaltLedger(url, ACCOUNT), execution=self.execution, audit=self.audit,  # type: ignore[arg-type]  # only clear_halt is called
+            self.sources, halts=HaltLedger(lambda: url, ACCOUNT), execution=self.execution, audit=self.audit,  # type: ignore[arg-type]  # only clear_halt is called
             market_clock=self.clock, wall_clock=self.clock, changed=lambda: None,
         )  # fmt: skip
         self.access = Access(token=lambda: Secret(TOKEN), clock=self.clock, new_id=lambda: f"session-{next(names)}")

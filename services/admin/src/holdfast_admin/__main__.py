@@ -68,7 +68,7 @@ async def build(shell: Shell) -> None:
     audit = Audit(settings.state_dir)
     operations = Operations(
         sources,
-        halts=HaltLedger(ledger_url(settings, shell.secrets), settings.account.id),
+        halts=HaltLedger(lambda: ledger_url(settings, shell.secrets), settings.account.id),
         execution=execution,
         audit=audit,
         market_clock=shell.market_clock,

@@ -6,6 +6,7 @@ import socket
 from functools import partial
 
 from holdfast_catalogue.guard import stand_guard
+from holdfast_execution.adapters.sql.address import follow
 from holdfast_execution.adapters.sql.sql_ledger import open_ledger
 from holdfast_execution.adapters.sql.writer import Writer
 from holdfast_execution.checks import checks
@@ -37,6 +38,7 @@ async def build(shell: Shell) -> None:
     settings, monotonic = shell.settings, shell.monotonic_clock
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     database, ledger = open_ledger(ledger_url(settings, shell.secrets), settings.account.id)
+    follow(database, lambda: ledger_url(settings, shell.secrets))
     writer = Writer(ledger)
     await writer.start()
     rules = settings.execution
@@ -82,6 +84,7 @@ async def build(shell: Shell) -> None:
             "clear_halt": {"admin"},
         },
     )
+    shell.takes_part_when(lambda: lease.is_holder)
     shell.loop("lease", lambda: lease.run(shell.progress("lease")))
     for name, loop in engine.loops.items():
         shell.loop(name, partial(_run, shell, name, loop))

@@ -1,6 +1,7 @@
 """The ledger's `halts`, which admin may read and put the kill switch into: while all else is down, too."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,7 +14,8 @@ from holdfast_runtime.ledger_halts import OpenHalt
 class HaltLedger:
     """Calls block on the database, so each runs on a worker thread; one at a time."""
 
-    def __init__(self, url: str, account: str) -> None:
+    def __init__(self, url: Callable[[], str], account: str) -> None:
+        """`url` is asked for at each call: a new password counts at once (SE-1)."""
         self._url = url
         self._account = account
         self._lock = asyncio.Lock()
@@ -23,7 +25,7 @@ class HaltLedger:
         async with self._lock:
             try:
                 return await asyncio.to_thread(
-                    ledger_halts.engage_kill_switch, self._url, self._account, reason, set_by, at
+                    ledger_halts.engage_kill_switch, self._url(), self._account, reason, set_by, at
                 )
             except SQLAlchemyError as error:
                 raise Retry(f"the ledger cannot be written: {_cause(error)}") from error
@@ -32,7 +34,7 @@ class HaltLedger:
         """Halts in force. Raises Retry where the ledger cannot be read."""
         async with self._lock:
             try:
-                return await asyncio.to_thread(ledger_halts.open_halts, self._url, self._account)
+                return await asyncio.to_thread(ledger_halts.open_halts, self._url(), self._account)
             except SQLAlchemyError as error:
                 raise Retry(f"the ledger cannot be read: {_cause(error)}") from error
 
