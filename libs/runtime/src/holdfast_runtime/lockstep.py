@@ -51,6 +51,8 @@ class TickFollower:
         """Set when the recording has ended."""
         self.ready: Callable[[], bool] = lambda: True
         """Until this holds no report goes out, so the run does not begin."""
+        self.takes_part: Callable[[], bool] = lambda: True
+        """While this does not hold the process hears the clock and is not waited for: it stands by for another one."""
         activity.on_change = self._dirty.set
 
     async def run(self) -> None:
@@ -80,17 +82,18 @@ class TickFollower:
             self.ended.set()
 
     async def _reports(self) -> AsyncIterator[pb.FollowRequest]:
+        while not self.takes_part():
+            await self._something_changes()
         # The first message names the follower; its number can match no tick.
         yield pb.FollowRequest(done=pb.Done(service=self._service, number=2**63))
+        self._dirty.set()
         last: pb.Done | None = None
         while True:
-            try:
-                async with asyncio.timeout(REPORT_EVERY_SECS):
-                    await self._dirty.wait()
-            except TimeoutError:
+            if not await self._something_changes():
                 last = None
-            self._dirty.clear()
-            self._progress()
+            if not self.takes_part():
+                # The next connection is a new one, which nobody knows by name.
+                return
             if not self._heard:
                 await self._monotonic_clock.sleep(REPORT_EVERY_SECS)
                 continue
@@ -104,6 +107,18 @@ class TickFollower:
             if report is not None and report != last:
                 last = report
                 yield pb.FollowRequest(done=report)
+
+    async def _something_changes(self) -> bool:
+        """Waits for a change of the activity, or for the next repetition; False for the latter."""
+        try:
+            async with asyncio.timeout(REPORT_EVERY_SECS):
+                await self._dirty.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self._dirty.clear()
+            self._progress()
+        return True
 
     def _report(self) -> pb.Done | None:
         if self._number is None or not self.ready() or not self._activity.settled:

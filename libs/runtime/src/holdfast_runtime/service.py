@@ -84,6 +84,7 @@ class Shell:
         self._on_stop: list[Callable[[], Awaitable[None]]] = []
         self._bus: NatsBus | None = None
         self._over: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._takes_part: Callable[[], bool] = lambda: True
         self._choose_clock()
 
     def _choose_clock(self) -> None:
@@ -103,6 +104,7 @@ class Shell:
             progress=self.progress("market-clock"),
         )
         follower.ready = lambda: self.health.ready
+        follower.takes_part = lambda: self._takes_part()
         self.health.ready_when(clock.started.is_set)
         self.loop("market-clock", follower.run)
 
@@ -168,6 +170,10 @@ class Shell:
 
     def ready_when(self, condition: Callable[[], bool]) -> None:
         self.health.ready_when(condition)
+
+    def takes_part_when(self, condition: Callable[[], bool]) -> None:
+        """A lock-step waits for this process only while `condition` holds: a standby has nothing to settle."""
+        self._takes_part = condition
 
     def on_stop(self, stop: Callable[[], Awaitable[None]]) -> None:
         """Called at the end, in reverse order, while gRPC, bus and telemetry still work."""

@@ -1,7 +1,7 @@
 """When a tick is settled: every service of the roster has reported it, and what was sent has been received. Pure.
 
-A service may follow with several processes (an active and a standby): all must have reported, and its position in a
-flow is the farthest of theirs.
+A service may follow with several processes: all that take part must have reported, and its position in a flow is the
+farthest of theirs. A standby hears the clock and takes no part: it does not give its name.
 """
 
 from collections.abc import Iterable, Mapping
