@@ -322,3 +322,24 @@ async def test_a_second_data_connection_is_refused_and_tried_again(server: Strea
     assert "406" in down.reason
     assert up == StreamUp()
     assert "407" in down_again.reason
+
+
+async def test_a_connection_that_another_process_holds_is_told_as_taken(server: StreamServer, data_of: Any):
+    """IN-7: a signal pod of the next version stands ready while the last one still has the account's one connection."""
+
+    async def slam(socket: ServerConnection) -> None:
+        await socket.close()
+
+    async def taken(socket: ServerConnection) -> None:
+        await say(socket, {"T": "success", "msg": "connected"})
+        await server.hear(socket)
+        await say(socket, {"T": "error", "code": 406, "msg": "connection limit exceeded"})
+        await socket.wait_closed()
+
+    async def free(socket: ServerConnection) -> None:
+        await let_in_to_data(server, socket)
+        await socket.wait_closed()
+
+    server.handlers = [slam, taken, taken, free]
+    down, held, up = await take(data_of(), 3)
+    assert (down.taken, held.taken, up) == (False, True, StreamUp())

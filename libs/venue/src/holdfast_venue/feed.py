@@ -32,7 +32,7 @@ from holdfast_venue.access import Credentials
 from holdfast_venue.answers import READ_RETRY_SECS, read_error
 from holdfast_venue.http import NoAnswer, VenueHttp
 from holdfast_venue.limiter import Priority
-from holdfast_venue.streams import Broken, RefusedCredentials, Stream, shown
+from holdfast_venue.streams import Broken, ConnectionTaken, RefusedCredentials, Stream, shown
 
 NEW_YORK = ZoneInfo("America/New_York")
 BARS_PER_PAGE = 10_000
@@ -40,6 +40,7 @@ MAX_PAGES = 1_000
 LENGTHS = {Timeframe.MINUTE: timedelta(minutes=1), Timeframe.HOUR: timedelta(hours=1)}
 ONE_DAY = timedelta(days=1)
 CREDENTIALS_ERRORS = frozenset({401, 402})
+CONNECTION_LIMIT = 406
 HALTED = frozenset({"H", "P", "Q", "1", "2", "4", "5"})
 """Status codes of the two tapes under which nothing trades: halt, pause, quotation only, opening delay, …"""
 
@@ -302,6 +303,8 @@ async def _expect(socket: ClientConnection, kind: str, word: str | None) -> None
         raise Broken(f"handshake: {error}") from error
     if message.get("T") == "error":
         reason = f"error {message.get('code')}: {message.get('msg')}"
+        if message.get("code") == CONNECTION_LIMIT:
+            raise ConnectionTaken(reason)
         raise RefusedCredentials(reason) if message.get("code") in CREDENTIALS_ERRORS else Broken(reason)
     if message.get("T") != kind or (word is not None and message.get("msg") != word):
         raise Broken(f"handshake: {message.get('T')!r} came instead of {word or kind!r}")

@@ -25,6 +25,8 @@ HANDSHAKE_SECS = 10.0
 CLOSE_SECS = 1.0
 FIRST_BACKOFF_SECS = 0.1
 MAX_BACKOFF_SECS = 10.0
+TAKEN_RETRY_SECS = 1.0
+"""Whoever holds the account's one connection is on its way out: the next one stands ready."""
 STEADY_AFTER_SECS = 10.0
 """A connection that lived so long ends the row of failures."""
 CREDENTIALS_POLL_SECS = 5.0
@@ -38,6 +40,10 @@ log = structlog.get_logger()
 
 class Broken(Exception):
     """This connection is of no more use; the reason goes into StreamDown."""
+
+
+class ConnectionTaken(Broken):
+    """Another process holds the one connection that the account may have."""
 
 
 class RefusedCredentials(Broken):
@@ -88,9 +94,10 @@ class Stream(Generic[Item]):
         self._headers = headers or {}
 
     async def follow(self) -> AsyncIterator[Item | StreamUp | StreamDown | Unreadable]:
-        """Items for ever. One StreamDown an outage, one StreamUp when it is subscribed again."""
+        """Items for ever. One StreamDown an outage, another where it turns out that the connection is taken; one
+        StreamUp when it is subscribed again."""
         failures = 0
-        told_down = False
+        told_down = told_taken = taken = False
         while True:
             socket: ClientConnection | None = None
             up_at_secs: float | None = None
@@ -98,7 +105,7 @@ class Stream(Generic[Item]):
                 dialect = self._dialect()
                 socket = await self._open(dialect)
                 up_at_secs = self._clock.now_secs()
-                told_down = False
+                told_down = told_taken = False
                 log.info("stream.up", stream=self._name)
                 yield StreamUp()
                 while True:
@@ -107,6 +114,7 @@ class Stream(Generic[Item]):
                         yield item
             except (Broken, OSError, TimeoutError, WebSocketException) as error:
                 reason = str(error) or type(error).__name__
+                taken = isinstance(error, ConnectionTaken)
             finally:
                 if socket is not None:
                     await _close(socket)
@@ -114,12 +122,13 @@ class Stream(Generic[Item]):
                 failures = 0
             failures += 1
             log.warning("stream.down", stream=self._name, reason=reason, failures=failures)
-            if not told_down:
-                told_down = True
-                yield StreamDown(reason)
+            if not told_down or (taken and not told_taken):
+                told_down, told_taken = True, taken
+                yield StreamDown(reason, taken=taken)
             while self._access.refused():
                 await self._clock.sleep(CREDENTIALS_POLL_SECS)
-            await self._clock.sleep(self._backoff_secs(failures))
+            backoff_secs = self._backoff_secs(failures)
+            await self._clock.sleep(min(backoff_secs, TAKEN_RETRY_SECS) if taken else backoff_secs)
 
     async def _open(self, dialect: Dialect[Item]) -> ClientConnection:
         try:

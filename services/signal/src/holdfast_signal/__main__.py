@@ -81,7 +81,8 @@ async def build(shell: Shell) -> None:
     shell.loop("timers", timers.run)
     shell.loop("cycles", desk.watch)
     shell.loop("market-outbox", outbox.run)
-    shell.ready_when(lambda: all(reader.loaded for reader in readers))
+    # The next process is ready while the last one has the connection: it takes over as soon as that ends (IN-7).
+    shell.ready_when(lambda: all(reader.loaded or reader.standing_by for reader in readers))
     shell.on_stop(timers.stop)
     stand_guard(
         shell,

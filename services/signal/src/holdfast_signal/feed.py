@@ -93,6 +93,8 @@ class FeedReader:
         """True once history was replayed and every strategy knows where it stands."""
         self.connected = False
         """True while the stream is there and what was missed before it is known."""
+        self.standing_by = False
+        """True while another process has the account's one connection: this one is ready to follow it."""
 
     async def run(self) -> None:
         """Reads until cancelled."""
@@ -135,9 +137,10 @@ class FeedReader:
             self._flow.received(self.name, 0)
             await self._catch_up()
             self._prices.set_connected(True, self._symbols)
-            self.connected = True
+            self.connected, self.standing_by = True, False
             log.info("feed.connected", book=self.name, symbols=list(self._symbols))
         else:
+            self.standing_by = event.taken
             self._lost(event.reason)
 
     def _take(self, item: Bar | Quote | TradingStatus) -> None:

@@ -241,6 +241,8 @@ class StreamDown:
     """The stream is gone or mute."""
 
     reason: str
+    taken: bool = False
+    """Another process of this account holds the one connection that it may have."""
 
 
 @dataclass(frozen=True, slots=True)
