@@ -69,6 +69,7 @@ docs: setup ## Generate the docs that come from code
 	$(BIN)/python -m holdfast_runtime.config_docs > docs/configuration.md
 	$(BIN)/python -m holdfast_catalogue.docs > docs/failure-points.md
 	$(BIN)/python -m holdfast_exchange.faults.docs > docs/faults.md
+	$(BIN)/python tools/dashboards.py
 	$(BIN)/python -m holdfast_runtime.bus.permissions > deploy/helm/holdfast/files/nats-permissions.conf
 
 faults: setup ## An hour with every fault of papermarket on, one after the other (about 15 minutes)
