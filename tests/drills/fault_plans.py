@@ -28,6 +28,8 @@ class Hour:
     not_held: frozenset[str] = frozenset()
     """Invariants that do not hold afterwards: the alarm that is expected. Nothing else may break."""
     reconciliation: str = "clean"
+    alerts: frozenset[str] = frozenset()
+    """Failure points of which a person must have been told, on the stream of alerts."""
     span: tuple[str, ...] = HOUR
     speed: str = "max"
     """Market seconds per second; max is lock-step, which waits for what only a person can mend."""
@@ -40,6 +42,10 @@ def fault(kind: str, scope: Plan | None = None, **parameters: Any) -> Plan:
 
 def http_error(status: int, when: str, **scope: Any) -> Plan:
     return fault("http_error", {"endpoint": "orders.submit", **scope}, status=status, when=when)
+
+
+def told(*names: str) -> frozenset[str]:
+    return frozenset(names)
 
 
 def alarm(*names: str) -> frozenset[str]:
@@ -104,6 +110,7 @@ HOURS = [
         fault("both_exits_fill", {"at_most": 1}),
         not_held=alarm("every_position_has_a_stop"),
         reconciliation="discrepant",
+        alerts=told("reconciliation.discrepant"),
     ),
     Hour("maintenance", fault("maintenance", {"since": LATER}, secs=120, wall_secs=4)),
     Hour("halt of a symbol", fault("halt", {"symbol": "SPY", "since": LATER}, secs=900)),
@@ -129,6 +136,7 @@ HOURS = [
             "ledger_equals_venue_cash",
         ),
         reconciliation="discrepant",
+        alerts=told("reconciliation.discrepant", "position.unprotected"),
     ),
     Hour(
         "foreign order",
@@ -140,17 +148,25 @@ HOURS = [
         fault("foreign_position", {"symbol": "IBM", "since": LATER}),
         not_held=alarm("ledger_equals_venue_positions"),
         reconciliation="discrepant",
+        alerts=told("reconciliation.discrepant"),
     ),
     Hour(
         "position differs",
         fault("position_differs", {"symbol": "AIG", "since": LATER}, by=-3),
         not_held=alarm("ledger_equals_venue_positions"),
         reconciliation="discrepant",
+        alerts=told("reconciliation.discrepant"),
     ),
     Hour("prices gap down", fault("price_gap", {"since": LATER}, factor="0.95"), in_ci=True),
     Hour("prices gap up", fault("price_gap", {"since": LATER}, factor="1.06")),
     Hour("prices freeze", fault("price_frozen", {"since": LATER}, secs=900)),
     Hour("prices are no numbers", fault("price_nan", {"since": LATER}, secs=900), in_ci=True),
     Hour("quotes crossed", fault("quote_crossed", {"since": LATER}, secs=900)),
-    Hour("401", http_error(401, BEFORE, nth=[2]), speed="300", not_held=alarm("nothing_unresolved")),
+    Hour(
+        "401",
+        http_error(401, BEFORE, nth=[2]),
+        speed="300",
+        not_held=alarm("nothing_unresolved"),
+        alerts=told("credentials.refused"),
+    ),
 ]

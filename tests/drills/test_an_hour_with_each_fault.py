@@ -3,6 +3,7 @@
 CI runs a part of them; `make faults` runs all, in about ten minutes.
 """
 
+import asyncio
 import json
 import os
 from pathlib import Path
@@ -12,10 +13,16 @@ import pytest
 import yaml
 
 from tests.drills.fault_plans import HOURS, Hour
-from tests.integration.stack import running
+from tests.integration.stack import Stack, eventually, running
+from tests.integration.visitor import bus_of, report_of
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
+SUBJECT = "alerts.v1."
+FLATTENED = "position.flattened"
+ABOUT_POSITIONS = frozenset({FLATTENED, "position.unprotected", "reconciliation.discrepant"})
+ALERTED_WITHIN_SECS = 90.0
+"""Of the wall: what heals by itself is told of a minute after it has not."""
 EVERYTHING = bool(os.environ.get("HOLDFAST_ALL_FAULTS"))
 CHOSEN = [pytest.param(each, id=each.name) for each in HOURS if EVERYTHING or each.in_ci]
 
@@ -33,16 +40,36 @@ def firings(folder: Path, fault_id: str) -> int:
 
 @pytest.mark.parametrize("hour", CHOSEN)
 def test_an_hour_ends_well_with(hour: Hour, tmp_path: Path) -> None:
-    """Orders once, ledger like venue, positions protected; what cannot hold is exactly the alarm that is expected."""
+    """Orders once, ledger like venue, positions protected, or flattened and told of; what cannot hold is exactly the
+    alarm that is expected, and a person is told of it."""
     file = tmp_path / "faults.yaml"
     file.write_text(yaml.safe_dump({"seed": 7, "faults": [hour.fault]}))
-    with running(tmp_path, "--until-end", "--speed", hour.speed, *hour.span, "--faults", str(file)) as stack:
-        report = stack.report(codes=(3,) if hour.not_held else (0,))
+    with running(tmp_path, "--speed", hour.speed, *hour.span, "--faults", str(file)) as stack:
+        stack.wait_for_end()
+        report = report_of(stack)
         folder = stack.folder.resolve()
+        wanted = hour.alerts | ({FLATTENED} if flattened(report) else frozenset())
+        eventually(lambda: wanted <= alerts_of(stack), f"alerts {sorted(wanted)}", limit_secs=ALERTED_WITHIN_SECS)
+        unwanted = alerts_of(stack) & (ABOUT_POSITIONS - wanted)
     assert firings(folder, hour.fault["id"]) > 0, "the fault never fired"
     assert report["fills"], "an hour without a fill proves nothing"
     assert broken(report) == hour.not_held, [each for each in report["invariants"] if not each["held"]]
     assert report["reconciliation"]["state"] == hour.reconciliation, report["reconciliation"]
+    assert not unwanted, "an alert about what is well"
+
+
+def flattened(report: dict[str, Any]) -> bool:
+    return any(each["purpose"] == "flatten" and float(each["filled_quantity"]) for each in report["orders"])
+
+
+def alerts_of(stack: Stack) -> frozenset[str]:
+    """Ids of the failure points that a person was told of."""
+
+    async def look() -> frozenset[str]:
+        async with bus_of(stack) as bus:
+            return frozenset(each.subject.removeprefix(SUBJECT) for each in await bus.stored("ALERTS", f"{SUBJECT}>"))
+
+    return asyncio.run(look())
 
 
 def broken(report: dict[str, Any]) -> set[str]:

@@ -108,28 +108,38 @@ class Stack:
         eventually(lambda: self.pid(service) != old_pid, f"{service} restarted")
 
     def report(self, codes: tuple[int, ...] = (0,)) -> dict[str, Any]:
-        """Waits for the end and returns the report. Fails with what it waits for where the replay stands still.
+        """The report of a run `--until-end`, at its end. `codes`: exit codes with which it may end."""
+        self._wait_while_moving(lambda _: self.process.poll() is not None)
+        code = self.process.returncode
+        assert code in codes, f"exit code {code}\n{self.output}"
+        found: dict[str, Any] = json.loads(self.report_file.read_text())
+        return found
 
-        `codes`: exit codes with which it may end.
-        """
+    def wait_for_end(self) -> None:
+        """Waits until the recording is replayed and everything has settled; the stack goes on."""
+
+        def over(status: dict[str, Any]) -> bool:
+            assert self.process.poll() is None, f"the stack has ended: {self.process.returncode}\n{self.output}"
+            return bool(status.get("ended") and status.get("settled", True))
+
+        self._wait_while_moving(over)
+
+    def _wait_while_moving(self, over: Callable[[dict[str, Any]], bool]) -> None:
+        """Until `over` of papermarket's status. Fails with what it waits for where the replay stands still."""
         seen: dict[str, Any] = {}
         moved_at = time.monotonic()
 
-        def over() -> bool:
+        def done() -> bool:
             nonlocal seen, moved_at
-            if self.process.poll() is not None:
-                return True
             status = self.venue("status") or seen
+            if over(status):
+                return True
             if status.get("tick") != seen.get("tick"):
                 seen, moved_at = status, time.monotonic()
             assert time.monotonic() - moved_at < STALLED_SECS, f"the replay stands still: {status}"
             return False
 
-        eventually(over, "the end of the recording", limit_secs=LONGEST_RUN_SECS)
-        code = self.process.returncode
-        assert code in codes, f"exit code {code}\n{self.output}"
-        found: dict[str, Any] = json.loads(self.report_file.read_text())
-        return found
+        eventually(done, "the end of the recording", limit_secs=LONGEST_RUN_SECS)
 
     @property
     def output(self) -> str:

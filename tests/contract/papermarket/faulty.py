@@ -16,7 +16,7 @@ from holdfast_papermarket.embedded import Embedded
 from tests.contract.papermarket.client import eventually, headers
 
 Json = dict[str, Any]
-PATIENCE_SECS = 10.0
+PATIENCE_SECS = 30.0
 
 
 def arm(market: Embedded, kind: str, scope: Json | None = None, **parameters: Any) -> None:
