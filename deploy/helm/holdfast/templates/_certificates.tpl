@@ -70,10 +70,10 @@ template:
 {{/* A store reads its certificate again when it is told to: beside it, in its process namespace, somebody looks. */}}
 {{- define "holdfast.reloader" -}}
 - name: reload
-  image: {{ include "holdfast.image" (dict "root" .root "service" "cli") }}
+  image: {{ .root.Values.certificates.reloaderImage }}
   imagePullPolicy: {{ .root.Values.image.pullPolicy }}
   restartPolicy: Always
-  command: [python, /etc/reload/reload.py, /etc/holdfast/certificates, {{ .process }}]
+  command: [sh, /etc/reload/reload.sh, /etc/holdfast/certificates, {{ .process }}]
   securityContext:
     {{- include "holdfast.containerSecurity" dict | nindent 4 }}
   resources: {requests: {cpu: 5m, memory: 16Mi}, limits: {memory: 64Mi}}

@@ -28,6 +28,18 @@ nodeSelector:
 {{- with .root.Values.pod.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
+{{- if eq .component "admin" }}
+# Its volume is on one node: the next pod starts beside the last one.
+affinity:
+  podAffinity:
+    preferredDuringSchedulingIgnoredDuringExecution:
+      - weight: 100
+        podAffinityTerm:
+          topologyKey: kubernetes.io/hostname
+          labelSelector:
+            matchLabels:
+              {{- include "holdfast.selector" . | nindent 14 }}
+{{- end }}
 topologySpreadConstraints:
   {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
   - maxSkew: 1
@@ -131,10 +143,9 @@ spec:
                 - {key: ADMIN_TOKEN, path: ADMIN_TOKEN}
           {{- end }}
           {{- if and .service.ledger (not $root.Values.postgresql.enabled) }}
+          # Whole: what LEDGER_URL names beside it (sslrootcert=/etc/holdfast/secrets/ca.crt) is there too.
           - secret:
-              name: {{ $root.Values.postgresql.existingSecret }}
-              items:
-                - {key: LEDGER_URL, path: LEDGER_URL}
+              name: {{ eq $name "admin" | ternary $root.Values.postgresql.adminExistingSecret "" | default $root.Values.postgresql.existingSecret }}
           {{- end }}
     {{- if eq $name "admin" }}
     # For the drift check alone: its Role is in release-expected.yaml.
