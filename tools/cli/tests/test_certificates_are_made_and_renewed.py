@@ -155,6 +155,15 @@ def test_the_authority_is_replaced_with_an_overlap_and_everybody_trusts_everybod
     assert set(release.held(AUTHORITY)) == {"ca.crt", "ca.key"}
 
 
+def test_an_authority_that_has_ended_is_replaced_at_once(release: Release) -> None:
+    """A cluster that was away for long: nothing of the old one is of use to anybody."""
+    release.run()
+    old = release.certificate(AUTHORITY, "ca.crt")
+    release.run(NOW + 400 * DAY)
+    assert release.trusted() == [release.certificate(AUTHORITY, "ca.crt")] != [old]
+    assert release.trusts_itself()
+
+
 def test_an_authority_that_is_there_already_is_used(release: Release) -> None:
     own = Authority(now=NOW)
     data = {"ca.crt": base64.b64encode(own.certificate).decode(), "ca.key": base64.b64encode(own.key).decode()}

@@ -152,6 +152,9 @@ class Maker:
                     "or delete it: a new authority is made, and every pod is to be restarted at once",
                 ),
             ) from error
+        if current.expires <= self._now:
+            self._told(f"{where}: a new authority at once, the old one ended on {current.expires:%Y-%m-%d}")
+            return _pair("ca", self._new_authority())
         data = dict(data)
         if "previous.crt" in data and _begins(data["ca.crt"]) + self._overlap * 2 < self._now:
             self._told(f"{where}: the previous authority is trusted no more")
