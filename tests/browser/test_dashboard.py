@@ -10,7 +10,7 @@ from tests.integration.stack import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack]
 
-PAGES = ("/", "/orders", "/decisions", "/health", "/kill-switch", "/audit", "/docs")
+PAGES = ("/", "/orders", "/decisions", "/health", "/failure-points", "/doctor", "/kill-switch", "/audit", "/docs")
 
 
 def changed(page: Page, selector: str) -> None:

@@ -10,7 +10,7 @@ from holdfast_admin.web.access import IDLE_SECS, MAX_SESSIONS
 
 from .conftest import TOKEN, Admin, Facts
 
-PAGES = ("/", "/orders", "/decisions", "/health", "/failure-points", "/kill-switch", "/audit", "/docs")
+PAGES = ("/", "/orders", "/decisions", "/health", "/failure-points", "/doctor", "/kill-switch", "/audit", "/docs")
 OWN = {"X-Holdfast": "1", "Origin": "http://admin.test", "Sec-Fetch-Site": "same-origin"}
 
 
