@@ -1,7 +1,7 @@
 """Each of execution's failure points: brought about on the whole engine, seen by its detector, gone when it heals."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +12,7 @@ from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_catalogue.readiness import Light, light_of
 from holdfast_catalogue.registry import EVERY_SERVICE, of_service
 from holdfast_catalogue.sentinel import Watch
+from holdfast_exchange.recording import MINUTE, Bar
 from holdfast_execution.adapters.sql import tables
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_execution.lease import LeaseKeeper
@@ -215,6 +216,20 @@ async def test_a_position_whose_stop_is_gone_shows_until_one_is_active(post: Pos
     post.desk.broker.open_gate()
     await post.desk.settled()
     assert await post.status("position.unprotected") == "OK"
+
+
+async def test_a_part_of_a_coin_is_protected_by_its_stop(make_desk: Any) -> None:
+    """TL-9: no alarm about what no order can be about."""
+    night = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
+    prices = [Decimal(each) for each in ("100", "100.5", "99.5", "100", "1000")]
+    starts = [night + MINUTE * number for number in range(5)]
+    desk = make_desk(bars=[Bar("BTC/USD", start, start + MINUTE, *prices) for start in starts])
+    desk.broker.tick(night + MINUTE)
+    await desk.start()
+    await desk.enter("BTC/USD", quantity=Decimal("1.7"))
+    await desk.minute(1)
+    assert (await desk.position("BTC/USD")).stop_quantity == Decimal("1.69575")
+    assert await Post(desk).status("position.unprotected") == "OK"
 
 
 async def test_a_flattened_position_is_told_at_once_and_shows_for_a_while(post: Post) -> None:

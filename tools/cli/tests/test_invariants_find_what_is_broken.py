@@ -102,6 +102,16 @@ def stop_too_small(world: World) -> None:
     _set(world.ledger.positions[0], "stop_quantity", 59)
 
 
+def stop_given_up_for_a_sale_that_was_not_sent(world: World) -> None:
+    no_stop(world)
+    world.add_order("exit", Trade("SPY", -60, Decimal(160)), pb.PURPOSE_EXIT, pb.INTENT_STATE_PENDING)
+
+
+def stop_given_up_for_a_part(world: World) -> None:
+    no_stop(world)
+    world.add_order("exit", Trade("SPY", -59, Decimal(160)), pb.PURPOSE_FLATTEN, pb.INTENT_STATE_ACKED)
+
+
 def stop_and_exit_together(world: World) -> None:
     world.add_order("exit", Trade("SPY", -1, Decimal(160)), pb.PURPOSE_EXIT, pb.INTENT_STATE_ACKED)
 
@@ -147,7 +157,13 @@ BROKEN: dict[str, tuple[Break, ...]] = {
     "fills_equal_cash": (a_cent_lost,),
     "each_fill_once": (fill_twice,),
     "filled_within_quantity": (filled_beyond_its_quantity,),
-    "every_position_has_a_stop": (no_stop, stop_not_confirmed, stop_too_small),
+    "every_position_has_a_stop": (
+        no_stop,
+        stop_not_confirmed,
+        stop_too_small,
+        stop_given_up_for_a_sale_that_was_not_sent,
+        stop_given_up_for_a_part,
+    ),
     "exits_within_position": (stop_and_exit_together,),
     "nothing_unresolved": (outcome_unknown,),
     "every_order_has_an_intent": (order_of_nobody, order_sent_twice),
@@ -173,6 +189,17 @@ def test_what_breaks_an_invariant_is_found_and_told(name: str, broken: Break) ->
     (found,) = [each for each in check(world.ledger, world.books) if each.name == name]
     assert not found.held
     assert found.detail
+
+
+def test_a_position_whose_sale_waits_at_the_broker_needs_no_stop() -> None:
+    """The broker gives shares to one order only: the stop goes before the sale comes."""
+    world = small()
+    no_stop(world)
+    world.ledger.positions[0].stop_quantity.value = "0"
+    world.intent("stop-SPY").state = pb.INTENT_STATE_CANCELLED
+    world.books["orders"][-1]["status"] = "canceled"
+    world.add_order("exit", Trade("SPY", -60, Decimal(160)), pb.PURPOSE_FLATTEN, pb.INTENT_STATE_ACKED)
+    assert [each for each in check(world.ledger, world.books) if not each.held] == []
 
 
 def test_a_chain_of_replacements_is_one_order() -> None:

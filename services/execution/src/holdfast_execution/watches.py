@@ -11,6 +11,7 @@ from holdfast_catalogue.gauges import Ages, Growth, Lasting, total, values
 from holdfast_catalogue.registry import point
 from holdfast_catalogue.sentinel import Detector, Watch
 from holdfast_catalogue.standing import Finding, Status, error, ok, warn
+from holdfast_core.instruments import lot_of
 from holdfast_execution.books import Mirror
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_execution.engine import CREDENTIALS, Engine
@@ -206,7 +207,8 @@ def _protected(position: PositionRow, mirror: Mirror) -> bool:
     """As the protective lane noted it, and as the stops stand: the lane may be in the middle of a send."""
     stops = [each for each in mirror.of_symbol(position.symbol) if each.purpose is Purpose.STOP]
     covered = sum((each.remaining for each in stops if each.state in RESTING), Decimal(0))
-    return position.protection == "active" and covered >= position.quantity.to_integral_value()
+    # Shares are protected whole, coins to the last one that an order may be about; dust cannot be.
+    return position.protection == "active" and covered >= lot_of(position.book).tradable(position.quantity)
 
 
 def _told(position: PositionRow, bare_secs: float | None) -> str:

@@ -27,6 +27,8 @@ LIVE = frozenset(
 )
 WORKING = frozenset({"new", "accepted", "pending_new", "partially_filled", "pending_cancel", "pending_replace"})
 """The venue's words for orders that may fill; a held leg may not."""
+SALES = frozenset({pb.PURPOSE_EXIT, pb.PURPOSE_FLATTEN})
+TAKEN = frozenset({pb.INTENT_STATE_ACKED, pb.INTENT_STATE_PARTIALLY_FILLED})
 ENDED_UNFILLED = frozenset({"expired", "canceled"})
 CASH_STEP = Decimal("0.00000001")
 UNRESOLVED = frozenset({pb.INTENT_STATE_SENDING, pb.INTENT_STATE_UNKNOWN})
@@ -60,7 +62,7 @@ def check(ledger: pb.GetLedgerResponse, books: Mapping[str, Any] | None) -> list
         _none("fills_equal_cash", _cash_off(ledger)),
         _none("each_fill_once", _fills_twice(ledger.fills)),
         _none("filled_within_quantity", _overfilled(ledger.intents)),
-        _none("every_position_has_a_stop", _unprotected(ledger.positions)),
+        _none("every_position_has_a_stop", _unprotected(ledger)),
         _none("exits_within_position", _exits_above_position(ledger)),
         _none("nothing_unresolved", [i.intent_id for i in ledger.intents if i.state in UNRESOLVED]),
     ]
@@ -127,13 +129,19 @@ def _overfilled(intents: Iterable[pb.Intent]) -> list[str]:
     return [i.intent_id for i in intents if number(i.filled_quantity) > number(i.quantity)]
 
 
-def _unprotected(positions: Iterable[pb.Position]) -> list[str]:
+def _unprotected(ledger: pb.GetLedgerResponse) -> list[str]:
+    """Positions that neither a stop covers nor a sale that the broker has taken instead of it."""
+    for_sale: dict[str, Decimal] = defaultdict(lambda: ZERO)
+    for intent in ledger.intents:
+        if intent.purpose in SALES and intent.state in TAKEN:
+            for_sale[intent.symbol] += number(intent.quantity) - number(intent.filled_quantity)
     return [
         f"{p.symbol}: {p.quantity.value} held, stop for {p.stop_quantity.value or 0}"
-        for p in positions
+        for p in ledger.positions
         if number(p.quantity)
         and not is_dust(number(p.quantity), book_of(p.symbol))
         and (p.protection != pb.PROTECTION_ACTIVE or number(p.stop_quantity) < number(p.quantity))
+        and not 0 < number(p.quantity) <= for_sale[p.symbol]
     ]
 
 
