@@ -32,6 +32,8 @@ NEVER_ABSENT = {
     "holdfast_admin_logins_total", "holdfast_stage_seconds_bucket", "holdfast_stage_seconds_count",
     "holdfast_logs_dropped_total", "holdfast_spans_dropped_total", "process_start_time_seconds",
 }  # fmt: skip
+MOST_SERIES = 2_000
+"""Of one process."""
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 DECISION = {
@@ -167,3 +169,19 @@ def test_the_numbers_of_a_sound_stack_set_off_no_alert(traced: tuple[Jaeger, Sta
     file.write_text(yaml.safe_dump({"rule_files": [str(rules.ALERTS)], "evaluation_interval": "1m", "tests": [test]}))
     done = rules.promtool("test", "rules", str(file))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_labels_name_no_order_and_no_signal_and_are_few(traced: tuple[Jaeger, Stack]) -> None:
+    _, stack = traced
+    books = stack.venue("books") or {}
+    ids = {order[name] for order in books["orders"] for name in ("id", "client_order_id")}
+    for service in SERVICES:
+        samples = [
+            sample
+            for family in text_string_to_metric_families(page(stack, service, accept="text/plain")[1])
+            for sample in family.samples
+        ]
+        values = {value for sample in samples for value in sample.labels.values()}
+        assert values & ids == set()
+        assert [value for value in values if re.search(r"\d{8}T\d{6}", value)] == []
+        assert len(samples) < MOST_SERIES, service

@@ -9,6 +9,8 @@ from pathlib import Path
 
 MEMORY_LIMIT_BYTES = 768 * 1024 * 1024
 """Of one service where nothing sets a lower limit: several times what any of them needs."""
+LOW_ROOM_BYTES = 2 * 1024**3
+LOW_SHARE = 0.2
 CGROUPS = Path("/sys/fs/cgroup")
 _LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 """Of version 2, and of version 1."""
@@ -31,6 +33,11 @@ class Room:
     free_bytes: int
     total_bytes: int
     writable: bool
+
+    @property
+    def low(self) -> bool:
+        """Little is left: of a large disk in bytes, of a small volume by its share."""
+        return self.free_bytes < min(LOW_ROOM_BYTES, self.total_bytes * LOW_SHARE)
 
 
 def usage(cgroups: Path = CGROUPS) -> Usage:

@@ -32,7 +32,6 @@ FAILURES_TO_ALARM = 5
 DROPS_WITHIN_SECS = 60.0
 DENIED_WITHIN_SECS = 600.0
 HIGH_FRACTION, SPENT_FRACTION = 0.8, 0.95
-LOW_ROOM_BYTES = 2 * 1024**3
 NO_ROOM_BYTES = 256 * 1024**2
 MIB = 1024**2
 ROOM_EVERY_SECS = 10.0
@@ -217,13 +216,14 @@ def _disk_low(process: Process) -> Callable[[], Finding]:
     def detect() -> Finding:
         room = process.room(process.state_dir)
         metrics.DISK_FREE_BYTES.set(room.free_bytes)
+        metrics.DISK_TOTAL_BYTES.set(room.total_bytes)
         shown = {"free_mib": room.free_bytes // MIB, "of_mib": room.total_bytes // MIB, "folder": process.state_dir}
         if not room.writable:
             return error(f"{process.state_dir} cannot be written to", **shown)
         text = f"{room.free_bytes // MIB} MiB free"
         if room.free_bytes < NO_ROOM_BYTES:
             return error(text, **shown)
-        return warn(text, **shown) if room.free_bytes < LOW_ROOM_BYTES else ok(text, **shown)
+        return warn(text, **shown) if room.low else ok(text, **shown)
 
     return detect
 

@@ -15,7 +15,7 @@ TRIES = 2
 SKEW_TO_WARN, SKEW_TO_REFUSE = timedelta(seconds=1), timedelta(seconds=5)
 CERTIFICATE_TO_WARN, CERTIFICATE_TO_REFUSE = timedelta(days=7), timedelta(days=1)
 SECRET_TO_WARN = timedelta(days=90)
-LOW_ROOM_BYTES, NO_ROOM_BYTES = 2 * 1024**3, 256 * 1024**2
+NO_ROOM_BYTES = 256 * 1024**2
 MIB = 1024**2
 
 Skew: TypeAlias = timedelta | None
@@ -155,6 +155,6 @@ def disk(room: Callable[[], Room]) -> Check:
             return red("it cannot be written to")
         if found.free_bytes < NO_ROOM_BYTES:
             return red(text)
-        return doubtful(text) if found.free_bytes < LOW_ROOM_BYTES else well(text)
+        return doubtful(text) if found.low else well(text)
 
     return Check(name="disk", look=look, steps=("Free space, or give the folder back to the service's user.",))

@@ -161,8 +161,8 @@ POINTS: tuple[FailurePoint, ...] = (
         owner=EVERY_SERVICE,
         severity=Severity.CRITICAL,
         covers=("FP-6.4", "FI-1", "FI-2", "BS-7", "MG-6", "HG-4"),
-        detector="Free space and permission of the state folder: WARN below 2 GiB, ERROR below 256 MiB or not "
-        "writable.",
+        detector="Free space and permission of the state folder: WARN below 2 GiB and a fifth, ERROR below 256 MiB or "
+        "not writable.",
         healer="The older halves of rotated logs and traces are deleted.",
         max_attempts=2,
         manual_steps=("Free space on the disk of the state folder, or give the folder back to the service's user.",),

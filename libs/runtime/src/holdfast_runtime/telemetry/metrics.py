@@ -57,6 +57,7 @@ HEARTBEAT = Gauge(
 )
 MEMORY_FRACTION = Gauge("holdfast_memory_fraction", "Fraction of the memory limit in use.", registry=REGISTRY)
 DISK_FREE_BYTES = Gauge("holdfast_disk_free_bytes", "Free space where the state is kept.", registry=REGISTRY)
+DISK_TOTAL_BYTES = Gauge("holdfast_disk_total_bytes", "All space where the state is kept.", registry=REGISTRY)
 
 # Loops: the supervised work of a service.
 LOOP_FAILURES = Counter(
