@@ -93,10 +93,14 @@ def test_a_caller_without_a_certificate_is_refused(disturbed: Disturbed) -> None
         (ExecutionCalls, "execution", "refresh", execution.RefreshRequest(), "gate"),
         (ExecutionCalls, "execution", "clear_halt", execution.ClearHaltRequest(halt_id="x"), "operator"),
         (ReconciliationCalls, "reconciliation", "reconcile", reconciliation.ReconcileRequest(), "signal"),
+        (ExecutionCalls, "execution", "get_ledger", execution.GetLedgerRequest(), "signal"),
+        (ExecutionCalls, "execution", "get_decisions", execution.GetDecisionsRequest(), "gate"),
+        (ExecutionCalls, "execution", "get_holder", execution.GetHolderRequest(), "scoring"),
+        (GateCalls, "gate", "list_gates", gate.ListGatesRequest(), "signal"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_each_call_that_changes_something_has_its_own_callers(
+def test_each_call_has_its_own_callers(
     disturbed: Disturbed, port: type, service: str, method: str, request_: Any, identity: str
 ) -> None:
     with pytest.raises(Refused) as refused:

@@ -131,7 +131,7 @@ async def build(shell: Shell) -> None:
     shell.loop("release", lambda: release.run(shell.progress("release")))
     shell.loop("heartbeat", lambda: heartbeat.run(shell.progress("heartbeat")))
     shell.loop("examinations", lambda: clinic.run(shell.progress("examinations")))
-    shell.serve(FailurePointCalls, collector)
+    shell.serve(FailurePointCalls, collector, allow={"list_failure_points": {OPERATOR}})
     shell.serve(DoctorCalls, doctors.Doctor(clinic, operations), allow={"examine": {OPERATOR}})
     shell.loop("http", lambda: server.run(shell.progress("http")))
     shell.on_stop(close_audit)

@@ -82,6 +82,10 @@ async def build(shell: Shell) -> None:
             "record_verdict": {"reconciliation"},
             "refresh": {"reconciliation"},
             "clear_halt": {"admin"},
+            "watch_snapshot": {"gate"},
+            "get_decisions": {"signal", "scoring", "operator"},
+            "get_ledger": {"reconciliation", "admin", "operator"},
+            "get_holder": {"reconciliation", "admin", "operator"},
         },
     )
     shell.takes_part_when(lambda: lease.is_holder)

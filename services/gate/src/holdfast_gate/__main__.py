@@ -28,7 +28,7 @@ async def build(shell: Shell) -> None:
         changes=changes,
         activity=shell.activity,
     )
-    shell.serve(GateCalls, service, allow={"evaluate": {"scoring"}})
+    shell.serve(GateCalls, service, allow={"evaluate": {"scoring"}, "list_gates": {"admin", "operator"}})
     shell.loop("watch-snapshots", lambda: snapshots.run(shell.progress("watch-snapshots")))
     shell.loop("watch-prices", lambda: prices.run(shell.progress("watch-prices")))
     shell.ready_when(lambda: service.loaded)

@@ -22,7 +22,7 @@ async def build(shell: Shell) -> None:
         activity=shell.activity,
         progress=shell.progress("consume-scoring"),
     )
-    shell.serve(ScoringCalls, scorer)
+    shell.serve(ScoringCalls, scorer, allow={"explain": {"admin", "operator"}})
     shell.loop("cycles", consumer.run)
     shell.loop("weights", weights.run)
     stand_guard(shell, watches(consumer=consumer, weights=weights, monotonic=shell.monotonic_clock), checks(shell))

@@ -77,7 +77,7 @@ async def build(shell: Shell) -> None:
         return reader
 
     readers = [reader_of(book) for book in settings.active_books]
-    shell.serve(PricesCalls, prices)
+    shell.serve(PricesCalls, prices, allow={"watch": {"gate", "execution", "admin", "operator"}})
     shell.loop("timers", timers.run)
     shell.loop("cycles", desk.watch)
     shell.loop("market-outbox", outbox.run)
