@@ -8,7 +8,6 @@ from holdfast_runtime.ledger_halts import ledger_url
 from holdfast_runtime.secrets import SECRETS_DIR, SecretStore, SecretUnavailable, hide_registered
 from holdfast_runtime.settings import ExecutionSettings, Settings
 
-# pragma: allowlist nextline secret
 ADDRESS = "postgresql://holdfast:p%40ss-of-the-ledger@db:5432/holdfast?sslmode=verify-full&sslrootcert=/ca.crt"
 
 

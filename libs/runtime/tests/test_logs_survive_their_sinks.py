@@ -72,7 +72,6 @@ def test_no_known_key_is_in_any_line(tmp_path: Path) -> None:
             raise RuntimeError("password=unregistered-two") from cause
     except RuntimeError:
         log.exception("venue.failed")
-        # pragma: allowlist nextline secret
         logging.getLogger("some.library").exception("GET https://user:unregistered-three@host/?key=%s", KNOWN)
     log.bind(token="unregistered-four").warning(f"event with {KNOWN}")
     error = RuntimeError(KNOWN)

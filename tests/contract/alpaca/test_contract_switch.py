@@ -46,7 +46,7 @@ async def test_without_keys_it_says_which_and_fails() -> None:
         "https://paper-api.alpaca.markets.example.org",
         "https://example.org/paper-api.alpaca.markets",
         "http://paper-api.alpaca.markets",
-        "http://user:word@127.0.0.1:8000",  # pragma: allowlist secret
+        "http://user:word@127.0.0.1:8000",
         "paper-api.alpaca.markets",
     ],
 )
