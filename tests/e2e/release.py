@@ -17,7 +17,9 @@ NAME = "holdfast"
 """Of the release, and with it of its objects: holdfast-execution."""
 SERVICES = ("signal", "scoring", "gate", "execution", "reconciliation", "admin", "papermarket")
 STORES = ("nats", "postgresql")
-OPERATOR = "e2e-operator"
+OURS = "e2e-"
+"""What the tests add to the namespace begins so."""
+OPERATOR = f"{OURS}operator"
 READY_SECS = 180.0
 MOVES_ON_TICKS = 5
 CONSISTENT_SECS = 60.0
@@ -104,10 +106,12 @@ class Release:
     # What runs
 
     def pods(self, component: str) -> list[dict[str, Any]]:
-        """Pods of a component that are not about to end."""
+        """Pods of a component that are not about to end, without those that only look so."""
         selector = f"app.kubernetes.io/instance={NAME},app.kubernetes.io/component={component}"
         found = self.cluster.get("pods", "--selector", selector)
-        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+        metadata = {pod["metadata"]["name"]: pod["metadata"] for pod in found}
+        own = {name for name, each in metadata.items() if "deletionTimestamp" not in each and not name.startswith(OURS)}
+        return [pod for pod in found if pod["metadata"]["name"] in own]
 
     def pod(self, component: str) -> str:
         """Name of a component's first ready pod."""

@@ -2,6 +2,7 @@
 call, and closed everywhere else (IN-9, SE-7). And what the network lets through, identities still refuse."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -70,14 +71,15 @@ def allowed(component: str) -> set[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def standing(release: Release, images: str) -> dict[str, str]:
+def standing(release: Release, images: str) -> Iterator[dict[str, str]]:
     """A pod for each component: its own, or one that only looks so."""
     release.cluster.apply(*(bystander(f"e2e-as-{each}", each, f"holdfast/cli:{images}") for each in OTHERS))
     for each in OTHERS:
         release.cluster.kubectl(
             "wait", "--for=jsonpath={.status.phase}=Running", f"pod/e2e-as-{each}", "--timeout=60s", limit_secs=70
         )
-    return {each: f"e2e-as-{each}" for each in OTHERS} | {each: release.pod(each) for each in SERVICES}
+    yield {each: f"e2e-as-{each}" for each in OTHERS} | {each: release.pod(each) for each in SERVICES}
+    release.cluster.kubectl("delete", "pod", *(f"e2e-as-{each}" for each in OTHERS))
 
 
 def reached(release: Release, pod: str, targets: list[Address]) -> list[bool]:
