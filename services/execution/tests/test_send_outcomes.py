@@ -153,6 +153,19 @@ async def test_nothing_is_written_after_the_leases_margin(desk: Any) -> None:
     assert (entry.state, entry.attempts) == (IntentState.ACKED, 1)
 
 
+async def test_an_entry_waits_for_the_leases_next_beat_without_a_claim(desk: Any) -> None:
+    """Invariant 10: a claim that would be given back is not made, however long the margin is short."""
+    desk.lease._beat_at -= 2.5
+    await desk.submit(desk.decision())
+    decided = desk.engine.books.version
+    for _ in range(200):
+        await asyncio.sleep(0)
+    entry = await desk.one(Purpose.ENTRY)
+    assert (entry.state, entry.attempts, desk.engine.books.version) == (IntentState.PENDING, 0, decided)
+    await desk.settled()
+    assert (await desk.one(Purpose.ENTRY)).state is IntentState.ACKED
+
+
 async def test_refused_credentials_outlive_a_restart(desk: Any) -> None:
     """Invariant 5: a process that begins with the halt standing asks the broker nothing; cleared, the stop is made."""
     await desk.enter()

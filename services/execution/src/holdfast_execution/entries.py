@@ -57,7 +57,9 @@ class EntryLane:
         ends that with `send_claimed` or `give_back`."""
         waits = any(each.purpose is Purpose.ENTRY and each.state is IntentState.PENDING for each in mirror.loose)
         now = self._books.now
-        if waits or self._sending or self._books.locked_reason or self._rates.free_at(strategy, now) > now:
+        if waits or self._sending or self._books.locked_reason or not self._sender.may_write:
+            return False
+        if self._rates.free_at(strategy, now) > now:
             return False
         self._sending = True
         return True
@@ -108,6 +110,9 @@ class EntryLane:
             self._delayed |= {each.intent.intent_id for each in due}
             ends = [each.intent.valid_until for each in due if each.intent.valid_until is not None]
             return Rest(at=min([each.free_at for each in due] + ends))
+        if not self._sender.may_write:
+            # The next beat gives time again, and tells nobody.
+            return Rest(pending=True, after_secs=LEASE_RETRY_SECS)
         return await self._send(ready, now)
 
     async def _ranked(self, waiting: list[IntentRow]) -> list[IntentRow]:

@@ -87,6 +87,11 @@ class Sender:
         """True while a send of the intent is under way. SENDING without it: the answer could not be written down."""
         return intent_id in self._in_flight.values()
 
+    @property
+    def may_write(self) -> bool:
+        """False where the lease's margin is short: a claim now would only be given back."""
+        return self._monotonic_clock.now_secs() < self._books.tenure.last_write_at_secs
+
     def forget(self, intent_id: str) -> None:
         """The outcome is known: what was kept for its look-ups is dropped."""
         self.deadlines.pop(intent_id, None)
@@ -128,9 +133,7 @@ class Sender:
             outcome = read_answer(request, answer)
             span.set(outcome=outcome.step.value, reason=outcome.reason)
             metrics.SENDS.labels(request="submit", outcome=outcome.step.value).inc()
-            metrics.SEND_SECONDS.labels(request="submit").observe(
-                ended_secs - began_secs, metrics.exemplar(span.traceparent)
-            )
+            metrics.SEND_SECONDS.labels(request="submit").observe(ended_secs - began_secs)
             if intent.attempts <= 1 and intent.purpose is not Purpose.STOP:
                 waited = (self._books.now - intent.created_at).total_seconds()
                 metrics.observe_stage(metrics.ANSWERED, waited, traceparent=span.traceparent)
