@@ -174,7 +174,6 @@ TRADING = Dashboard(
                 Panel(
                     title="The broker's answer to an order",
                     unit="s",
-                    exemplars=True,
                     queries={
                         quantile(share, "holdfast_send_seconds", "request"): f"{{{{request}}}} p{share * 100:g}"
                         for share in (0.5, 0.99)
