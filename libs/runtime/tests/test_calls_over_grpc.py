@@ -13,11 +13,11 @@ from holdfast.gate.v1 import gate_pb2
 from holdfast_runtime import calls
 from holdfast_runtime.activity import ActivityTracker
 from holdfast_runtime.clock import SystemMonotonicClock
-from holdfast_runtime.errors import Code, Malformed, Refused, Retry
+from holdfast_runtime.errors import NOT_HOLDER, Code, Malformed, Refused, Retry
 from holdfast_runtime.health import Health
 from holdfast_runtime.identity import Authority, load_identity
 from holdfast_runtime.ports.calls import ExecutionCalls, GateCalls
-from holdfast_runtime.rpc.client import Remotes
+from holdfast_runtime.rpc.client import HOLDER_TRIES, Remotes
 from holdfast_runtime.rpc.server import MAX_MESSAGE_BYTES, RpcServer
 
 CLOCK = SystemMonotonicClock()
@@ -223,3 +223,37 @@ async def test_a_way_is_examined_under_the_own_identity_on_a_connection_of_its_o
     with pytest.raises(Retry, match="refused"):
         await remotes.answers("execution", address, timeout_secs=5)
     await remotes.close()
+
+
+async def test_a_call_finds_the_holder_beside_a_standby(certificates: Path) -> None:
+    """SQ-5: who stands by answers NOT_HOLDER before it records anything; the next one is asked within the call."""
+    standby = Execution(answer=Refused(Code.FAILED_PRECONDITION, NOT_HOLDER, "execution-1 holds the account"))
+    holder = Execution()
+    servers, ports = [], []
+    for service in (standby, holder):
+        server = RpcServer(identity=load_identity(certificates, "execution"), clock=CLOCK, activity=ActivityTracker())
+        server.add(ExecutionCalls, service, {})
+        ports.append(await server.start("127.0.0.1:0"))
+        servers.append(server)
+    remotes = Remotes(identity=load_identity(certificates, "gate"), clock=CLOCK)
+    both = "ipv4:" + ",".join(f"127.0.0.1:{port}" for port in ports)
+    execution = remotes.remote(ExecutionCalls, "execution", both)
+
+    answers = [await execution.submit(pb.SubmitRequest(cycle_id=f"c{number}")) for number in range(10)]
+
+    assert [answer.ledger_version for answer in answers] == [7] * 10
+    assert len(holder.callers) == 10
+    await remotes.close()
+    for server in servers:
+        await server.stop(0)
+
+
+async def test_where_nobody_holds_the_account_the_caller_is_told(served: "Served") -> None:
+    """SQ-5: the same answer comes back after a bounded number of tries."""
+    served.service.answer = Refused(Code.FAILED_PRECONDITION, NOT_HOLDER, "nobody holds the account")
+
+    with pytest.raises(Refused) as refused:
+        await served.called_by("gate").submit(pb.SubmitRequest(cycle_id="c1"))
+
+    assert refused.value.reason == NOT_HOLDER
+    assert len(served.service.callers) == HOLDER_TRIES

@@ -60,6 +60,10 @@ class Refused(GiveUp):
         self.metadata = dict(metadata or {})
 
 
+NOT_HOLDER = "NOT_HOLDER"
+"""Reason of a Refused by a process that stands by: nothing was done, the next one may hold the account."""
+
+
 class AskBroker(HoldfastError):
     """The outcome is unknown here; only the broker can tell."""
 

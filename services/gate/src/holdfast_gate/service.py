@@ -23,7 +23,7 @@ from holdfast_gate.prices import Prices
 from holdfast_gate.registry import GATES
 from holdfast_gate.snapshot import Snapshots
 from holdfast_runtime import calls as current_calls
-from holdfast_runtime.errors import Malformed, Refused, Retry
+from holdfast_runtime.errors import NOT_HOLDER, Malformed, Refused, Retry
 from holdfast_runtime.flows import LEDGER
 from holdfast_runtime.ports.activity import Activity
 from holdfast_runtime.ports.calls import ExecutionCalls
@@ -31,7 +31,6 @@ from holdfast_runtime.ports.clock import MarketClock, MonotonicClock
 from holdfast_runtime.settings import Settings, VenueKind
 from holdfast_runtime.telemetry import metrics, traces
 
-NOT_HOLDER = "NOT_HOLDER"
 ANSWER_MARGIN_SECS = 0.5
 """Left of a call's deadline for evaluating and storing."""
 LONGEST_WAIT_SECS = 4.0

@@ -15,7 +15,7 @@ from holdfast_reconciliation.domain.comparison import Action, Difference, Kind, 
 from holdfast_reconciliation.domain.schedule import Cadence, next_round
 from holdfast_reconciliation.domain.states import LedgerSide
 from holdfast_reconciliation.reading import Reader
-from holdfast_runtime.errors import Refused, Retry
+from holdfast_runtime.errors import NOT_HOLDER, Refused, Retry
 from holdfast_runtime.flows import LEDGER
 from holdfast_runtime.ports.activity import Activity
 from holdfast_runtime.ports.calls import ExecutionCalls
@@ -37,7 +37,6 @@ LOOK_AGAIN_SECS = 0.05
 IDLE_SECS = 2.0
 RETRY_SECS = 1.0
 MAX_OUTAGE_SECS = 30.0
-NOT_HOLDER = "NOT_HOLDER"
 AWAY = ("", 0)
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 

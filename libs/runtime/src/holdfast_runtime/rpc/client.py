@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2
 from opentelemetry.propagate import inject
 
 from holdfast_runtime.calls import current
-from holdfast_runtime.errors import Code, HoldfastError, Malformed, Refused, Retry
+from holdfast_runtime.errors import NOT_HOLDER, Code, HoldfastError, Malformed, Refused, Retry
 from holdfast_runtime.identity import Identity
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.revisions import METADATA, OWN
@@ -22,6 +22,9 @@ from holdfast_runtime.telemetry import metrics
 Port = TypeVar("Port")
 
 DEFAULT_DEADLINE_SECS = 5.0
+HOLDER_TRIES = 4
+"""Of one call, where who stands by says that it does not hold the account: the channel asks each in turn, and with a
+standby every second call would come back. It has recorded nothing, so asking the next one is safe."""
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 RENEW_GRACE_SECS = 10.0
 """For calls under way when the certificate is exchanged: longer than any deadline."""
@@ -123,6 +126,15 @@ class _Remote:
         sender = _sender(line, method, "unary_unary")
 
         async def call(request: Any) -> Any:
+            for _ in range(HOLDER_TRIES - 1):
+                try:
+                    return await once(request)
+                except Refused as error:
+                    if error.reason != NOT_HOLDER:
+                        raise
+            return await once(request)
+
+        async def once(request: Any) -> Any:
             began_secs = clock.now_secs()
             code = "OK"
             try:
