@@ -64,6 +64,11 @@ def test_the_doctor_finds_all_well_and_names_an_edge_that_is_cut(tmp_path: Path)
         assert {"market data equity", "stream equity"} <= found["signal"].keys()
         assert {each["verdict"] for checks in found.values() for each in checks.values()} == {"OK"}
 
+        certificates = str(stack.folder / "certificates")
+        address = stack.settings["endpoints"]["admin"]
+        code, text = command(stack, "doctor", "--admin", address, "--certificates", certificates)
+        assert (code, "checks are OK" in text) == (0, True)
+
         before = swap_identity(stack.folder / "certificates", "gate")
         restart(stack, "gate")
         eventually(lambda: health(stack, "gate", "liveness"), "gate lives")

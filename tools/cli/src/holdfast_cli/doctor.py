@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -10,9 +11,13 @@ from rich.text import Text
 
 from holdfast.doctor.v1 import doctor_pb2 as pb
 from holdfast_catalogue.doctor.checks import Verdict, gravest, red, result
+from holdfast_cli.plan import OPERATOR
 from holdfast_cli.stack_calls import StackFiles, stack_calls
+from holdfast_runtime.clock import SystemMonotonicClock
 from holdfast_runtime.errors import HoldfastError, Retry
+from holdfast_runtime.identity import load_identity
 from holdfast_runtime.ports.calls import DoctorCalls
+from holdfast_runtime.rpc.client import Remotes
 from holdfast_runtime.wire import from_timestamp
 
 WITHIN_SECS = 20.0
@@ -20,10 +25,23 @@ LOOK_EVERY_SECS = 0.25
 STYLES = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.RED: "bold red"}
 
 
-async def show(files: StackFiles, console: Console, *, as_json: bool) -> bool:
-    """Has every service examined and prints what was found; True where nothing is RED."""
+async def of_stack(files: StackFiles) -> list[pb.Examination]:
+    """Everybody's examination, of the stack that these files are of."""
     async with stack_calls(files) as calls:
-        found = await examine(calls.doctor)
+        return await examine(calls.doctor)
+
+
+async def of_admin_at(address: str, certificates: Path) -> list[pb.Examination]:
+    """The same of the admin at `host:port`, as behind `kubectl port-forward`; the operator's certificate is needed."""
+    remotes = Remotes(identity=load_identity(certificates, OPERATOR), clock=SystemMonotonicClock())
+    try:
+        return await examine(remotes.remote(DoctorCalls, "admin", address))
+    finally:
+        await remotes.close()
+
+
+def show(found: Sequence[pb.Examination], console: Console, *, as_json: bool) -> bool:
+    """Prints what was found; True where nothing is RED."""
     if as_json:
         console.print(Text(json.dumps(document(found), indent=2)), soft_wrap=True)
     else:

@@ -124,13 +124,23 @@ def ready(state_dir: StateOption = None) -> None:
 @app.command()
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    admin: Annotated[str, typer.Option(help="host:port of admin's gRPC, as of kubectl port-forward.")] = "",
+    certificates: Annotated[
+        Path | None, typer.Option(help="With --admin: folder of operator.crt, operator.key and ca.crt.")
+    ] = None,
     state_dir: StateOption = None,
 ) -> None:
     """Have every service examine its edges now, and say what to do about what is wrong: newest run, or in a pod.
 
     Exit codes: 0 nothing is RED, 1 something is.
     """
-    if not asyncio.run(doctor_command.show(_stack(state_dir), console, as_json=as_json)):
+    if not admin:
+        work = doctor_command.of_stack(_stack(state_dir))
+    elif certificates is None:
+        _fail("--admin: give --certificates too")
+    else:
+        work = doctor_command.of_admin_at(admin, certificates)
+    if not doctor_command.show(asyncio.run(work), console, as_json=as_json):
         raise typer.Exit(EXIT_NOT_READY)
 
 
