@@ -8,7 +8,7 @@ from datetime import datetime
 
 import structlog
 
-from holdfast.execution.v1 import execution_pb2 as execution
+from holdfast.execution.v1.execution_pb2 import SubmitRequest
 from holdfast.gate.v1 import gate_pb2 as pb
 from holdfast_core.sessions import OutsideCalendar, calendar_of
 from holdfast_gate import messages, readiness
@@ -145,7 +145,7 @@ class GateService:
 
     def _decide(
         self, request: pb.EvaluateRequest, cycle: CycleFacts, candidates: list[Candidate], view: LedgerView
-    ) -> execution.SubmitRequest:
+    ) -> SubmitRequest:
         now = self.market_clock.now()
         evaluation = Evaluation(
             Context(
@@ -161,7 +161,7 @@ class GateService:
         )
         scored = {each.signal.signal_id: each for each in request.signals}
         writer = messages.DecisionWriter(request, now)
-        submitted = execution.SubmitRequest(
+        submitted = SubmitRequest(
             cycle_id=request.cycle_id,
             strategy=request.strategy,
             market_time=request.market_time,
@@ -191,7 +191,7 @@ class GateService:
             metrics.GATE_VERDICTS.labels(gate=name, verdict=outcome.value.lower()).inc(count)
         return submitted
 
-    async def _store(self, request: pb.EvaluateRequest, submitted: execution.SubmitRequest) -> pb.EvaluateResponse:
+    async def _store(self, request: pb.EvaluateRequest, submitted: SubmitRequest) -> pb.EvaluateResponse:
         try:
             stored = await self.execution.submit(submitted)
         except Refused as error:
