@@ -15,8 +15,10 @@ from holdfast_execution.adapters.sql.parts_cache import PartsCache
 from holdfast_execution.adapters.sql.reads import SqlReads
 from holdfast_execution.adapters.sql.session import Session
 from holdfast_execution.adapters.sql.sql_ledger import SqlLedger, open_ledger
+from holdfast_execution.books import Mirror, mirror_of
 from holdfast_execution.messages import to_changes, to_snapshot
-from holdfast_execution.parts import Parts
+from holdfast_execution.parts import RECENT, Parts
+from holdfast_execution.resting import Resting
 from holdfast_gate.domain.ledger import LedgerView
 from tests.contract.ledger_writers import Writers
 
@@ -104,3 +106,21 @@ def as_read(view: LedgerView) -> LedgerView:
     """The order of a symbol's open orders tells nothing; entries of more than two days ago are over for every rule."""
     orders = {name: tuple(sorted(found, key=lambda each: each.intent_id)) for name, found in view.open_orders.items()}
     return replace(view, open_orders=orders, last_entries={})
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("looks_after", [1, 5, RECENT + 3])
+def test_a_mirror_that_follows_what_was_touched_equals_one_made_of_everything(
+    ledger: SqlLedger, seed: int, looks_after: int
+) -> None:
+    """However many commits lie between two looks; and so do the symbols that protection looks at."""
+    writers = Writers(ledger, random.Random(200 + seed))
+    mirror, resting = Mirror(), Resting()
+    for turn in range(120):
+        writers.several() if turn % 7 == 6 else writers.one()
+        newest = ledger.parts()
+        if turn % looks_after:
+            continue
+        mirror, whole = mirror_of(newest, mirror), mirror_of(read_anew(ledger), Mirror())
+        assert replace(mirror, recent=()) == replace(whole, recent=())
+        assert resting.awake(mirror, writers.now) == Resting().awake(whole, writers.now)
