@@ -197,6 +197,34 @@ async def test_while_the_bus_is_away_it_is_examined_and_tells_later():
     assert (await process.told()).trigger == START
 
 
+async def test_in_lock_step_what_the_venue_counts_is_looked_at_on_demand_only():
+    """Faults of a replay count requests: one more would make another run of it."""
+    process, looks = Process(), []
+
+    def broker() -> Result:
+        looks.append("broker")
+        return process.edge
+
+    process.examiner = Examiner(
+        "execution", "host", [check(lambda: well("it answers"), "bus"), check(broker, "broker", counted=True)],
+        bucket=process.bucket, clock=process.clock, wall=WallMarketClock(), market=process.market,
+        calendars=[calendar_of("equity")], ready=lambda: True, must_repeat=True,
+    )  # fmt: skip
+    assert await process.turn() == START
+    assert (looks, [each.check for each in process.examiner.newest.results]) == ([], ["bus"])
+    process.edge = red("HTTP 401")
+    await process.bucket.create(REQUEST, b"examine")
+    assert await process.turn() == ASKED
+    assert looks == ["broker"]
+    process.edge = well("it answers")
+    assert await process.turn(LAST_AGAIN_SECS) == AGAIN
+    assert looks == ["broker"] * 2, "until it is well again"
+    process.market.at = OPENS - timedelta(minutes=10)
+    assert await process.turn(LAST_AGAIN_SECS) == OPEN
+    assert looks == ["broker"] * 2
+    assert [each.check for each in process.examiner.newest.results] == ["bus", "broker"], "the last word stands"
+
+
 # --- everybody's word
 
 

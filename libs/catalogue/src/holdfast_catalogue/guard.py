@@ -89,6 +89,7 @@ def stand_guard(shell: Shell, watches: Iterable[Watch], checks: Iterable[Check])
         market=shell.market_clock,
         calendars=[calendar_of(book) for book in shell.settings.active_books],
         ready=lambda: shell.health.ready,
+        must_repeat=shell.settings.in_lockstep,
     )
     shell.loop("sentinel", lambda: sentinel.run(shell.progress("sentinel")))
     shell.loop("reports", lambda: reporter.run(shell.progress("reports")))

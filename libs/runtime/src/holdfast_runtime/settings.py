@@ -363,6 +363,11 @@ class Settings(Section):
         return self.listen.get(name) or self.endpoints.get(name)
 
     @property
+    def in_lockstep(self) -> bool:
+        """True for a replay that runs as fast as the system, and repeats."""
+        return self.venue.kind is VenueKind.PAPERMARKET and self.replay.speed == 0
+
+    @property
     def active_books(self) -> tuple[Book, ...]:
         """The books of this run, in their order; equity where neither `books` nor a strategy names one."""
         named = self.books or tuple(Book(each.book) for each in self.strategies if each.enabled)

@@ -51,6 +51,8 @@ class Check:
     steps: tuple[str, ...]
     """What to do where it is not OK and the finding itself does not say."""
     deadline_secs: float = DEADLINE_SECS
+    counted: bool = False
+    """The venue counts it, as the faults of a replay count requests: where a run must repeat, on demand only."""
 
 
 async def examine(checks: Iterable[Check]) -> list[pb.CheckResult]:

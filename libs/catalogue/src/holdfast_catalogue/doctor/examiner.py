@@ -37,7 +37,8 @@ log = structlog.get_logger()
 
 
 class Examiner:
-    """One process's examinations. `calendars`: of the active books; `ready`: the service can be asked."""
+    """One process's examinations. `calendars`: of the active books; `ready`: the service can be asked; `must_repeat`: a
+    replay in lock-step, in which the venue's count of requests is part of the run."""
 
     def __init__(
         self,
@@ -51,6 +52,7 @@ class Examiner:
         market: MarketClock,
         calendars: Sequence[Calendar],
         ready: Callable[[], bool],
+        must_repeat: bool = False,
     ) -> None:
         self.key = report_key(service, instance)
         self._service = service
@@ -62,6 +64,7 @@ class Examiner:
         self._market = market
         self._calendars = calendars
         self._ready = ready
+        self._must_repeat = must_repeat
         self._began_secs = clock.now_secs()
         self._one_at_a_time = asyncio.Lock()
         self._request: int | None = None
@@ -127,7 +130,7 @@ class Examiner:
         async with self._one_at_a_time:
             if trigger in (START, OPEN):
                 self._opens = self._opening_soon()
-            results = await examine(self._checks)
+            results = await self._results(trigger)
             self._request = request
             found = self.newest = pb.Examination(
                 service=self._service,
@@ -142,6 +145,19 @@ class Examiner:
         bad = {each.check: each.evidence for each in results if each.verdict != pb.VERDICT_OK}
         (log.warning if bad else log.info)("doctor.examined", trigger=trigger, checks=len(results), not_ok=bad)
         return found
+
+    async def _results(self, trigger: str) -> list[pb.CheckResult]:
+        """What is not looked at now keeps its last result."""
+        last = {} if self.newest is None else {each.check: each for each in self.newest.results}
+        left_out = {
+            each.name
+            for each in self._checks
+            if self._must_repeat and each.counted and trigger != ASKED
+            and (each.name not in last or last[each.name].verdict == pb.VERDICT_OK)
+        }  # fmt: skip
+        fresh = await examine(each for each in self._checks if each.name not in left_out)
+        found = last | {each.check: each for each in fresh}
+        return [found[each.name] for each in self._checks if each.name in found]
 
     def _plan_again(self, verdict: Verdict, *, again: bool) -> None:
         grown_secs = min(self._again_secs * 2, LAST_AGAIN_SECS) if again else FIRST_AGAIN_SECS

@@ -44,6 +44,7 @@ def broker(opened: Opened) -> Check:
             "Look at the broker's status page, and whether this service can reach it.",
         ),
         deadline_secs=DEADLINE_SECS,
+        counted=True,
     )
 
 
@@ -62,6 +63,7 @@ def market_data(book: str, ask: Callable[[], Awaitable[object]]) -> Check:
             "Look at the data provider's status page, and whether this service can reach it.",
         ),
         deadline_secs=DEADLINE_SECS,
+        counted=True,
     )
 
 
@@ -82,6 +84,7 @@ def clock(opened: Opened, market: MarketClock, *, own_clock: bool) -> Check:
         look=look,
         steps=("Look whether the broker answers.",),
         deadline_secs=DEADLINE_SECS,
+        counted=True,
     )
 
 
@@ -105,6 +108,7 @@ def calendar(opened: Opened, own: Calendar) -> Check:
             "Where the calendar is wrong, take a release with a newer table of sessions.",
         ),
         deadline_secs=DEADLINE_SECS,
+        counted=True,
     )
 
 
