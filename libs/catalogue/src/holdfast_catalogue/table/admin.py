@@ -41,14 +41,19 @@ SILENT = FailurePoint(
     owner="admin",
     severity=Severity.CRITICAL,
     priority="CRITICAL",
-    covers=("FP-6.1", "FP-6.2", "PR-1", "MG-8"),
+    covers=("FP-6.1", "FP-6.2", "FP-5.1", "FP-5.2", "FP-5.4", "SE-4", "PR-1", "MG-8"),
     detector="Age of each service's last report, as admin receives them every 5 s: ERROR beyond 15 s.",
     healer="Supervisor or kubelet restart what has crashed or is stuck.",
     heal_within_secs=15.0,
-    manual_steps=("Look at the service's log: does it run, does it reach the bus?",),
+    manual_steps=(
+        "Look at the service's log: does it run, does it reach the bus?",
+        "Read its last words, in a cluster its termination message: a configuration that is refused, or a secret or a "
+        "file that lacks, is named there, with what to do.",
+    ),
     proofs=(
         "libs/catalogue/tests/test_readiness_of_all.py::test_a_service_that_stops_reporting_is_an_error_of_its_own",
         "tests/integration/test_killed_services.py::test_a_killed_process_changes_nothing",
+        "tests/integration/test_bad_start.py::test_the_stack_ends_at_once_and_says_why",
     ),
 )
 """Not watched by a sentinel: whoever gathers the reports finds it (`readiness.gather`)."""
