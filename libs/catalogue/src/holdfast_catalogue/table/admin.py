@@ -47,8 +47,7 @@ SILENT = FailurePoint(
     heal_within_secs=15.0,
     manual_steps=(
         "Look at the service's log: does it run, does it reach the bus?",
-        "Read its last words, in a cluster its termination message: a configuration that is refused, or a secret or a "
-        "file that lacks, is named there, with what to do.",
+        "Read its last words, in a cluster its termination message: they name a refused configuration or a lost file.",
     ),
     proofs=(
         "libs/catalogue/tests/test_readiness_of_all.py::test_a_service_that_stops_reporting_is_an_error_of_its_own",
