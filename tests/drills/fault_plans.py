@@ -110,7 +110,7 @@ HOURS = [
         fault("both_exits_fill", {"at_most": 1}),
         not_held=alarm("every_position_has_a_stop"),
         reconciliation="discrepant",
-        alerts=told("reconciliation.discrepant"),
+        alerts=told("reconciliation.discrepant", "position.unprotected"),
     ),
     Hour("maintenance", fault("maintenance", {"since": LATER}, secs=120, wall_secs=4)),
     Hour("halt of a symbol", fault("halt", {"symbol": "SPY", "since": LATER}, secs=900)),
