@@ -1,6 +1,6 @@
 """A recorded hour with each fault on, through all services: nothing doubled, nothing naked, nothing lost (TS-3).
 
-CI runs a part of them; `make faults` runs all, in about ten minutes.
+CI runs a part of them; `make faults` runs all, in about twenty minutes.
 """
 
 import asyncio
