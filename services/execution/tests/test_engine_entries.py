@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_execution.domain.intents import IntentState, Purpose
 
 
@@ -35,6 +36,20 @@ async def test_a_redelivered_batch_gets_its_stored_decisions_and_sends_nothing_a
     assert again.replayed
     assert list(again.decisions) == list(first.decisions)
     assert len(desk.broker.posts) == 1
+
+
+async def test_an_answer_of_changes_only_names_what_is_stored_otherwise(desk: Any) -> None:
+    """Order protocol, point 2: what was stored first comes back whole, what is stored as it came does not."""
+    kept, held = desk.decision("IBM"), desk.decision("SPY", limit_price="1000000", quantity=10_000)
+    request = execution.SubmitRequest(
+        cycle_id=kept.cycle_id, strategy=kept.strategy, decisions=[kept, held], answer_changes_only=True
+    )
+    request.market_time.CopyFrom(kept.market_time)
+    first = await desk.service.submit(request)
+    assert [(each.symbol, each.allowed) for each in first.decisions] == [("SPY", False)]
+    again = await desk.service.submit(request)
+    assert [(each.symbol, each.allowed) for each in again.decisions] == [("IBM", True), ("SPY", False)]
+    assert (first.replayed, again.replayed) == (False, True)
 
 
 async def test_entries_of_one_strategy_go_out_one_a_second_best_score_first(desk: Any) -> None:

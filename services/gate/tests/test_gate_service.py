@@ -192,6 +192,27 @@ async def test_a_batch_is_stored_whole_blocked_decisions_too_and_answered_as_sto
     assert stack.flows.in_flight == 0
 
 
+async def test_an_answer_of_changes_only_is_filled_up_and_told_briefly_where_asked(stack, make_request, make_scored):
+    """The ledger holds verdicts and scores: whoever only needs the outcome is not sent them."""
+
+    async def otherwise(request):
+        stack.execution.requests.append(request)
+        changed = gate.Decision(signal_id=request.decisions[0].signal_id, reason="POSITIONS_FULL")
+        return execution.SubmitResponse(decisions=[changed], ledger_version=8)
+
+    stack.execution.submit = otherwise
+    request = make_request(make_scored("SPY"), make_scored("IBM", score=1.0))
+    request.answer_briefly = True
+    answer = await stack.service.evaluate(request)
+    (submitted,) = stack.execution.requests
+    assert submitted.answer_changes_only
+    assert [(each.signal_id, each.allowed, each.reason) for each in answer.decisions] == [
+        (submitted.decisions[0].signal_id, False, "POSITIONS_FULL"),
+        (submitted.decisions[1].signal_id, False, "SCORE_LOW"),
+    ]
+    assert not any(each.verdicts or each.HasField("score") for each in answer.decisions)
+
+
 async def test_a_decision_carries_everything_that_its_reader_needs(stack, make_request, make_scored, noon):
     """Every decision has a reason, its verdicts with numbers, its score and its trace."""
     answer = await stack.service.evaluate(make_request(make_scored("SPY"), make_scored("IBM", score=1.0)))
