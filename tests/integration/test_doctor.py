@@ -17,6 +17,9 @@ pytestmark = pytest.mark.stack
 
 PATIENCE_SECS = 60.0
 
+Checks = dict[str, dict[str, dict[str, Any]]]
+"""By service and name."""
+
 
 def command(stack: Stack, *words: str) -> tuple[int, str]:
     done = subprocess.run(
@@ -26,11 +29,16 @@ def command(stack: Stack, *words: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def doctor(stack: Stack) -> tuple[int, dict[str, dict[str, dict[str, Any]]]]:
+def doctor(stack: Stack) -> tuple[int, Checks]:
     """Exit code, and every check by service and name."""
     code, text = command(stack, "doctor", "--json")
     found = json.loads(text)["examinations"]
     return code, {each["service"]: {check["check"]: check for check in each["checks"]} for each in found}
+
+
+def red(found: Checks) -> set[tuple[str, str]]:
+    """Service and check of what is RED."""
+    return {(s, name) for s, checks in found.items() for name, each in checks.items() if each["verdict"] == "RED"}
 
 
 def swap_identity(folder: Path, service: str) -> dict[Path, bytes]:
@@ -72,14 +80,15 @@ def test_the_doctor_finds_all_well_and_names_an_edge_that_is_cut(tmp_path: Path)
         before = swap_identity(stack.folder / "certificates", "gate")
         restart(stack, "gate")
         eventually(lambda: health(stack, "gate", "liveness"), "gate lives")
-        code, found = doctor(stack)
-        assert code == 1
-        cut = {
-            (service, name) for service, checks in found.items() for name, each in checks.items()
-            if each["verdict"] == "RED"
-        }  # fmt: skip
-        assert {("scoring", "call gate"), ("gate", "call execution"), ("gate", "call signal")} <= cut
-        assert {service for service, _ in cut} == {"scoring", "gate"}
+
+        def only_gate_is_cut_off() -> Checks | None:
+            # On a machine that is very busy another call may be late for once.
+            code, found = doctor(stack)
+            cut = red(found)
+            named = {("scoring", "call gate"), ("gate", "call execution"), ("gate", "call signal")} <= cut
+            return found if code == 1 and named and {service for service, _ in cut} == {"scoring", "gate"} else None
+
+        found = eventually(only_gate_is_cut_off, "the edges of gate are RED, and no others", PATIENCE_SECS)
         assert found["scoring"]["call gate"]["steps"]
         assert "CERTIFICATE_VERIFY_FAILED" in found["scoring"]["call gate"]["evidence"]
         _, text = command(stack, "doctor")

@@ -20,7 +20,7 @@ from holdfast_runtime.ports.calls import DoctorCalls
 from holdfast_runtime.rpc.client import Remotes
 from holdfast_runtime.wire import from_timestamp
 
-WITHIN_SECS = 20.0
+WITHIN_SECS = 25.0
 LOOK_EVERY_SECS = 0.25
 STYLES = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.RED: "bold red"}
 

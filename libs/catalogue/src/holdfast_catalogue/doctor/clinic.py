@@ -16,8 +16,8 @@ from holdfast_runtime.errors import GiveUp, Retry
 from holdfast_runtime.ports.buckets import Bucket, Entry, RevisionConflict
 from holdfast_runtime.ports.clock import MonotonicClock
 
-ANSWER_WITHIN_SECS = 12.0
-"""From a request to the last answer: a process looks for requests every second, and its checks end in 6 s."""
+ANSWER_WITHIN_SECS = 15.0
+"""From a request to the last answer: a process looks for requests every second, and its checks end in 10 s."""
 IDLE_SECS = 2.0
 ANSWERS = "answers"
 """Name of the check that a process fails that says nothing."""
