@@ -308,6 +308,20 @@ async def test_assets_and_the_clock_are_told(market: Embedded, broker: Any):
     assert told.next_close == datetime(2013, 10, 7, 20, tzinfo=UTC)
 
 
+async def test_proceeds_of_the_day_are_cash_that_has_not_settled(market: Embedded, broker: Any, entry: OrderRequest):
+    """BR-7: what coins may not be paid with before the next session."""
+    await send(broker, replace(entry, type=OrderType.MARKET, limit_price=None, protect_stop_price=None))
+    tick(market)
+    account = await broker.account()
+    assert account.settled_cash == account.cash
+    sale = replace(entry, client_order_id="hf-exit", side=Side.SELL, type=OrderType.MARKET, limit_price=None)
+    await send(broker, replace(sale, protect_stop_price=None))
+    tick(market)
+    [sold] = [fill for fill in await broker.fills(since=None) if fill.side is Side.SELL]
+    account = await broker.account()
+    assert account.settled_cash == account.cash - sold.quantity * sold.price
+
+
 async def test_a_split_is_one_change_of_shares_and_its_order_keeps_its_id(
     market: Embedded, broker: Any, entry: OrderRequest
 ):
