@@ -89,9 +89,10 @@ class Release:
         self.bring_operator_back()
 
     def bring_operator_back(self) -> None:
-        """Starts the operator's pod, where it is not there."""
+        """Starts the operator's pod, where it is not there, and waits until policies let it through."""
         self.cluster.apply(_operator_pod(self.tag))
         self.cluster.kubectl("wait", "--for=condition=Ready", f"pod/{OPERATOR}", "--timeout=60s", limit_secs=70)
+        eventually(self.status, "the operator's pod reaches the venue", READY_SECS)
 
     def upgrade(self, *words: str, limit_secs: float = 240.0) -> None:
         """Upgrades with further values. Raises CommandFailed where helm refuses or gives up."""
