@@ -12,7 +12,7 @@ from tests.e2e.release import CHART, NAME, SERVICES, Release, bystander
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
-OTHERS = ("operator", "migration", "provision", "nats", "postgresql")
+OTHERS = ("operator", "certificates", "preflight", "nats", "postgresql")
 """Pods that are not there all the time, or that have no Python: a bystander with their labels stands for them."""
 PROBE = """
 import concurrent.futures, json, socket, sys
