@@ -33,7 +33,8 @@ generated: {{ $generated | toJson }}
 {{/* The job that makes and renews: the one pod that talks to the cluster. */}}
 {{- define "holdfast.certificateJob" -}}
 backoffLimit: 10
-ttlSecondsAfterFinished: 3600
+# Gone soon: a rollback makes the job of its revision again, and a job that is there cannot be changed.
+ttlSecondsAfterFinished: 30
 template:
   metadata:
     labels:
