@@ -121,3 +121,21 @@ async def test_old_news_of_an_order_that_ended_is_no_zombie(desk: Any) -> None:
     await desk.engine.merger.take(stale, [])
     assert (await desk.one(Purpose.ENTRY)).state is IntentState.CANCELLED
     assert desk.broker.calls.count("cancel_order") == asked
+
+
+async def test_a_first_part_that_nobody_told_of_is_counted_with_the_second(make_desk: Any) -> None:
+    """Invariants 6 and 7: the total of a later fill says that an earlier one is missing: its detail is asked for,
+    though the order is complete and no connection was lost (found by the simulation)."""
+    desk = make_desk(volume=5)
+    desk.broker.tick(desk.clock.now() + timedelta(minutes=1))
+    await desk.start()
+    await desk.enter(quantity=10, valid_secs=600)
+    desk.broker.drop_updates = 1
+    for _ in range(2):
+        desk.broker.tick(desk.clock.now() + timedelta(minutes=1))
+    await desk.settled()
+
+    entry = await desk.one(Purpose.ENTRY)
+    assert entry.state is IntentState.FILLED
+    assert (await desk.position()).quantity == 10
+    assert (await desk.position()).protection == "active"

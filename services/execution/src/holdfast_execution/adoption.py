@@ -6,13 +6,11 @@ The same news may come as an answer, a trade update, a look-up or a snapshot, in
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from functools import partial
 
 import structlog
 
 from holdfast_core.instruments import book_of
-from holdfast_core.money import ZERO
 from holdfast_execution.books import Books
 from holdfast_execution.domain.intents import TERMINAL, IntentState, Purpose
 from holdfast_execution.domain.naming import intent_name
@@ -75,7 +73,8 @@ def take_over(
     if present and row.state in (IntentState.SENDING, IntentState.UNKNOWN):
         row = ledger.record_ack(epoch, now, row.intent_id, order.order_id, status=order.status)
     applied = [ledger.apply_fill(epoch, now, fill) for fill in details]
-    missing = order.filled_quantity > _counted(ledger, row.intent_id, order.order_id)
+    # Counted, not seen: the total of a later fill tells nothing of an earlier one that never came.
+    missing = order.filled_quantity > ledger.counted(order.order_id)
     if missing and totals and order.filled_average_price is not None:
         at = order.updated_at or now
         applied.append(
@@ -107,12 +106,6 @@ def _is_unwatched(ledger: Ledger, row: IntentRow, order: BrokerOrder, *, present
     leg = next((each for each in ledger.orders(row.intent_id) if each.client_order_id == order.client_order_id), None)
     refused = row.state is IntentState.REJECTED and leg is not None and not leg.status
     return leg is not None and (not leg.broker_order_id or (present and refused))
-
-
-def _counted(ledger: Ledger, intent_id: str, broker_order_id: str) -> Decimal:
-    return next(
-        (leg.filled_quantity for leg in ledger.orders(intent_id) if leg.broker_order_id == broker_order_id), ZERO
-    )
 
 
 def _reason(row: IntentRow, after: IntentState) -> str:
@@ -180,8 +173,7 @@ def _is_news(ledger: LedgerReads, *, order: BrokerOrder) -> bool:
     row = ledger.intent_of_order(broker_order_id=order.order_id, client_order_id=order.client_order_id)
     if row is None:
         return False
-    counted = [leg.filled_quantity for leg in ledger.orders(row.intent_id) if leg.broker_order_id == order.order_id]
-    return order.filled_quantity > max(counted, default=ZERO)
+    return order.filled_quantity > ledger.counted(order.order_id)
 
 
 def _unasked_since(ledger: LedgerReads, *, order: BrokerOrder) -> datetime | None:

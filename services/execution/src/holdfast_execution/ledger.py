@@ -112,6 +112,9 @@ class LedgerReads(Protocol):
     def orders(self, intent_id: str) -> list[OrderRow]:
         """All legs of an intent, oldest first."""
 
+    def counted(self, broker_order_id: str) -> Decimal:
+        """What was counted of an order's fills. Less than the largest total that was seen where one is missing."""
+
     def position(self, symbol: str) -> PositionRow | None: ...
 
     def has_adjustment(self, adjustment_id: str) -> bool:

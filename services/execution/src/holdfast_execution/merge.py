@@ -221,11 +221,7 @@ def _is_known(ledger: LedgerReads, *, order_id: str) -> bool:
 
 def _is_short(ledger: LedgerReads, *, order_id: str, fills: list[NewFill]) -> bool:
     """True where an order of ours has filled more than was counted."""
-    row = ledger.intent_of_order(broker_order_id=order_id)
-    if row is None:
-        return False
-    filled = max(fill.cumulative_quantity for fill in fills)
-    return any(leg.broker_order_id == order_id and leg.filled_quantity < filled for leg in ledger.orders(row.intent_id))
+    return ledger.counted(order_id) < max(fill.cumulative_quantity for fill in fills)
 
 
 def _count(ledger: Ledger, epoch: int, now: datetime, *, fills: list[NewFill]) -> None:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
+from holdfast_core.money import ZERO
 from holdfast_execution import messages
 from holdfast_execution.adapters.sql import convert, plain, queries
 from holdfast_execution.adapters.sql.migrate import compatibility, judge
@@ -94,6 +95,10 @@ class SqlReads:
 
     def orders(self, intent_id: str) -> list[OrderRow]:
         return [convert.order_row(row) for row in self._rows(queries.ORDERS, intent_id=intent_id)]
+
+    def counted(self, broker_order_id: str) -> Decimal:
+        rows = self._rows(queries.FILLS_OF_ORDER, broker_order_id=broker_order_id)
+        return sum((convert.quantity(row["quantity"]) for row in rows), ZERO)
 
     def position(self, symbol: str) -> PositionRow | None:
         rows = self._rows(queries.POSITION, symbol=symbol)
