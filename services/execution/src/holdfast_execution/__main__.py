@@ -89,7 +89,6 @@ async def build(shell: Shell) -> None:
         },
     )
     shell.takes_part_when(lambda: lease.is_holder)
-    shell.takes_part_when(lambda: lease.is_holder)
     shell.loop("lease", lambda: lease.run(shell.progress("lease")))
     for name, loop in engine.loops.items():
         shell.loop(name, partial(_run, shell, name, loop))
