@@ -15,7 +15,7 @@ REPOSITORY ?= holdfast
 TAG ?= dev
 SERVICES ?= signal scoring gate execution reconciliation admin papermarket cli
 
-.PHONY: help setup run test lint types holes audit protos protos-check protos-baseline docs faults chart seeds bench contract-alpaca nightly images release e2e clean
+.PHONY: help setup run test coverage lint types holes audit protos protos-check protos-baseline docs faults chart seeds bench contract-alpaca nightly images release e2e clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -37,6 +37,10 @@ run: setup ## Start the stack and replay the recorded week
 
 test: setup lint types holes ## Everything that CI needs: lint, types, contracts, tests
 	$(BIN)/pytest
+	$(MAKE) --no-print-directory coverage
+
+coverage: setup ## That the tests of what decides (core and gate) reach 92 % of its lines
+	$(BIN)/pytest -q --cov --cov-report=term libs/core services/gate
 
 lint: setup ## ruff, import contracts, dependencies, buf
 	$(BIN)/ruff check $(SOURCES)
