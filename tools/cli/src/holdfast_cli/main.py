@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from holdfast_cli import bus_command, certificates, fault_commands, recording_commands, report_command
+from holdfast_cli import bus_command, certificates, fault_commands, recording_commands, report_command, simulate_command
 from holdfast_cli import doctor as doctor_command
 from holdfast_cli import plan as plans
 from holdfast_cli import ready as ready_command
@@ -41,6 +41,7 @@ app.command("certificates")(certificates.command)
 bus_app = typer.Typer(help="The streams and buckets of the bus.", no_args_is_help=True)
 app.add_typer(bus_app, name="bus")
 app.add_typer(recording_commands.app, name="recording")
+app.command("simulate")(simulate_command.command)
 console = Console()
 errors = Console(stderr=True)
 

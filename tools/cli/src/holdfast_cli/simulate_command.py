@@ -1,0 +1,121 @@
+"""`holdfast simulate`: lives through seeds of the simulated world and says what did not hold."""
+
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from holdfast_simulation.world.plans import Plan
+    from holdfast_simulation.world.run import Outcome
+    from holdfast_simulation.world.sweep import Seed, Summary
+
+EXIT_VIOLATED = 1
+EXIT_USAGE = 2
+MAX_SEEDS = 1_000_000
+TOLD_AT_MOST = 10
+"""Failed seeds that are told one by one."""
+
+console = Console()
+errors = Console(stderr=True)
+
+
+def command(
+    seeds: Annotated[int, typer.Option(min=1, max=MAX_SEEDS, help="How many seeds to live through.")] = 100,
+    first_seed: Annotated[int | None, typer.Option(min=0, help="The first of them. Default: a fresh one.")] = None,
+    jobs: Annotated[int, typer.Option(min=0, help="Processes; 0: one for each core.")] = 0,
+    replay: Annotated[int | None, typer.Option(min=0, help="Print the story of one seed, line by line.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="Print the story of a saved plan instead.", exists=True)] = None,
+    shrink: Annotated[
+        Path | None, typer.Option(help="With --replay or --plan: save the smallest plan that fails.")
+    ] = None,
+) -> None:
+    """Run the services in a world where everything goes wrong, seed after seed, and check the invariants.
+
+    Exit codes: 0 everything held, 1 an invariant did not, 2 wrong usage.
+    """
+    # Imported here: nobody else of this command needs the services.
+    from holdfast_simulation.world import plans, run, sweep
+
+    if replay is not None or plan is not None:
+        outcome = run.run(plans.load(plan) if plan is not None else plans.plan_of(replay or 0))
+        _tell_story(outcome)
+        if shrink is not None:
+            _save_smallest(outcome, shrink)
+        raise typer.Exit(EXIT_VIOLATED if outcome.violations else 0)
+    if shrink is not None:
+        errors.print("holdfast: --shrink needs --replay or --plan")
+        raise typer.Exit(EXIT_USAGE)
+    first = int.from_bytes(os.urandom(4)) if first_seed is None else first_seed
+    console.print(f"seeds {first} to {first + seeds - 1}", highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("seeds", total=seeds)
+
+        def done(found: "Seed") -> None:
+            progress.advance(task)
+            if found.violations:
+                progress.console.print(Text(f"seed {found.seed}: {found.violations[0]}"), soft_wrap=True)
+
+        summary = sweep.sweep(range(first, first + seeds), jobs=jobs or os.cpu_count() or 1, done=done)
+    _tell(summary)
+    raise typer.Exit(EXIT_VIOLATED if summary.failed else 0)
+
+
+def _tell_story(outcome: "Outcome") -> None:
+    for line in outcome.story:
+        console.print(Text(line), soft_wrap=True)
+    console.print(Text(f"hash {outcome.digest}, {outcome.posts} orders sent, {outcome.fills} fills"))
+    for violation in outcome.violations:
+        console.print(Text(violation, style="bold red"), soft_wrap=True)
+
+
+def _save_smallest(outcome: "Outcome", file: Path) -> None:
+    from holdfast_simulation.world import plans, sweep
+
+    if not outcome.violations:
+        console.print("nothing was violated: there is nothing to shrink")
+        return
+    smallest: Plan = plans.shrunk(outcome.plan, sweep.fails_as(outcome))
+    file.write_text(plans.to_json(smallest) + "\n")
+    console.print(f"{file}: {len(smallest.faults)} faults and {len(smallest.cycles)} cycles still fail")
+
+
+def _tell(summary: "Summary") -> None:
+    hours = summary.market_secs / 3600
+    active = summary.active_secs / 3600
+    lines = [
+        f"{summary.seeds} seeds: {hours:,.1f} h of market time, {active:,.1f} h of it active",
+        f"{summary.posts:,} orders sent, {summary.fills:,} fills",
+        f"{summary.speed:,.0f} x active market time on one core",
+        "faults fired: " + ", ".join(f"{kind} {count:,}" for kind, count in sorted(summary.fired.items())),
+        "facts told: " + ", ".join(f"{kind} {count:,}" for kind, count in sorted(summary.told.items())),
+    ]
+    if summary.never_fired:
+        lines.append("never fired: " + ", ".join(summary.never_fired))
+    for failed in summary.failed[:TOLD_AT_MOST]:
+        lines += [
+            f"seed {failed.seed} of {_commit()}, hash {failed.digest}: {failed.violations[0]}",
+            f"  holdfast simulate --replay {failed.seed}",
+        ]
+    lines.append(f"{len(summary.failed)} seeds violated an invariant" if summary.failed else "everything held")
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
+
+
+def _commit() -> str:
+    """The commit of the working tree that this runs from; else the release."""
+    told = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return f"commit {told.stdout.strip()}" if told.returncode == 0 else f"release {version('holdfast-cli')}"

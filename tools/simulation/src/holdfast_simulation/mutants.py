@@ -1,0 +1,313 @@
+"""Safeguards taken out one at a time: the simulation must notice each, or it would not notice when one is lost.
+
+A mutant is a piece of a service's source, replaced while the module is imported. `make mutants` looks for a seed that
+catches each.
+"""
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import CodeType, ModuleType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """`without` stands where `safeguard` stood, once, in the source of `module`."""
+
+    name: str
+    module: str
+    safeguard: str
+    without: str
+
+
+_EXECUTION = "holdfast_execution"
+TRIES = 60
+"""Seeds that may catch a mutant, the same ones for each."""
+
+MUTANTS = (
+    Mutant(
+        name="a mismatched answer is adopted",
+        module=f"{_EXECUTION}.domain.outcomes",
+        safeguard='SendOutcome(step=Step.LOOK_UP, reason="ANSWER_MISMATCHED")',
+        without='SendOutcome(step=Step.REJECT, reason="ANSWER_MISMATCHED")',
+    ),
+    Mutant(
+        name="an unknown outcome counts as refused",
+        module=f"{_EXECUTION}.domain.outcomes",
+        safeguard="""        case OutcomeUnknown() | VenueUnavailable():
+            return SendOutcome(step=Step.LOOK_UP, reason="OUTCOME_UNKNOWN")""",
+        without="""        case OutcomeUnknown() | VenueUnavailable():
+            return SendOutcome(step=Step.REJECT, reason="OUTCOME_UNKNOWN")""",
+    ),
+    Mutant(
+        name="a duplicate client id counts as refused",
+        module=f"{_EXECUTION}.domain.outcomes",
+        safeguard='SendOutcome(step=Step.LOOK_UP, reason="CLIENT_ID_DUPLICATE")',
+        without='SendOutcome(step=Step.REJECT, reason="CLIENT_ID_DUPLICATE")',
+    ),
+    Mutant(
+        name="one 404 is evidence",
+        module=f"{_EXECUTION}.domain.outcomes",
+        safeguard="    if age_secs < tombstone_after_secs:",
+        without="    if False:",
+    ),
+    Mutant(
+        name="an unresolved order is given up, not asked for",
+        module=f"{_EXECUTION}.resolver",
+        safeguard="        if intent.state in (IntentState.UNKNOWN, IntentState.CANCELLING):\n            return True",
+        without="        if intent.state in (IntentState.CANCELLING,):\n            return True",
+    ),
+    Mutant(
+        name="a cancel is believed without proof",
+        module=f"{_EXECUTION}.resolver",
+        safeguard="        if intent.state in (IntentState.UNKNOWN, IntentState.CANCELLING):\n            return True",
+        without="        if intent.state in (IntentState.UNKNOWN,):\n            return True",
+    ),
+    Mutant(
+        name="a send that was cut off stays SENDING",
+        module=f"{_EXECUTION}.resolver",
+        safeguard="            return not self._sender.sending(intent.intent_id)",
+        without="            return False",
+    ),
+    Mutant(
+        name="halts are not looked at when an entry is claimed",
+        module=f"{_EXECUTION}.adapters.sql.intent_writes",
+        safeguard='        entry = Purpose(row["purpose"]).raises_risk',
+        without="        entry = False",
+    ),
+    Mutant(
+        name="attempts are not counted",
+        module=f"{_EXECUTION}.adapters.sql.intent_writes",
+        safeguard='                order={"attempts": row["order_attempts"] + 1},\n',
+        without='                order={"attempts": row["order_attempts"]},\n',
+    ),
+    Mutant(
+        name="the attempt is given back although it left",
+        module=f"{_EXECUTION}.domain.outcomes",
+        safeguard='step=Step.WAIT, reason="VENUE_THROTTLED", after_secs=answer.after_secs',
+        without='step=Step.GIVE_BACK, reason="VENUE_THROTTLED"',
+    ),
+    Mutant(
+        name="terminal states do not absorb",
+        module=f"{_EXECUTION}.adapters.sql.intent_writes",
+        safeguard="            if before in TERMINAL:\n                return convert.intent_row(row)\n",
+        without="",
+    ),
+    Mutant(
+        name="old fences are not refused",
+        module=f"{_EXECUTION}.adapters.sql.session",
+        safeguard="        if epoch != self.header.epoch or not self.header.holder:",
+        without="        if False:",
+    ),
+    Mutant(
+        name="a successor forgets what was being sent",
+        module=f"{_EXECUTION}.resolver",
+        safeguard="        work = [intent for intent in asked if self._is_open_question(intent)]",
+        without="        work = [intent for intent in asked if self._is_open_question(intent) and intent.attempts > 1]",
+    ),
+    Mutant(
+        name="a stop is sold beside a sale",
+        module=f"{_EXECUTION}.domain.exits",
+        safeguard="        if order.phase is Phase.LIVE:\n            return ExitMove(step=ExitStep.CANCEL,",
+        without="        if order.phase is Phase.LIVE and order.role is not Role.STOP:\n"
+        "            return ExitMove(step=ExitStep.CANCEL,",
+    ),
+    Mutant(
+        name="a sale is not bounded by the broker's position",
+        module=f"{_EXECUTION}.domain.exits",
+        safeguard="    remainder = min(holding.quantity, broker_quantity)",
+        without="    remainder = holding.quantity + holding.quantity",
+    ),
+    Mutant(
+        name="a refused sale does not arm the stop again",
+        module=f"{_EXECUTION}.domain.protection",
+        safeguard="    if must_rearm(holding) and (holding.quantity > 0 or holding.of(*Role)):",
+        without="    if False:",
+    ),
+    Mutant(
+        name="a partial entry is left without a stop",
+        module=f"{_EXECUTION}.domain.protection",
+        safeguard="        if now >= due_at:\n            actions.append(Action(need=Need.CUT_ENTRY,",
+        without="        if False:\n            actions.append(Action(need=Need.CUT_ENTRY,",
+    ),
+    Mutant(
+        name="a missing stop is not placed",
+        module=f"{_EXECUTION}.domain.protection",
+        safeguard="    if covered < whole:",
+        without="    if False:",
+    ),
+    Mutant(
+        name="a stop that protects nothing is left",
+        module=f"{_EXECUTION}.domain.protection",
+        safeguard="        return _clear(holding)\n    actions = _cut_entries",
+        without="        return []\n    actions = _cut_entries",
+    ),
+    Mutant(
+        name="a stop too large is left",
+        module=f"{_EXECUTION}.domain.protection",
+        safeguard="    if covered > whole:",
+        without="    if False:",
+    ),
+    Mutant(
+        name="a fill is counted each time it is told",
+        module=f"{_EXECUTION}.adapters.sql.fill_writes",
+        safeguard="            known = self._rows(queries.FILLS_OF_ORDER, broker_order_id=fill.broker_order_id)\n",
+        without="            known = list[dict[str, int]]()\n",
+    ),
+    Mutant(
+        name="a total that was seen passes for counted",
+        module=f"{_EXECUTION}.adoption",
+        safeguard="    missing = order.filled_quantity > ledger.counted(order.order_id)\n",
+        without="    seen = [leg.filled_quantity for leg in ledger.orders(row.intent_id)]\n"
+        "    missing = order.filled_quantity > max(seen)\n",
+    ),
+    Mutant(
+        name="nothing is merged after a reconnect",
+        module=f"{_EXECUTION}.updates",
+        safeguard='                await self._until_done("reconnect", progress)\n',
+        without="",
+    ),
+    Mutant(
+        name="calls go on after a 401",
+        module=f"{_EXECUTION}.guard",
+        safeguard="                self.shut = True\n",
+        without="",
+    ),
+    Mutant(
+        name="a decision is taken anew when its cycle comes again",
+        module=f"{_EXECUTION}.adapters.sql.intent_writes",
+        safeguard="            fresh = [decision for decision in decisions if decision.signal_id not in stored]",
+        without="            fresh = list(decisions)",
+    ),
+    Mutant(
+        name="snapshots outlive the lease",
+        module=f"{_EXECUTION}.snapshots",
+        safeguard="        return self._books.version, self._books.locked_reason, self._books.tenure.epoch",
+        without="        return self._books.version, self._books.locked_reason, 0",
+    ),
+    Mutant(
+        name="limits forget the halts",
+        module=f"{_EXECUTION}.domain.limits",
+        safeguard="        yield self._locked_or_halted(decision)",
+        without="        yield None",
+    ),
+    Mutant(
+        name="a lease is taken without waiting for its holder",
+        module=f"{_EXECUTION}.lease",
+        safeguard="        if row.holder and looked - self._seen_at < self._takeover_secs:",
+        without="        if False:",
+    ),
+    Mutant(
+        name="an expired entry is sent",
+        module=f"{_EXECUTION}.adapters.sql.intent_writes",
+        safeguard='        if row["valid_until"] is not None and to_micros(now) >= row["valid_until"]:',
+        without="        if False:",
+    ),
+    Mutant(
+        name="an order that is unknown is still valid for ever",
+        module=f"{_EXECUTION}.resolver",
+        safeguard="            return intent.valid_until is None or self._books.now < intent.valid_until",
+        without="            return True",
+    ),
+    Mutant(
+        name="an entry works on when its cycle has expired",
+        module=f"{_EXECUTION}.protector",
+        safeguard="            if self._books.now >= ends_at:",
+        without="            if False:",
+    ),
+    Mutant(
+        name="the kill switch leaves working entries",
+        module=f"{_EXECUTION}.protector",
+        safeguard="    halts = [halt for halt in mirror.halts if halt.kind == KILL_SWITCH]",
+        without="    halts = list[HaltRow]()",
+    ),
+)
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    def __init__(self, mutant: Mutant, path: str) -> None:
+        super().__init__(mutant.module, path)
+        self._mutant = mutant
+
+    def source_to_code(self, data: object, path: object, *_: object, **__: object) -> CodeType:  # type: ignore[override]  # the stub has overloads
+        assert isinstance(data, bytes)
+        return compile(mutated(self._mutant, data.decode()), str(path), "exec", dont_inherit=True)
+
+    def get_code(self, fullname: str) -> CodeType:
+        # Not from a cache of compiled files, and not into one.
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def __init__(self, mutant: Mutant) -> None:
+        self._mutant = mutant
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != self._mutant.module:
+            return None
+        found = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if found is None or found.origin is None:
+            return None
+        return importlib.util.spec_from_file_location(
+            fullname, found.origin, loader=_Loader(self._mutant, found.origin)
+        )
+
+
+def mutated(mutant: Mutant, source: str) -> str:
+    """The source without the safeguard. Raises ValueError where it does not stand there exactly once."""
+    if source.count(mutant.safeguard) != 1:
+        raise ValueError(f"{mutant.name}: found {source.count(mutant.safeguard)} times in {mutant.module}")
+    return source.replace(mutant.safeguard, mutant.without)
+
+
+def install(mutant: Mutant) -> None:
+    """From here on the module is imported without its safeguard. Call it before anything imports it."""
+    if mutant.module in sys.modules:
+        raise RuntimeError(f"{mutant.module} is imported already")
+    sys.meta_path.insert(0, _Finder(mutant))
+
+
+def named(name: str) -> Mutant:
+    """Raises KeyError."""
+    return {mutant.name: mutant for mutant in MUTANTS}[name]
+
+
+def hunt(name: str) -> str | None:
+    """The seed that catches a mutant and what it violates, told by a fresh process; None where none of them does."""
+    told = subprocess.run([sys.executable, "-m", __spec__.name, name], stdout=subprocess.PIPE, text=True, check=False)
+    return told.stdout.strip() or None
+
+
+def main() -> None:
+    """With a mutant's name: lives through seeds until one catches it. Without: all of them, one after the other.
+
+    Exits with 1 where a mutant was not caught.
+    """
+    if len(sys.argv) > 1:
+        install(named(sys.argv[1]))
+        from holdfast_simulation.world.plans import plan_of
+        from holdfast_simulation.world.run import run
+
+        for seed in range(TRIES):
+            if violations := run(plan_of(seed)).violations:
+                sys.stdout.write(f"seed {seed}: {violations[0]}\n")
+                return
+        sys.exit(1)
+    missed = 0
+    for mutant in MUTANTS:
+        caught = hunt(mutant.name)
+        missed += caught is None
+        sys.stdout.write(f"{mutant.name}: {caught or f'NOT CAUGHT by {TRIES} seeds'}\n")
+        sys.stdout.flush()
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""What can go wrong in the world, as a typed list that is drawn from the seed, shrunk, and replayed."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """One way in which something goes wrong. Its target is who it happens to."""
+
+    # Calls between services; target: caller>service.
+    REQUEST_LOST = "request_lost"
+    REPLY_LOST = "reply_lost"
+    CALL_DOUBLED = "call_doubled"
+    CALL_DELAYED = "call_delayed"
+    CONNECTION_RESET = "connection_reset"
+    STREAM_BROKEN = "stream_broken"
+    # Processes; target: the service.
+    CRASH = "crash"
+    PAUSE = "pause"
+    # The ledger's database; target: the service.
+    COMMIT_REFUSED = "commit_refused"
+    COMMIT_UNHEARD = "commit_unheard"
+    # Calls to the broker; target: the call.
+    LOST_BEFORE = "lost_before"
+    LOST_AFTER = "lost_after"
+    ACCEPTED_LATE = "accepted_late"
+    SLOW = "slow"
+    MISMATCHED = "mismatched"
+    THROTTLED = "throttled"
+    NOT_FOUND = "not_found"
+    NOT_CONNECTED = "not_connected"
+    REFUSED = "refused"
+    UNAUTHORISED = "unauthorised"
+    # The stream of trade updates.
+    UPDATE_LOST = "update_lost"
+    UPDATE_DOUBLED = "update_doubled"
+    UPDATE_DELAYED = "update_delayed"
+    UPDATES_BROKEN = "updates_broken"
+    UPDATES_MUTE = "updates_mute"
+    # Prices.
+    PRICES_MUTE = "prices_mute"
+    FEED_DOWN = "feed_down"
+    # The market and people.
+    TRADING_HALT = "trading_halt"
+    PRICE_FALLS = "price_falls"
+    KILL_SWITCH = "kill_switch"
+    FOREIGN_ORDER = "foreign_order"
+    CYCLE_AGAIN = "cycle_again"
+
+
+SERVICES = ("execution-0", "execution-1", "gate", "reconciliation", "scoring", "signal")
+EDGES = (
+    "scoring>gate",
+    "gate>execution",
+    "gate>signal",
+    "execution>signal",
+    "reconciliation>execution",
+)
+WRITES = ("submit_order", "cancel_order", "replace_order")
+READS = ("order_by_client_id", "order", "orders", "positions", "account", "asset", "clock", "fills", "fees")
+SYMBOLS = ("BAC", "IBM", "SPY")
+
+_TARGETS: dict[Kind, tuple[str, ...]] = {
+    **dict.fromkeys(
+        (Kind.REQUEST_LOST, Kind.REPLY_LOST, Kind.CALL_DOUBLED, Kind.CALL_DELAYED, Kind.CONNECTION_RESET), EDGES
+    ),
+    Kind.STREAM_BROKEN: ("gate>execution", "gate>signal", "execution>signal"),
+    Kind.CRASH: SERVICES,
+    Kind.PAUSE: SERVICES,
+    Kind.COMMIT_REFUSED: ("execution-0", "execution-1"),
+    Kind.COMMIT_UNHEARD: ("execution-0", "execution-1"),
+    **dict.fromkeys((Kind.LOST_BEFORE, Kind.LOST_AFTER, Kind.NOT_CONNECTED, Kind.THROTTLED, Kind.SLOW), WRITES + READS),
+    Kind.ACCEPTED_LATE: ("submit_order",),
+    Kind.MISMATCHED: ("submit_order",),
+    Kind.REFUSED: ("submit_order",),
+    Kind.NOT_FOUND: ("order_by_client_id",),
+    Kind.UNAUTHORISED: ("broker",),
+    **dict.fromkeys(
+        (Kind.UPDATE_LOST, Kind.UPDATE_DOUBLED, Kind.UPDATE_DELAYED, Kind.UPDATES_BROKEN, Kind.UPDATES_MUTE),
+        ("updates",),
+    ),
+    Kind.PRICES_MUTE: SYMBOLS,
+    Kind.FEED_DOWN: ("feed",),
+    Kind.TRADING_HALT: SYMBOLS,
+    Kind.PRICE_FALLS: SYMBOLS,
+    Kind.KILL_SWITCH: ("account",),
+    Kind.FOREIGN_ORDER: SYMBOLS,
+    Kind.CYCLE_AGAIN: ("scoring",),
+}
+RARE = {Kind.UNAUTHORISED: 0.3, Kind.FOREIGN_ORDER: 0.3, Kind.REFUSED: 0.5}
+"""Drawn less often than the others: they end most of what could still happen."""
+LONG_SECS = {Kind.CRASH: 6.0, Kind.PAUSE: 8.0, Kind.ACCEPTED_LATE: 20.0, Kind.KILL_SWITCH: 10.0}
+"""Kinds whose windows are longer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Between `at_secs` and `until_secs` it strikes each chance it has with `probability`. `number` names it for good:
+    what it draws does not depend on which other faults there are."""
+
+    number: int
+    kind: Kind
+    target: str
+    at_secs: float
+    lasts_secs: float
+    probability: float
+
+    @property
+    def until_secs(self) -> float:
+        """Its end, in virtual seconds."""
+        return self.at_secs + self.lasts_secs
+
+    def __str__(self) -> str:
+        return (
+            f"#{self.number} {self.kind} {self.target} {self.at_secs:.2f}-{self.until_secs:.2f} s p={self.probability}"
+        )
+
+
+def draw(chance: random.Random, *, count: int, within_secs: float) -> list[Fault]:
+    """`count` faults that all end before `within_secs`."""
+    kinds = list(Kind)
+    weights = [RARE.get(kind, 1.0) for kind in kinds]
+    found = []
+    for number in range(count):
+        [kind] = chance.choices(kinds, weights)
+        lasts_secs = min(chance.expovariate(1 / LONG_SECS.get(kind, 2.5)) + 0.05, within_secs / 2)
+        found.append(
+            Fault(
+                number=number,
+                kind=kind,
+                target=chance.choice(_TARGETS[kind]),
+                at_secs=chance.uniform(0.5, within_secs - lasts_secs),
+                lasts_secs=lasts_secs,
+                probability=chance.choice((0.2, 0.6, 1.0)),
+            )
+        )
+    return sorted(found, key=lambda fault: fault.at_secs)
+
+
+class Weather:
+    """Says whether a fault strikes here and now, and counts how often each kind did."""
+
+    def __init__(self, faults: Sequence[Fault], *, seed: int, now_secs: Callable[[], float]) -> None:
+        self.faults = tuple(faults)
+        self.fired: Counter[Kind] = Counter()
+        self._now_secs = now_secs
+        self._chances = {fault.number: random.Random(f"{seed} fault {fault.number}") for fault in faults}
+        self._by_kind: dict[Kind, list[Fault]] = {}
+        for fault in faults:
+            self._by_kind.setdefault(fault.kind, []).append(fault)
+
+    def strikes(self, kind: Kind, target: str) -> Fault | None:
+        """The fault that strikes `target` now, None where there is none."""
+        now_secs = self._now_secs()
+        for fault in self._by_kind.get(kind, ()):
+            if (
+                fault.target == target
+                and fault.at_secs <= now_secs < fault.until_secs
+                and self._chances[fault.number].random() < fault.probability
+            ):
+                self.fired[kind] += 1
+                return fault
+        return None
+
+    def holds(self, kind: Kind, target: str) -> bool:
+        """True while a fault of that kind covers `target`, whatever its probability."""
+        now_secs = self._now_secs()
+        held = any(
+            fault.target == target and fault.at_secs <= now_secs < fault.until_secs
+            for fault in self._by_kind.get(kind, ())
+        )
+        if held:
+            self.fired[kind] += 1
+        return held
+
+    def chance(self, fault: Fault) -> random.Random:
+        """The random numbers of one fault."""
+        return self._chances[fault.number]

@@ -1,0 +1,204 @@
+"""What must hold, whatever happens: the invariants of the order protocol, checked while the world runs and when it is
+quiet again."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import sqlalchemy as sa
+
+from holdfast_core import sessions
+from holdfast_exchange.orders import Order, Side, Status
+from holdfast_execution.adapters.sql import tables
+from holdfast_execution.adapters.sql.database import Database
+from holdfast_execution.adapters.sql.reads import SqlReads
+from holdfast_execution.adapters.sql.session import Session
+from holdfast_execution.domain.intents import TERMINAL, IntentState, Purpose
+from holdfast_execution.rows import MAX_SENDS, IntentRow
+from holdfast_runtime.ledger_halts import to_micros
+from holdfast_simulation.world.clocks import WorldMarketClock
+from holdfast_simulation.world.venue import Post, VenueServer
+from holdfast_simulation.world.workload import FIRST_CALM, PASSING_REASONS, Stream
+
+ZERO = Decimal(0)
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+KILL_SWITCH = "kill_switch"
+LAST_ENTRY_SECS = 2.5
+"""After the kill switch: two seconds, and what a message is under way."""
+UNDER_WAY = timedelta(seconds=1)
+"""Of market time: from the last look at `valid_until` to the socket."""
+OPEN_TO_CHANGE = frozenset({IntentState.SENDING, IntentState.UNKNOWN, IntentState.CANCELLING, IntentState.PENDING})
+
+
+@dataclass(slots=True)
+class Invariants:
+    """Looks at both sides; `violations` says what did not hold, each once."""
+
+    database: Database
+    account: str
+    server: VenueServer
+    market_clock: WorldMarketClock
+    stream: Stream
+    foreign: set[str]
+    """Symbols in which somebody else has traded."""
+    violations: list[str] = field(default_factory=list)
+    killed_since_secs: float | None = None
+    bare_secs: dict[str, float] = field(default_factory=dict)
+    """By symbol: since when, in virtual seconds, something is held without as much for sale."""
+    _reads: SqlReads = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._reads = SqlReads(Session(self.database, self.account))
+
+    def violated(self, number: int, what: str) -> None:
+        """Invariant `number` of the order protocol does not hold."""
+        line = f"invariant {number}: {what}"
+        if line not in self.violations:
+            self.violations.append(line)
+
+    # --- while the world runs
+
+    def posted(self, post: Post) -> None:
+        """An order has reached the broker."""
+        client_id = post.order.client_order_id
+        row = self._order(client_id)
+        if row is None:
+            self.violated(3, f"{client_id} was sent and is in no ledger")
+            return
+        attempts, state, purpose, leg_client_id, valid_until = row
+        sent = sum(each.order.client_order_id == client_id for each in self.server.arrived)
+        if sent > attempts:
+            self.violated(3, f"{client_id} reached the broker {sent} times, the ledger knows of {attempts}")
+        if sent > MAX_SENDS:
+            self.violated(4, f"{client_id} reached the broker {sent} times")
+        entry = purpose == Purpose.ENTRY
+        since_secs = self.killed_since_secs
+        if entry and since_secs is not None and post.sent_secs > since_secs + LAST_ENTRY_SECS:
+            self.violated(10, f"entry {client_id} left {post.sent_secs - since_secs:.2f} s after the kill switch")
+        if entry and valid_until is not None and to_micros(post.sent_at - UNDER_WAY) >= valid_until:
+            self.violated(10, f"entry {client_id} left after its cycle had expired")
+        if (
+            leg_client_id == client_id
+            and state in {each.value for each in TERMINAL}
+            and post.at_secs - post.sent_secs < 1
+        ):
+            self.violated(13, f"{client_id} left although its intent is {state}")
+
+    def _order(self, client_id: str) -> tuple[int, str, str, str, int | None] | None:
+        query = (
+            sa.select(
+                tables.orders.c.attempts, tables.intents.c.state, tables.intents.c.purpose,
+                tables.intents.c.client_order_id,
+                tables.intents.c.valid_until,
+            )
+            .join(tables.intents, tables.intents.c.intent_id == tables.orders.c.intent_id)
+            .where(tables.orders.c.client_order_id == client_id)
+        )  # fmt: skip
+        with self.database.read.connect() as connection:
+            found = connection.execute(query).first()
+        return None if found is None else (found[0], found[1], found[2], found[3], found[4])
+
+    def look(self, now_secs: float) -> None:
+        """At the broker, as it is now."""
+        exchange = self.server.exchange
+        open_orders = [order for order in exchange.orders.values() if order.is_open]
+        entries = Counter(order.symbol for order in open_orders if _is_entry(order))
+        for symbol, count in entries.items():
+            if count > 1:
+                self.violated(2, f"{count} live entries of {symbol}")
+        held = {symbol: each.quantity for symbol, each in exchange.books.positions.items() if each.quantity}
+        for symbol, quantity in held.items():
+            if quantity < 0:
+                self.violated(8, f"{symbol} is short by {-quantity}")
+        self._look_at_protection(held, open_orders, now_secs)
+
+    def _look_at_protection(self, held: dict[str, Decimal], open_orders: list[Order], now_secs: float) -> None:
+        in_session = sessions.is_open(self.market_clock.now())
+        for symbol in set(self.bare_secs) | set(held):
+            for_sale = sum((o.remaining for o in open_orders if o.symbol == symbol and _is_awake_sale(o)), ZERO)
+            if in_session and for_sale < held.get(symbol, ZERO):
+                self.bare_secs.setdefault(symbol, now_secs)
+            else:
+                self.bare_secs.pop(symbol, None)
+
+    # --- when it is quiet
+
+    def at_rest(self) -> list[str]:
+        """What is not (yet) as it must be when nothing goes wrong any more."""
+        return list(self._unsettled())
+
+    def _unsettled(self) -> Iterator[str]:
+        state = self._reads.ledger_state(LONG_AGO)
+        rows = {row.intent_id: row for row in state.intents}
+        yield from self._open_wishes(rows)
+        yield from self._orders_differ(rows)
+        yield from self._books_differ(rows)
+        yield from self._bare()
+        for halt in self._reads.halts():
+            if not (self.foreign and halt.kind == "reconciliation"):
+                yield f"10: a halt stands: {halt.kind} {halt.symbol} {halt.strategy} {halt.reason}"
+        for strategy, requests in self.stream.published.items():
+            for request in requests:
+                if request.cycle_id not in self.stream.answered:
+                    yield f"15: cycle {request.cycle_id} of {strategy} was never answered"
+        for cycle_id, answer in self.stream.answered.items():
+            if cycle_id.rpartition(".")[2] >= str(FIRST_CALM) and len(cycle_id.rpartition(".")[2]) == 4:
+                for decision in answer.decisions:
+                    if decision.reason in PASSING_REASONS and not self.foreign:
+                        yield f"18: {decision.signal_id} is blocked in the calm: {decision.reason}"
+        yield from (f"15: cycle {each} was answered in two ways" for each in self.stream.contradicted)
+
+    def _open_wishes(self, rows: dict[str, IntentRow]) -> Iterator[str]:
+        for row in rows.values():
+            if row.state in OPEN_TO_CHANGE:
+                yield f"18: {row.intent_id} is {row.state} ({row.reason})"
+
+    def _orders_differ(self, rows: dict[str, IntentRow]) -> Iterator[str]:
+        owner = {
+            order.broker_order_id: name for name in rows for order in self._reads.orders(name) if order.broker_order_id
+        }
+        live: Counter[str] = Counter()
+        for order in self.server.exchange.orders.values():
+            name = owner.get(order.id)
+            if name is None:
+                if (order.filled_quantity or order.is_open) and order.symbol not in self.foreign:
+                    yield f"14: {order.id} {order.symbol} {order.status} is in no ledger"
+                continue
+            if order.is_open:
+                live[name] += 1
+                if rows[name].state in TERMINAL:
+                    yield f"13: {name} is {rows[name].state} and its order {order.id} lives"
+        yield from (f"1: {name} has {count} live orders" for name, count in live.items() if count > 1)
+
+    def _books_differ(self, rows: dict[str, IntentRow]) -> Iterator[str]:
+        exchange = self.server.exchange
+        theirs = {s: each.quantity for s, each in exchange.books.positions.items() if each.quantity}
+        ours = {row.symbol: row.quantity for row in self._reads.positions() if row.quantity}
+        for symbol in sorted((theirs.keys() | ours.keys()) - self.foreign):
+            if theirs.get(symbol) != ours.get(symbol):
+                yield f"6: {symbol} is {ours.get(symbol, 0)} here and {theirs.get(symbol, 0)} at the broker"
+        cash = self._reads.account().cash
+        if not self.foreign and cash != exchange.books.cash:
+            yield f"6: cash is {cash} here and {exchange.books.cash} at the broker"
+        filled = {order.id: order.filled_quantity for order in exchange.orders.values()}
+        for row in rows.values():
+            for order in self._reads.orders(row.intent_id):
+                if order.broker_order_id and order.filled_quantity != filled.get(order.broker_order_id, ZERO):
+                    yield (
+                        f"6: {order.client_order_id} has {order.filled_quantity} filled here, "
+                        f"{filled.get(order.broker_order_id)} at the broker"
+                    )
+
+    def _bare(self) -> Iterator[str]:
+        for symbol in sorted(self.bare_secs.keys() - self.foreign):
+            yield f"7: {symbol} is held without a stop since {self.bare_secs[symbol]:.1f} s"
+
+
+def _is_entry(order: Order) -> bool:
+    return order.side is Side.BUY
+
+
+def _is_awake_sale(order: Order) -> bool:
+    return order.side is Side.SELL and order.status is not Status.HELD

@@ -1,0 +1,29 @@
+"""A market that wanders, drawn from the seed: minutes of a regular session, now and then a fall through every stop."""
+
+import random
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from holdfast_exchange.recording import MINUTE, Bar, Recording
+from holdfast_simulation.world.faults import SYMBOLS
+
+OPEN = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
+CENT = Decimal("0.01")
+
+
+def recording(chance: random.Random, *, minutes: int) -> Recording:
+    """Bars of every symbol from the open on."""
+    last = dict.fromkeys(SYMBOLS, Decimal(100))
+    bars = []
+    for number in range(minutes):
+        for symbol in SYMBOLS:
+            start = OPEN + number * MINUTE
+            step = Decimal(94) if chance.random() < 0.03 else Decimal(chance.randint(994, 1006)) / 10
+            opened = max((last[symbol] * step / 100).quantize(CENT), Decimal(5))
+            closed = (opened * Decimal(chance.randint(994, 1006)) / 1000).quantize(CENT)
+            high, low = max(opened, closed) + 5 * CENT, min(opened, closed) - 5 * CENT
+            volume = Decimal(chance.choice((3, 8, 40, 100_000, 100_000)))
+            bars.append(Bar(symbol, start, start + MINUTE, opened, high, low, closed, volume))
+            last[symbol] = closed
+    bars.sort(key=lambda bar: (bar.symbol, bar.start))
+    return Recording(symbols=SYMBOLS, minute_bars=tuple(bars), minute_quotes=(), daily_bars=(), quarantined=())

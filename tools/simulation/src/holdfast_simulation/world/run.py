@@ -1,0 +1,362 @@
+"""One seed of the world from its first second to its last: chaos, healing, and whether everything came to rest."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+
+import sqlalchemy as sa
+
+from holdfast.execution.v1 import execution_pb2 as execution
+from holdfast_exchange.commands import Command
+from holdfast_exchange.exchange import Exchange, ExchangeConfig
+from holdfast_exchange.faults.commands import Halt, ScalePrices
+from holdfast_exchange.market import Market
+from holdfast_exchange.orders import Refusal
+from holdfast_exchange.recording import MINUTE
+from holdfast_execution.adapters.sql import tables
+from holdfast_execution.adapters.sql.sql_ledger import open_ledger
+from holdfast_execution.engine import CREDENTIALS
+from holdfast_runtime.errors import Refused, Retry
+from holdfast_runtime.ledger_halts import to_micros
+from holdfast_runtime.ports import venue
+from holdfast_runtime.ports.calls import ExecutionCalls
+from holdfast_runtime.settings import GateSettings, Settings
+from holdfast_simulation.world import market as markets
+from holdfast_simulation.world import workload
+from holdfast_simulation.world.clocks import WorldMarketClock, WorldMonotonicClock
+from holdfast_simulation.world.faults import Fault, Kind, Weather
+from holdfast_simulation.world.invariants import KILL_SWITCH, Invariants
+from holdfast_simulation.world.loop import SeededLoop, Spinning, Stalled
+from holdfast_simulation.world.plans import Plan
+from holdfast_simulation.world.services import Execution, Gate, Ground, Process, Reconciliation, Signal
+from holdfast_simulation.world.story import Story
+from holdfast_simulation.world.venue import Post, VenueServer
+from holdfast_simulation.world.wire import Wire
+from holdfast_simulation.world.workload import Scoring, Stream
+
+TOMBSTONE_SECS = 20.0
+"""Of monotonic time: shorter than in production, and longer than an order may be under way, as there."""
+HEAL_SECS = 26.0
+"""Longer than a tombstone takes, and than the latest order arrives."""
+CALM_SECS = 12.0
+"""Before the end of the healing strategies want in once more: whatever was, trading goes on."""
+REST_SECS = 40.0
+"""How long the world may then still take until everything is at rest."""
+LOOK_SECS = 0.25
+PERSON_SECS = 2.0
+FALL = Decimal("0.93")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a seed."""
+
+    plan: Plan
+    violations: tuple[str, ...]
+    fired: Counter[Kind]
+    market_secs: float
+    """Market time that was lived through."""
+    active_secs: float
+    """Of it: in session with a wish, an order or a position open."""
+    told: Counter[str]
+    """Facts of the ledger, by kind."""
+    posts: int
+    fills: int
+    steps: int
+    digest: str
+    story: tuple[str, ...] = field(repr=False)
+
+
+def run(plan: Plan) -> Outcome:
+    """Lives through one plan. The same plan gives the same outcome, to the last line."""
+    return World(plan).live()
+
+
+class World:
+    """Everything of one seed."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.loop = SeededLoop(random.Random(f"{plan.seed} schedule"))
+        self.story = Story(self.loop.time, lambda: self.loop.node.name)
+        self.weather = Weather(plan.faults, seed=plan.seed, now_secs=self.loop.time)
+        chance = random.Random(f"{plan.seed} world")
+        self.market_clock = WorldMarketClock(self.loop, markets.OPEN, plan.speed)
+        minutes = int((plan.chaos_secs + HEAL_SECS + REST_SECS) * plan.speed / 60) + 5
+        recording = markets.recording(random.Random(f"{plan.seed} market"), minutes=minutes)
+        self.ticks = sorted({bar.end for bar in recording.minute_bars})
+        exchange = Exchange("world", Market(recording, markets.OPEN - MINUTE), ExchangeConfig(slippage_bps=Decimal(0)))
+        self.server = VenueServer(
+            exchange=exchange,
+            market_clock=self.market_clock,
+            monotonic_clock=WorldMonotonicClock(self.loop, 0.0),
+        )
+        settings = Settings(
+            strategies=workload.STRATEGIES,
+            gate=GateSettings(
+                cooldown_secs=chance.choice((0.0, 30.0)), max_entries_per_symbol_day=1_000, entries_per_minute=200
+            ),
+        )
+        settings = settings.model_copy(
+            update={"execution": settings.execution.model_copy(update={"tombstone_after_secs": TOMBSTONE_SECS})}
+        )
+        self.account = settings.account.id
+        self.database, _ = open_ledger("sqlite://", self.account)
+        self.wire = Wire(self.loop, self.weather, chance)
+        self.stream = Stream()
+        ground = Ground(
+            loop=self.loop,
+            settings=settings,
+            database=self.database,
+            server=self.server,
+            wire=self.wire,
+            weather=self.weather,
+            chance=chance,
+            market_clock=self.market_clock,
+        )
+        self.ground = ground
+        self.signal = Signal(ground, "signal")
+        self.processes: dict[str, Process] = {
+            process.name: process
+            for process in (
+                self.signal,
+                Execution(ground, "execution-0"),
+                Execution(ground, "execution-1"),
+                Gate(ground, "gate"),
+                Reconciliation(ground, "reconciliation"),
+                Scoring(ground, "scoring", self.stream),
+            )
+        }
+        self.foreign: set[str] = set()
+        self.invariants = Invariants(
+            database=self.database,
+            account=self.account,
+            server=self.server,
+            market_clock=self.market_clock,
+            stream=self.stream,
+            foreign=self.foreign,
+        )
+        self.server.on_post = self._posted
+        self.active_secs = 0.0
+        self._chance = chance
+
+    def live(self) -> Outcome:
+        """From the first second to the last."""
+        with self.story.told_by_logs():
+            try:
+                self.loop.run(self._live())
+            except (Spinning, Stalled) as error:
+                self.invariants.violations.append(f"{type(error).__name__}: {error}")
+            digest, lines = self.story.digest, tuple(self.story.lines)
+            failures = [*self.story.failures, *self.wire.failures, *self.loop.failures]
+            self.loop.clear_away()
+        outcome = Outcome(
+            plan=self.plan,
+            violations=(*self.invariants.violations, *(f"failure: {each}" for each in dict.fromkeys(failures))),
+            fired=self.weather.fired,
+            market_secs=self.loop.time() * self.plan.speed,
+            active_secs=self.active_secs,
+            told=self._told(),
+            posts=len(self.server.arrived),
+            fills=len(self.server.exchange.books.fills),
+            steps=self.loop.steps,
+            digest=digest,
+            story=lines,
+        )
+        self.database.close()
+        return outcome
+
+    def _told(self) -> Counter[str]:
+        with self.database.read.connect() as connection:
+            return Counter(connection.execute(sa.select(tables.events.c.kind)).scalars())
+
+    async def _live(self) -> None:
+        for process in self.processes.values():
+            process.start()
+        chores = [
+            self.loop.start(self.loop.outside, each)
+            for each in (
+                self._market(),
+                self._looks(),
+                self._strategies(),
+                self._person(),
+                *(self._befall(f) for f in self.plan.faults),
+            )
+        ]
+        await asyncio.sleep(self.plan.chaos_secs)
+        self.story.say("--- healing")
+        for process in self.processes.values():
+            process.start()
+        await asyncio.sleep(HEAL_SECS - CALM_SECS)
+        for plan in workload.calm(self.plan.chaos_secs):
+            self.stream.publish(self.ground, plan)
+        await asyncio.sleep(CALM_SECS)
+        open_ = await self._come_to_rest()
+        for each in open_:
+            self.invariants.violations.append(f"invariant {each}")
+        for chore in chores:
+            if chore.done() and not chore.cancelled() and (error := chore.exception()):
+                self.story.failures.append(f"world: {error!r}")
+
+    async def _come_to_rest(self) -> list[str]:
+        """What is still open after the bound; empty where everything came to rest before."""
+        until_secs = self.loop.time() + REST_SECS
+        while True:
+            open_ = self.invariants.at_rest()
+            if not open_ or self.loop.time() >= until_secs:
+                return open_
+            await asyncio.sleep(1.0)
+
+    # --- what goes on by itself
+
+    async def _market(self) -> None:
+        for at in self.ticks:
+            await self.market_clock.sleep_until(at)
+            self.server.tick(at)
+            down = self.weather.holds(Kind.FEED_DOWN, "feed")
+            self.signal.board.set_connected(not down)
+            for symbol, bar in sorted(self.server.exchange.market.bars_ending(at).items()):
+                if down or self.weather.holds(Kind.PRICES_MUTE, symbol) or not self.signal.running:
+                    continue
+                self.signal.board.take(
+                    venue.Bar(
+                        symbol=symbol,
+                        start=bar.start,
+                        end=bar.end,
+                        open=bar.open,
+                        high=bar.high,
+                        low=bar.low,
+                        close=bar.close,
+                        volume=bar.volume,
+                    )
+                )
+
+    async def _looks(self) -> None:
+        while True:
+            self.invariants.look(self.loop.time())
+            exchange = self.server.exchange
+            if any(each.quantity for each in exchange.books.positions.values()) or any(
+                order.is_open for order in exchange.orders.values()
+            ):
+                self.active_secs += LOOK_SECS * self.plan.speed
+            await asyncio.sleep(LOOK_SECS)
+
+    async def _strategies(self) -> None:
+        for plan in self.plan.cycles:
+            await asyncio.sleep(max(0.0, plan.at_secs - self.loop.time()))
+            self.stream.publish(self.ground, plan)
+
+    def _posted(self, post: Post) -> None:
+        self.story.say(f"POST {post.order.client_order_id} {post.order.side} {post.order.quantity} {post.order.symbol}")
+        self.invariants.posted(post)
+
+    # --- what befalls it
+
+    async def _befall(self, fault: Fault) -> None:
+        begins: dict[Kind, Callable[[Fault], None]] = {
+            Kind.CRASH: self._crash,
+            Kind.PAUSE: self._pause,
+            Kind.UNAUTHORISED: self._revoke,
+            Kind.TRADING_HALT: self._halt,
+            Kind.PRICE_FALLS: self._fall,
+            Kind.KILL_SWITCH: self._kill_switch,
+            Kind.FOREIGN_ORDER: self._foreign,
+        }
+        begin = begins.get(fault.kind)
+        await asyncio.sleep(fault.at_secs)
+        self.story.say(f"fault {fault}")
+        if begin is None:
+            return
+        self.weather.fired[fault.kind] += 1
+        begin(fault)
+        await asyncio.sleep(fault.lasts_secs)
+        if fault.kind is Kind.CRASH:
+            self.processes[fault.target].start()
+        elif fault.kind is Kind.UNAUTHORISED:
+            self.server.keys_revoked = False
+
+    def _crash(self, fault: Fault) -> None:
+        self.processes[fault.target].crash()
+
+    def _pause(self, fault: Fault) -> None:
+        self.loop.pause(self.processes[fault.target].node, fault.lasts_secs)
+
+    def _revoke(self, _: Fault) -> None:
+        self.server.keys_revoked = True
+
+    def _halt(self, fault: Fault) -> None:
+        now = self.market_clock.now()
+        self._at_venue(Halt(now, fault.target, now + timedelta(seconds=fault.lasts_secs * self.plan.speed)))
+
+    def _fall(self, fault: Fault) -> None:
+        self._at_venue(ScalePrices(self.market_clock.now(), fault.target, FALL, self.ticks[-1]))
+
+    def _kill_switch(self, _: Fault) -> None:
+        now = self.market_clock.now()
+        with self.database.write.begin() as connection:
+            connection.execute(
+                sa.insert(tables.halts).values(
+                    account=self.account,
+                    halt_id=f"kill_switch.{self.loop.time():.6f}",
+                    kind=KILL_SWITCH,
+                    reason="by hand",
+                    set_by="person",
+                    since=to_micros(now),
+                )
+            )
+        if self.invariants.killed_since_secs is None:
+            self.invariants.killed_since_secs = self.loop.time()
+
+    def _foreign(self, fault: Fault) -> None:
+        price = self.server.exchange.market.price(fault.target) or Decimal(100)
+        self.foreign.add(fault.target)
+        try:
+            self.server.send_foreign(fault.target, Decimal(3), (price * 2).quantize(markets.CENT))
+        except Refusal as refusal:
+            self.story.say(f"foreign order refused: {refusal}")
+
+    def _at_venue(self, command: Command) -> None:
+        try:
+            self.server.carry_out(command)
+        except Refusal as refusal:
+            self.story.say(f"refused: {refusal}")
+
+    # --- the person who puts it right
+
+    async def _person(self) -> None:
+        """Clears what is over, again and again: it may come back, and a clear may be lost."""
+        calls = self.wire.remote(ExecutionCalls, "execution", "admin", WorldMonotonicClock(self.loop, 0.0))
+        while True:
+            await asyncio.sleep(PERSON_SECS)
+            for identity, kind in self._halts():
+                if not self._is_over(kind):
+                    continue
+                try:
+                    await calls.clear_halt(execution.ClearHaltRequest(halt_id=identity, cleared_by="person"))
+                except (Retry, Refused) as error:
+                    self.story.say(f"person: {error}")
+            if not any(kind == KILL_SWITCH for _, kind in self._halts()):
+                self.invariants.killed_since_secs = None
+
+    def _is_over(self, kind: str) -> bool:
+        """True where the cause of such a halt has gone. What only needs a look is cleared in the calm."""
+        if kind == KILL_SWITCH:
+            return not self._under_way(Kind.KILL_SWITCH)
+        if kind == CREDENTIALS:
+            return not self.server.keys_revoked
+        return self.loop.time() > self.plan.chaos_secs
+
+    def _under_way(self, kind: Kind) -> bool:
+        now_secs = self.loop.time()
+        return any(fault.kind is kind and fault.at_secs <= now_secs < fault.until_secs for fault in self.plan.faults)
+
+    def _halts(self) -> list[tuple[str, str]]:
+        """Ids and kinds of those in force."""
+        halts = tables.halts.c
+        with self.database.read.connect() as connection:
+            query = sa.select(halts.halt_id, halts.kind).where(halts.cleared_at.is_(None)).order_by(halts.halt_id)
+            return [(str(row[0]), str(row[1])) for row in connection.execute(query)]

@@ -1,0 +1,245 @@
+"""The processes of the world: the production services on the ports of the world instead of gRPC, SQL and HTTP."""
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from holdfast_execution.adapters.sql.database import Database
+from holdfast_execution.adapters.sql.session import Session
+from holdfast_execution.adapters.sql.sql_ledger import SqlLedger
+from holdfast_execution.engine import Engine
+from holdfast_execution.halt_watch import HaltWatch
+from holdfast_execution.lease import LeaseKeeper
+from holdfast_execution.service import ExecutionService
+from holdfast_gate.changes import Changes
+from holdfast_gate.prices import Prices
+from holdfast_gate.service import GateService
+from holdfast_gate.snapshot import Snapshots
+from holdfast_reconciliation.reconciler import Reconciler
+from holdfast_runtime.activity import ActivityTracker
+from holdfast_runtime.errors import AskPerson
+from holdfast_runtime.loops import GaveUp, supervise
+from holdfast_runtime.ports.calls import ExecutionCalls, PricesCalls
+from holdfast_runtime.settings import Settings
+from holdfast_signal.prices import Prices as PriceBoard
+from holdfast_simulation.world.clocks import WorldMarketClock, WorldMonotonicClock
+from holdfast_simulation.world.faults import Weather
+from holdfast_simulation.world.ledger import WorldLedger
+from holdfast_simulation.world.loop import Node, SeededLoop
+from holdfast_simulation.world.venue import VenueLink, VenueServer
+from holdfast_simulation.world.wire import Wire
+
+Loop = Callable[[Callable[[], None]], Awaitable[None]]
+
+RESTART_SECS = 0.5
+"""A process that ended by itself is started again after so long."""
+
+
+@dataclass(slots=True)
+class Ground:
+    """What every process stands on."""
+
+    loop: SeededLoop
+    settings: Settings
+    database: Database
+    server: VenueServer
+    wire: Wire
+    weather: Weather
+    chance: random.Random
+    market_clock: WorldMarketClock
+
+
+class Process:
+    """One service. A restart is a new node with new memory; what is durable lies outside of it."""
+
+    def __init__(self, ground: Ground, name: str) -> None:
+        self.ground = ground
+        self.name = name
+        self.service = name.partition("-")[0]
+        self.incarnation = 0
+        self.node = Node(name, alive=False)
+        self.ended: list[str] = []
+        """Why it ended by itself, each time."""
+        self.clock: WorldMonotonicClock
+
+    @property
+    def running(self) -> bool:
+        """True between a start and a crash."""
+        return self.node.alive
+
+    def start(self) -> None:
+        """Begins a new incarnation."""
+        if self.node.alive:
+            return
+        self.incarnation += 1
+        self.node = Node(f"{self.name}.{self.incarnation}")
+        offset_secs = self.ground.chance.uniform(0.0, 1e6)
+        self.clock = WorldMonotonicClock(self.ground.loop, offset_secs)
+        with self.ground.loop.inside(self.node):
+            self.build()
+
+    def crash(self) -> None:
+        """As kill -9."""
+        if self.node.alive:
+            self.ground.loop.crash(self.node)
+            self.ground.wire.lost(self.node)
+
+    def build(self) -> None:
+        """Wires the service; called inside the new node."""
+        raise NotImplementedError
+
+    def run(self, name: str, turn: Callable[[], Awaitable[None]]) -> None:
+        """A supervised loop; where it gives up the process ends and is started again, as by its controller."""
+        node = self.node
+
+        async def supervised() -> None:
+            try:
+                await supervise(name, turn, self.clock, _nothing)
+            except (GaveUp, AskPerson) as error:
+                self.ended.append(str(error))
+                self.ground.loop.later(0.0, lambda: self._end(node))
+
+        self.ground.loop.start(node, supervised())
+
+    def _end(self, node: Node) -> None:
+        if node is self.node:
+            self.crash()
+            self.ground.loop.later(RESTART_SECS, self.start)
+
+    def link(self) -> VenueLink:
+        """Its way to the broker."""
+        ground = self.ground
+        return VenueLink(
+            ground.loop,
+            ground.server,
+            ground.weather,
+            ground.chance,
+            node=self.node.name,
+            monotonic_clock=self.clock,
+            timeout_secs=ground.settings.venue.timeout_secs,
+        )
+
+
+class Execution(Process):
+    """Execution, active or standing by."""
+
+    engine: Engine
+    lease: LeaseKeeper
+    runner: WorldLedger
+
+    def build(self) -> None:
+        """As the service's own wiring does."""
+        ground, rules = self.ground, self.ground.settings.execution
+        ledger = SqlLedger(Session(ground.database, ground.settings.account.id))
+        self.runner = runner = WorldLedger(ledger, ground.weather, ground.chance, node=self.name)
+        engine: Engine
+
+        async def acquired() -> None:
+            await engine.on_acquired()
+
+        async def lost() -> None:
+            await engine.on_lost()
+
+        self.lease = lease = LeaseKeeper(
+            runner=runner,
+            holder=self.node.name,
+            clock=self.clock,
+            market_now=ground.market_clock.now,
+            takeover_secs=rules.lease_takeover_secs,
+            beat_secs=rules.lease_beat_secs,
+            margin_secs=rules.last_write_margin_secs,
+            on_acquired=acquired,
+            on_lost=lost,
+        )
+        self.engine = engine = Engine(
+            runner=runner,
+            tenure=lease,
+            broker=self.link(),
+            prices=ground.wire.remote(PricesCalls, "signal", self.service, self.clock),
+            market_clock=ground.market_clock,
+            monotonic_clock=self.clock,
+            activity=ActivityTracker(),
+            settings=ground.settings,
+        )
+        halts = HaltWatch(
+            runner=runner,
+            lease=lease,
+            clock=self.clock,
+            market_now=ground.market_clock.now,
+            on_halts=engine.on_halts,
+        )
+        service = ExecutionService(engine, monotonic_clock=self.clock, settings=ground.settings)
+        ground.wire.serve("execution", self.node, self.clock, service)
+        loops: dict[str, Loop] = {"lease": lease.run, **engine.loops, "halts": halts.run}
+        for name, loop in loops.items():
+            self.run(name, _turn(loop))
+
+
+class Gate(Process):
+    """The gate."""
+
+    def build(self) -> None:
+        """As the service's own wiring does."""
+        ground, activity, changes = self.ground, ActivityTracker(), Changes()
+        execution = ground.wire.remote(ExecutionCalls, "execution", self.service, self.clock)
+        prices_calls = ground.wire.remote(PricesCalls, "signal", self.service, self.clock)
+        snapshots = Snapshots(execution, activity=activity, clock=self.clock, changes=changes)
+        prices = Prices(prices_calls, activity=activity, clock=self.clock, changes=changes)
+        service = GateService(
+            settings=ground.settings,
+            market_clock=ground.market_clock,
+            monotonic_clock=self.clock,
+            execution=execution,
+            snapshots=snapshots,
+            prices=prices,
+            changes=changes,
+            activity=activity,
+        )
+        ground.wire.serve("gate", self.node, self.clock, service)
+        self.run("watch-snapshots", _turn(snapshots.run))
+        self.run("watch-prices", _turn(prices.run))
+
+
+class Reconciliation(Process):
+    """The independent comparison."""
+
+    reconciler: Reconciler
+
+    def build(self) -> None:
+        """As the service's own wiring does."""
+        ground = self.ground
+        self.reconciler = Reconciler(
+            settings=ground.settings,
+            execution=ground.wire.remote(ExecutionCalls, "execution", self.service, self.clock),
+            broker=self.link(),
+            market_clock=ground.market_clock,
+            monotonic_clock=self.clock,
+            activity=ActivityTracker(),
+        )
+        self.run("reconcile", _turn(self.reconciler.run))
+
+
+class Signal(Process):
+    """The prices of signal; its strategies are played by the workload."""
+
+    board: PriceBoard
+
+    def build(self) -> None:
+        """A new board knows nothing until the next bar."""
+        ground = self.ground
+        self.board = PriceBoard(
+            ground.server.exchange.market.symbols,
+            clock=ground.market_clock,
+            activity=ActivityTracker(),
+            first_sequence=self.incarnation * 1_000_000,
+        )
+        self.board.set_connected(True)
+        ground.wire.serve("signal", self.node, self.clock, self.board)
+
+
+def _turn(loop: Loop) -> Callable[[], Awaitable[None]]:
+    return lambda: loop(_nothing)
+
+
+def _nothing() -> None:
+    """Nobody watches the progress of a loop here."""

@@ -1,0 +1,113 @@
+"""Many seeds on several processes, and what they came to."""
+
+import multiprocessing
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from holdfast_simulation.world.faults import Kind
+from holdfast_simulation.world.plans import Plan, plan_of
+from holdfast_simulation.world.run import Outcome, run
+
+SEEDS_PER_PROCESS = 200
+"""Then a fresh process goes on: what a seed leaves in memory stays bounded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seed:
+    """What is kept of one seed: an outcome without its story."""
+
+    seed: int
+    violations: tuple[str, ...]
+    fired: Counter[Kind]
+    told: Counter[str]
+    active_secs: float
+    market_secs: float
+    posts: int
+    fills: int
+    digest: str
+    cpu_secs: float
+
+
+@dataclass(slots=True)
+class Summary:
+    """Of a sweep."""
+
+    seeds: int = 0
+    active_secs: float = 0.0
+    market_secs: float = 0.0
+    cpu_secs: float = 0.0
+    posts: int = 0
+    fills: int = 0
+    fired: Counter[Kind] = field(default_factory=Counter)
+    told: Counter[str] = field(default_factory=Counter)
+    """Facts of the ledger by kind: which states were reached."""
+    failed: list[Seed] = field(default_factory=list)
+
+    def add(self, seed: Seed) -> None:
+        """One more seed."""
+        self.seeds += 1
+        self.active_secs += seed.active_secs
+        self.market_secs += seed.market_secs
+        self.cpu_secs += seed.cpu_secs
+        self.posts += seed.posts
+        self.fills += seed.fills
+        self.fired.update(seed.fired)
+        self.told.update(seed.told)
+        if seed.violations:
+            self.failed.append(seed)
+
+    @property
+    def never_fired(self) -> list[Kind]:
+        """Kinds of faults that no seed had."""
+        return [kind for kind in Kind if not self.fired[kind]]
+
+    @property
+    def speed(self) -> float:
+        """Active market seconds in one second of one core."""
+        return self.active_secs / self.cpu_secs if self.cpu_secs else 0.0
+
+
+def sweep(seeds: Iterable[int], *, jobs: int, done: Callable[[Seed], None]) -> Summary:
+    """Lives through every seed; `done` is told of each as it ends."""
+    summary = Summary()
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(jobs, maxtasksperchild=SEEDS_PER_PROCESS) as pool:
+        for found in pool.imap_unordered(live, seeds):
+            summary.add(found)
+            done(found)
+    return summary
+
+
+def live(seed: int) -> Seed:
+    """One seed."""
+    began_secs = time.process_time()
+    outcome = run(plan_of(seed))
+    return Seed(
+        seed=seed,
+        violations=outcome.violations,
+        fired=outcome.fired,
+        told=outcome.told,
+        active_secs=outcome.active_secs,
+        market_secs=outcome.market_secs,
+        posts=outcome.posts,
+        fills=outcome.fills,
+        digest=outcome.digest,
+        cpu_secs=time.process_time() - began_secs,
+    )
+
+
+def fails_as(outcome: Outcome) -> Callable[[Plan], bool]:
+    """Does a plan violate something that this outcome did, whatever the numbers?"""
+    wanted = {_name(each) for each in outcome.violations}
+
+    def fails(plan: Plan) -> bool:
+        return bool(wanted & {_name(each) for each in run(plan).violations})
+
+    return fails
+
+
+def _name(violation: str) -> str:
+    """`invariant 6`, `failure`, …"""
+    return violation.partition(":")[0]

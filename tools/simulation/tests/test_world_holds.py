@@ -1,0 +1,84 @@
+"""Whatever happens in the world, the invariants of the order protocol hold (SQ-1 … SQ-15, TS-2, TS-3, TS-4).
+
+A failure names its seed: `holdfast simulate --replay SEED` tells its story, `--shrink FILE` makes it small. Every bug
+that the world has found stays here as a plan. `HOLDFAST_SIMULATED_SEEDS` says how many fresh seeds are lived through.
+"""
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from holdfast_simulation.world import plans
+from holdfast_simulation.world.faults import Kind
+from holdfast_simulation.world.plans import Plan, plan_of
+from holdfast_simulation.world.run import run
+from holdfast_simulation.world.sweep import sweep
+
+SAVED = sorted(Path(__file__).parent.joinpath("plans").glob("*.json"))
+SEEDS = int(os.environ.get("HOLDFAST_SIMULATED_SEEDS", "120"))
+LEAST_ACTIVE_SECS = 300
+"""Of market time, on average over the seeds."""
+
+
+@pytest.mark.timeout(3600)
+def test_fresh_seeds_violate_nothing() -> None:
+    first = random.SystemRandom().randrange(2**32)
+    print(f"seeds {first} to {first + SEEDS - 1}")
+
+    found = sweep(range(first, first + SEEDS), jobs=os.cpu_count() or 1, done=lambda _: None)
+
+    assert [(seed.seed, seed.violations) for seed in found.failed] == []
+    assert found.posts
+    assert found.fills
+    assert found.active_secs >= LEAST_ACTIVE_SECS * SEEDS
+    assert SEEDS < 100 or found.never_fired == []
+
+
+@pytest.mark.parametrize("file", SAVED, ids=lambda file: file.stem)
+def test_a_bug_that_was_found_stays_away(file: Path) -> None:
+    assert run(plans.load(file)).violations == ()
+
+
+def test_one_seed_is_one_story() -> None:
+    """TS-3: two runs of a seed are the same to the last line."""
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+
+    first, second = run(plan_of(seed)), run(plan_of(seed))
+
+    assert first.story == second.story
+    assert first.digest == second.digest
+
+
+def test_a_plan_is_kept_whole() -> None:
+    plan = plan_of(4)
+
+    assert plans.from_json(plans.to_json(plan)) == plan
+
+
+def test_a_plan_is_made_smaller_while_it_fails() -> None:
+    """The failure stands for one that needs two faults and one cycle."""
+    plan = next(each for each in map(plan_of, range(1000)) if len(each.faults) == 20)
+    wanted = {plan.faults[3].number, plan.faults[15].number}
+
+    def fails(smaller: Plan) -> bool:
+        return wanted <= {fault.number for fault in smaller.faults} and plan.cycles[5] in smaller.cycles
+
+    smallest = plans.shrunk(plan, fails)
+
+    assert {fault.number for fault in smallest.faults} == wanted
+    assert smallest.cycles == (plan.cycles[5],)
+
+
+def test_without_faults_the_world_trades() -> None:
+    """A calm world must not be quiet because nothing is tried."""
+    plan = next(each for each in map(plan_of, range(1000)) if not each.faults)
+
+    outcome = run(plan)
+
+    assert outcome.violations == ()
+    assert outcome.fills >= 2
+    assert not +outcome.fired
+    assert not any(outcome.fired[kind] for kind in Kind)
