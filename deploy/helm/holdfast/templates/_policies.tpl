@@ -4,6 +4,17 @@ app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{/* Where the API server is: as configured, and its addresses as the cluster itself says them, public ones too. */}}
+{{- define "holdfast.apiServer" -}}
+{{- $peers := .Values.networkPolicy.apiServer -}}
+{{- range (lookup "v1" "Endpoints" "default" "kubernetes" | default dict).subsets -}}
+{{- range .addresses -}}
+{{- $peers = append $peers (dict "ipBlock" (dict "cidr" (printf "%s/%s" .ip (ternary "128" "32" (contains ":" .ip))))) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $peers -}}
+{{- end -}}
+
 {{- define "holdfast.policyPorts" -}}
 {{- range . }}
 - {port: {{ . }}, protocol: TCP}
