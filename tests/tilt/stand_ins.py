@@ -4,13 +4,13 @@ import json
 import shutil
 import subprocess
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import starlark
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.chart.rendering import ROOT, of_kind, pods
+
 BUTTONS = "ext://uibutton"
 
 Words = str | list[str]
@@ -62,7 +62,20 @@ class Asked:
         auto_init: bool = True, pod_readiness: str = "", links: list[dict[str, Any]] | None = None,
         labels: list[str] | None = None,
     ) -> None:  # fmt: skip
-        self.resources.append(locals())
+        name = new_name or workload
+        assert name not in {each["new_name"] or each["workload"] for each in self.resources}, f"{name} is there twice"
+        taken = set(objects or ()) & self._with_their_workload()
+        assert not taken, f"{', '.join(sorted(taken))}: not in the remaining YAML"
+        self.resources.append({key: value for key, value in locals().items() if key not in ("name", "taken")})
+
+    def _with_their_workload(self) -> set[str]:
+        """Services that select a workload's pods: Tilt puts each to its workload, and out of what may be named."""
+        labels = [pod["metadata"].get("labels", {}) for pod in pods(self.manifests).values()]
+        return {
+            f"{each['metadata']['name']}:service"
+            for each in of_kind(self.manifests, "Service")
+            if any(each["spec"].get("selector", {}).items() <= own.items() for own in labels)
+        }
 
     def local_resource(
         self, name: str, cmd: Words, deps: Words = "", trigger_mode: str = "auto", auto_init: bool = True,
@@ -93,6 +106,7 @@ def run(subcommand: str = "up", **settings: str) -> Asked:
     module.add_callable("blob", str)
     module.add_callable("encode_json", json.dumps)
     module.add_callable("encode_yaml", yaml.safe_dump)
+    module.add_callable("encode_yaml_stream", yaml.safe_dump_all)
     module.add_callable("decode_yaml", yaml.safe_load)
     module.add_callable("decode_yaml_stream", lambda text: [each for each in yaml.safe_load_all(text) if each])
     module.add_callable("port_forward", lambda local, container, name="": {"local": local, "container": container})
