@@ -13,7 +13,18 @@ import pytest
 import yaml
 
 from holdfast_runtime.bus.permissions import DUTIES
-from tests.chart.rendering import CHART, VALUES, Manifest, containers, manifests, of_kind, pods, rendered
+from tests.chart.rendering import (
+    CHART,
+    VALUES,
+    Manifest,
+    containers,
+    manifests,
+    of_kind,
+    pods,
+    rendered,
+    template,
+    values_file,
+)
 
 TALKS_TO_THE_CLUSTER = re.compile(r"(Cron)?Job/holdfast-certificates-\w+")
 GIVEN_BESIDE = {
@@ -192,10 +203,42 @@ def test_execution_is_a_deployment_whose_successor_starts_first(name: str) -> No
     assert execution["kind"] == "Deployment"
     assert execution["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     tolerated = {
-        each["key"]: each["tolerationSeconds"] for each in execution["spec"]["template"]["spec"]["tolerations"]
+        each["key"]: each["tolerationSeconds"]
+        for each in execution["spec"]["template"]["spec"]["tolerations"]
+        if each["effect"] == "NoExecute"
     }
     assert tolerated == {"node.kubernetes.io/not-ready": 10, "node.kubernetes.io/unreachable": 10}
     assert execution["spec"]["replicas"] == (2 if name in ("production", "everything") else 1)
+
+
+def test_every_pod_runs_on_the_nodes_that_are_meant_for_it() -> None:
+    for where, pod in pods(manifests("everything")).items():
+        if not where.startswith("Pod/"):
+            assert pod["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux"}, where
+            assert "trading" in {each["key"] for each in pod["spec"]["tolerations"]}, where
+
+
+def test_keda_alone_says_how_many_pods_score() -> None:
+    deployments = {each["metadata"]["name"]: each for each in of_kind(manifests("everything"), "Deployment")}
+    assert "replicas" not in deployments["holdfast-scoring"]["spec"]
+
+
+@pytest.mark.parametrize("name", ["production", "external", "everything"])
+def test_a_migration_reaches_its_ledger_before_the_release_is_changed(name: str) -> None:
+    """The job and its network policy are hooks, the policy first."""
+    weights = {
+        each["kind"]: int(each["metadata"]["annotations"]["helm.sh/hook-weight"])
+        for each in of_kind(manifests(name), "Job", "NetworkPolicy")
+        if each["metadata"]["labels"]["app.kubernetes.io/component"] == "migration"
+    }
+    assert weights["NetworkPolicy"] < weights["Job"]
+
+
+@every_values
+def test_names_fit_however_long_the_releases_is(name: str) -> None:
+    done = template(*values_file(name), "--set", f"fullnameOverride={'a' * 60}")
+    found = [each for each in yaml.load_all(done.stdout, yaml.CSafeLoader) if each]
+    assert all(len(each["metadata"]["name"]) <= (52 if each["kind"] == "CronJob" else 63) for each in found)
 
 
 @every_values

@@ -10,7 +10,7 @@ from pathlib import Path
 from holdfast_runtime.config import load_settings
 
 settings = load_settings(Path(os.environ["HOLDFAST_CONFIG"]), {}, None)
-token = Path(os.environ["HOLDFAST_SECRETS_DIR"], "ADMIN_TOKEN").read_text()
+token = Path(os.environ["HOLDFAST_SECRETS_DIR"], "ADMIN_TOKEN").read_text().strip()
 host = settings.endpoints["admin"].rpartition(":")[0]
 asked = urllib.request.Request(
     f"http://{host}:{settings.admin.port}/api/v1/health", headers={"Authorization": f"Bearer {token}"}

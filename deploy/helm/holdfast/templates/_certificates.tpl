@@ -33,8 +33,6 @@ generated: {{ $generated | toJson }}
 {{/* The job that makes and renews: the one pod that talks to the cluster. */}}
 {{- define "holdfast.certificateJob" -}}
 backoffLimit: 10
-# Gone soon: a rollback makes the job of its revision again, and a job that is there cannot be changed.
-ttlSecondsAfterFinished: 30
 template:
   metadata:
     labels:
@@ -46,10 +44,7 @@ template:
     restartPolicy: OnFailure
     securityContext:
       {{- include "holdfast.podSecurity" (dict "user" 10001) | nindent 6 }}
-    {{- with .Values.image.pullSecrets }}
-    imagePullSecrets:
-      {{- toYaml . | nindent 6 }}
-    {{- end }}
+    {{- include "holdfast.nodes" (dict "root" . "component" "certificates") | nindent 4 }}
     containers:
       - name: certificates
         image: {{ include "holdfast.image" (dict "root" . "service" "cli") }}

@@ -44,8 +44,13 @@
 
 {{- if and $v.postgresql.enabled $v.postgresql.existingSecret }}{{ include "holdfast.refuse" "postgresql.existingSecret is given, but postgresql.enabled is true: one of the two is the ledger." }}{{ end -}}
 {{- if and (not $v.postgresql.enabled) (not $v.postgresql.existingSecret) }}{{ include "holdfast.refuse" "postgresql.enabled is false: postgresql.existingSecret must name a Secret with LEDGER_URL." }}{{ end -}}
+{{- $server := printf "%s-postgresql" (include "holdfast.fullname" .) -}}
+{{- if and (not $v.postgresql.enabled) (not $v.postgresql.discard) (lookup "apps/v1" "StatefulSet" .Release.Namespace $server) }}{{ include "holdfast.refuse" (printf "postgresql.enabled is false, but StatefulSet %s holds this release's ledger, and its volume would go with it: dump it first (docs/backup.md), then say postgresql.discard: true." $server) }}{{ end -}}
 {{- if and $v.nats.enabled $v.nats.url }}{{ include "holdfast.refuse" "nats.url is given, but nats.enabled is true: one of the two is the bus." }}{{ end -}}
 {{- if and (not $v.nats.enabled) (not $v.nats.url) }}{{ include "holdfast.refuse" "nats.enabled is false: nats.url must name another NATS." }}{{ end -}}
+{{- range splitList "," $v.nats.url -}}
+{{- if and . (not (hasPrefix "tls://" .)) }}{{ include "holdfast.refuse" "nats.url must be tls://…: on a bus in plain text anybody could order." }}{{ end -}}
+{{- end -}}
 {{- $copies := int (dig "bus" "replicas" 1 $config) -}}
 {{- if and $v.nats.enabled (gt $copies (int $v.nats.servers)) }}{{ include "holdfast.refuse" (printf "config.bus.replicas is %d, but nats.servers is %v: every copy needs a server of its own." $copies $v.nats.servers) }}{{ end -}}
 

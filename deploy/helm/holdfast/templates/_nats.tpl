@@ -42,6 +42,8 @@ cluster {
   tls {
     {{- include "holdfast.natsTls" . | nindent 4 }}
     verify: true
+    # Only a server's certificate: one of a service has none of these names.
+    verify_cert_and_check_known_urls: true
   }
 }
 {{- end }}

@@ -15,8 +15,8 @@ readOnlyRootFilesystem: {{ not .writable }}
 capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{/* Where pods may run. (dict "root" . "component" "gate") */}}
-{{- define "holdfast.placement" -}}
+{{/* The nodes that a pod may run on, and how they get its images. (dict "root" . "component" "gate") */}}
+{{- define "holdfast.nodes" -}}
 {{- with .root.Values.image.pullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
@@ -25,6 +25,23 @@ imagePullSecrets:
 nodeSelector:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- if or (eq .component "execution") .root.Values.pod.tolerations }}
+tolerations:
+  {{- if eq .component "execution" }}
+  # A lost node is noticed in 10 s, not in 5 minutes; the lease has fenced its pod long before.
+  {{- range list "not-ready" "unreachable" }}
+  - {key: node.kubernetes.io/{{ . }}, operator: Exists, effect: NoExecute, tolerationSeconds: 10}
+  {{- end }}
+  {{- end }}
+  {{- with .root.Values.pod.tolerations }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The same for what runs all the time, spread over them. (dict "root" . "component" "gate") */}}
+{{- define "holdfast.placement" -}}
+{{- include "holdfast.nodes" . }}
 {{- with .root.Values.pod.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
@@ -79,11 +96,6 @@ spec:
     {{- include "holdfast.podSecurity" (dict "user" 10001) | nindent 4 }}
   {{- include "holdfast.placement" . | nindent 2 }}
   {{- if eq $name "execution" }}
-  # A lost node is noticed in 10 s, not in 5 minutes; the lease has fenced its pod long before.
-  tolerations:
-    {{- range list "not-ready" "unreachable" }}
-    - {key: node.kubernetes.io/{{ . }}, operator: Exists, effect: NoExecute, tolerationSeconds: 10}
-    {{- end }}
   initContainers:
     - name: migrate
       {{- include "holdfast.container" . | nindent 6 }}
