@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from holdfast_core.sessions import session_of
 from holdfast_runtime.errors import AskPerson
-from holdfast_runtime.ports.venue import Throttled, Timeframe, VenueUnavailable
+from holdfast_runtime.ports.venue import Throttled, Timeframe, Unauthorised, VenueUnavailable
 from holdfast_runtime.settings import Settings
-from holdfast_venue.factory import open_broker, open_feed
+from holdfast_venue.factory import access_of, broker_to_examine, open_broker, open_feed
 from holdfast_venue.limiter import Priority, RateLimiter
 
 NEVER = float("inf")
@@ -262,6 +262,19 @@ async def test_a_live_account_needs_the_configuration_and_the_flag(
         assert error.value.steps
     else:
         await open_broker(settings, secrets, monotonic_clock=clock, environ=environ).close()
+
+
+async def test_who_examines_the_broker_does_not_go_on_with_refused_keys(
+    venue: Any, settings_for: Any, secrets: Any, clock: Any, answers: Any
+):
+    """Invariant 5: looks share the latch, however often they are repeated."""
+    venue.then(answers.json(401, {"code": 40110000, "message": "request is not authorized"}))
+    access = access_of(secrets)
+    for _ in range(3):
+        async with broker_to_examine(settings_for(venue.port), secrets, access=access, monotonic_clock=clock) as broker:
+            with pytest.raises(Unauthorised):
+                await broker.account()
+    assert len(venue.requests) == 1
 
 
 def test_the_adapters_stay_lean():

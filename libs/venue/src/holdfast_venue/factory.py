@@ -50,13 +50,15 @@ def open_broker(
     seed: int = 0,
     system: str = "broker",
     environ: Mapping[str, str] | None = None,
+    access: Access | None = None,
 ) -> AlpacaBroker:
     """The broker of this stack's account. Raises AskPerson for a live account that was not allowed on both sides.
 
     `share`: part of the venue's rate limit that this process may use; those of all processes add up to 1.
-    `system`: as what it shows itself in metrics and traces."""
+    `system`: as what it shows itself in metrics and traces. `access`: shared with an earlier client, so that what was
+    refused to it is not tried again; default: of its own."""
     live_allowed = _check_live(settings, os.environ if environ is None else environ)
-    access = _access(secrets)
+    access = access or access_of(secrets)
     venue = settings.venue
     own = BaseURL.TRADING_LIVE if live_allowed else BaseURL.TRADING_PAPER
     own_stream = BaseURL.TRADING_STREAM_LIVE if live_allowed else BaseURL.TRADING_STREAM_PAPER
@@ -93,9 +95,10 @@ def open_feed(
     book: Book = Book.EQUITY,
     seed: int = 0,
     system: str = "market_data",
+    access: Access | None = None,
 ) -> AlpacaFeed:
     """The market data of a book: the one data connection that an account may have for it, and history."""
-    access = _access(secrets)
+    access = access or access_of(secrets)
     venue = settings.venue
     source = CRYPTO if book is Book.CRYPTO else STOCKS
     http = VenueHttp(
@@ -131,11 +134,18 @@ def open_feed(
 
 @asynccontextmanager
 async def broker_to_examine(
-    settings: Settings, secrets: Secrets, *, monotonic_clock: MonotonicClock
+    settings: Settings, secrets: Secrets, *, access: Access, monotonic_clock: MonotonicClock
 ) -> AsyncIterator[AlpacaBroker]:
-    """A client for one look: with the keys as they are now, and with a breaker, a limiter and metrics of its own."""
+    """A client for one look: with the keys as they are now, and with a breaker, a limiter and metrics of its own.
+
+    `access` is kept from look to look: keys that were refused are not tried again before they change (invariant 5)."""
     client = open_broker(
-        settings, secrets, monotonic_clock=monotonic_clock, share=EXAMINER_SHARE, system="doctor_broker"
+        settings,
+        secrets,
+        monotonic_clock=monotonic_clock,
+        share=EXAMINER_SHARE,
+        system="doctor_broker",
+        access=access,
     )
     try:
         yield client
@@ -145,7 +155,13 @@ async def broker_to_examine(
 
 @asynccontextmanager
 async def feed_to_examine(
-    settings: Settings, secrets: Secrets, *, market_clock: MarketClock, monotonic_clock: MonotonicClock, book: Book
+    settings: Settings,
+    secrets: Secrets,
+    *,
+    access: Access,
+    market_clock: MarketClock,
+    monotonic_clock: MonotonicClock,
+    book: Book,
 ) -> AsyncIterator[AlpacaFeed]:
     """As `broker_to_examine`, for the history and quotes of a book. No stream is opened."""
     client = open_feed(
@@ -155,6 +171,7 @@ async def feed_to_examine(
         monotonic_clock=monotonic_clock,
         book=book,
         system="doctor_data",
+        access=access,
     )
     try:
         yield client
@@ -176,7 +193,9 @@ def _check_live(settings: Settings, environ: Mapping[str, str]) -> bool:
     return configured
 
 
-def _access(secrets: Secrets) -> Access:
+def access_of(secrets: Secrets) -> Access:
+    """The account's keys as they are now, and the latch that a refusal closes."""
+
     def credentials() -> Credentials:
         return Credentials(secrets.get(API_KEY).reveal(), secrets.get(SECRET_KEY).reveal())
 

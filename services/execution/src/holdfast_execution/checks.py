@@ -10,13 +10,19 @@ from holdfast_execution.engine import Engine
 from holdfast_execution.lease import LeaseKeeper
 from holdfast_runtime.service import Shell
 from holdfast_runtime.settings import Book, VenueKind
-from holdfast_venue.factory import broker_to_examine
+from holdfast_venue.factory import access_of, broker_to_examine
 
 
 def checks(shell: Shell, engine: Engine, lease: LeaseKeeper) -> list[Check]:
     """The ledger, the broker with its clock and calendar, its trade updates, and signal for the stop monitor."""
     settings = shell.settings
-    opened = partial(broker_to_examine, settings, shell.secrets, monotonic_clock=shell.monotonic_clock)
+    opened = partial(
+        broker_to_examine,
+        settings,
+        shell.secrets,
+        access=access_of(shell.secrets),
+        monotonic_clock=shell.monotonic_clock,
+    )
     own_clock = settings.venue.kind is not VenueKind.PAPERMARKET
     found = [
         call(shell, "signal"),
