@@ -1,6 +1,7 @@
 """The writer thread with group commit, the lease, the outbox relay and the halt watch, on a real SQLite file."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.execution.v1 import execution_pb2 as execution
-from holdfast_execution.adapters.sql import queries
+from holdfast_execution.adapters.sql import plain, queries
 from holdfast_execution.adapters.sql.sql_ledger import open_ledger
 from holdfast_execution.adapters.sql.writer import Inline, Writer
 from holdfast_execution.halt_watch import HaltWatch
@@ -58,6 +59,33 @@ async def held(runner: LedgerRunner, clock: ManualMonotonicClock) -> LeaseKeeper
     await lease.turn()
     assert lease.is_holder
     return lease
+
+
+async def test_a_connection_that_is_lost_within_a_group_is_a_reason_to_try_again(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DI-1: whoever shares the commit is told to try again, as where the commit itself is lost."""
+    database, ledger = open_ledger(url, "paper")
+    writer = Writer(ledger)
+    await writer.start()
+    monkeypatch.setattr(database.write.dialect, "is_disconnect", lambda *_: True)
+    queued = threading.Event()
+
+    def broken(_: Ledger) -> None:
+        with ledger.session.transaction() as transaction:
+            plain.command(transaction.connection, "SELECT nothing FROM nowhere")
+
+    first = asyncio.ensure_future(writer.run(lambda _: queued.wait(5)))
+    group = [asyncio.ensure_future(writer.run(broken)) for _ in range(3)]
+    await asyncio.sleep(0)
+    queued.set()
+    # The first one may have gone alone.
+    _, *outcomes = await asyncio.gather(first, *group, return_exceptions=True)
+    assert [type(each) for each in outcomes] == [Retry] * 3
+    monkeypatch.undo()
+    assert await writer.run(lambda each: each.version()) == 0
+    await writer.close()
+    database.close()
 
 
 async def test_queued_writes_share_a_commit_and_a_refused_one_undoes_itself_alone(

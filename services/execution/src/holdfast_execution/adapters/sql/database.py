@@ -58,7 +58,7 @@ def _sqlite_engine(address: sa.URL, *, begin: str, size: int) -> sa.Engine:
         address,
         pool_size=size,
         max_overflow=0,
-        # Each transaction is ended by whoever began it: there is nothing to roll back when a connection comes home.
+        # Each transaction is ended by whoever began it, and the next one looks for what a failed commit has left.
         pool_reset_on_return=None,
         connect_args={"timeout": _BUSY_SECS, "check_same_thread": False},
     )
@@ -76,4 +76,7 @@ def _prepare_sqlite(engine: sa.Engine, *, begin: str) -> None:
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: sa.Connection) -> None:
+        driver = connection.connection.dbapi_connection
+        if driver is not None and driver.in_transaction:
+            driver.rollback()
         plain.command(connection, begin)

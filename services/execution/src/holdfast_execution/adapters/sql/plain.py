@@ -117,12 +117,14 @@ def command(connection: sa.Connection, sql: str) -> None:
 
 def _execute(connection: sa.Connection, sql: str, bound: Any, *, many: bool = False) -> Any:
     driver = connection.connection
-    cursor = driver.cursor()
+    cursor: Any = None
     try:
+        cursor = driver.cursor()
         (cursor.executemany if many else cursor.execute)(sql, bound)
     except connection.dialect.loaded_dbapi.Error as error:
         lost = connection.dialect.is_disconnect(error, driver.dbapi_connection, cursor)
-        cursor.close()
+        if cursor is not None:
+            cursor.close()
         if lost:
             connection.invalidate(error)
         # The values are left out: they are account data.

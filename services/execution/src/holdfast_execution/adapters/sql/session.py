@@ -156,6 +156,11 @@ class Transaction:
             }
         )
 
+    def _command(self, text: str) -> None:
+        # A connection that is lost has no savepoint any more: what lost it is the error that is told.
+        if not self.connection.invalidated:
+            plain.command(self.connection, text)
+
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """What is inside is undone alone where it raises."""
@@ -166,10 +171,10 @@ class Transaction:
             try:
                 yield
             except BaseException:
-                plain.command(self.connection, "ROLLBACK TO SAVEPOINT one_call")
+                self._command("ROLLBACK TO SAVEPOINT one_call")
                 raise
             finally:
-                plain.command(self.connection, "RELEASE SAVEPOINT one_call")
+                self._command("RELEASE SAVEPOINT one_call")
         except BaseException:
             # Where the lock was taken inside, undoing may have let it go: the row is read again.
             self._loaded = header
