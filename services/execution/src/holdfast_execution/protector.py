@@ -3,6 +3,7 @@
 One serial loop for everything that reduces risk at the broker: cancels, stops, sales.
 """
 
+import asyncio
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -42,6 +43,10 @@ MAX_EXIT_LEGS = 4
 FAILURES_TO_GO_ON = 5
 """After so many failures of one symbol in a row market time no longer waits for it."""
 KILL_SWITCH = "kill_switch"
+POSITIONS = "positions"
+"""Name of the question for the broker's positions among what is tried again."""
+POSITIONS_SECS = 1.0
+"""A stop waits no longer for what the broker says it holds."""
 
 
 class Protector:
@@ -298,18 +303,22 @@ class Protector:
     async def _unsold(self, holding: HoldingView) -> Decimal:
         """What the broker holds beyond what live stops sell, in shares or coins.
 
-        The ledger's word for a first stop, which waits for no question, and where the broker gives none. Coins cannot
-        be short: for theirs the broker is asked once it has refused.
+        The ledger's word for a first stop, which waits for no question, and where the broker gives none soon: no stop
+        waits longer, and the others of that moment not at all. Coins cannot be short: for theirs the broker is asked
+        once it has refused.
         """
         stops = [order for order in holding.of(Role.STOP) if order.phase is Phase.LIVE and not order.dormant]
         first = not stops and (holding.stop_price is None or holding.book != "equity")
-        if first and not self._backoffs.failures(holding.symbol):
+        if (first and not self._backoffs.failures(holding.symbol)) or self._backoffs.wait_secs(POSITIONS):
             return holding.quantity
         try:
-            positions = await self._broker.positions()
-        except NO_GOOD_ANSWER as error:
+            async with asyncio.timeout(POSITIONS_SECS):
+                positions = await self._broker.positions()
+        except (*NO_GOOD_ANSWER, TimeoutError) as error:
             log.warning("protection.position_unknown", symbol=holding.symbol, error=str(error))
+            self._backoffs.failed(POSITIONS, at_least_secs=POSITIONS_SECS)
             return holding.quantity
+        self._backoffs.succeeded(POSITIONS)
         held = next((each.quantity for each in positions if each.symbol == holding.symbol), ZERO)
         return holding.lot.tradable(held - sum((order.remaining for order in stops), ZERO))
 
