@@ -242,6 +242,25 @@ def test_names_fit_however_long_the_releases_is(name: str) -> None:
 
 
 @every_values
+def test_who_has_a_volume_of_its_own_ends_before_its_successor_starts(name: str) -> None:
+    """On another node the successor would wait for the volume for ever."""
+    for each in of_kind(manifests(name), "Deployment"):
+        volumes = each["spec"]["template"]["spec"]["volumes"]
+        owns = any("persistentVolumeClaim" in volume for volume in volumes)
+        assert (each["spec"].get("strategy", {}).get("type") == "Recreate") is owns, each["metadata"]["name"]
+
+
+@every_values
+def test_a_person_finds_the_command_under_the_operators_identity(name: str) -> None:
+    """IN-8: `kubectl exec deploy/holdfast-operator -- holdfast doctor`."""
+    pod = pods(manifests(name))["Deployment/holdfast-operator"]
+    (container,) = pod["spec"]["containers"]
+    assert {each["name"]: each["value"] for each in container["env"]}["HOLDFAST_CERTIFICATES"]
+    assert ("Secret", "holdfast-certificate-operator") in set(references(pod))
+    assert "ADMIN_TOKEN" not in str(pod)
+
+
+@every_values
 def test_whatever_trades_may_be_disrupted_one_pod_at_a_time_and_is_spread(name: str) -> None:
     found = manifests(name)
     budgets = {
@@ -250,7 +269,7 @@ def test_whatever_trades_may_be_disrupted_one_pod_at_a_time_and_is_spread(name: 
     }
     for each in of_kind(found, "Deployment", "StatefulSet"):
         component = each["metadata"]["labels"]["app.kubernetes.io/component"]
-        assert budgets.get(component) == 1 or component == "jaeger"
+        assert budgets.get(component) == 1 or component in ("jaeger", "operator")
         keys = {spread["topologyKey"] for spread in each["spec"]["template"]["spec"]["topologySpreadConstraints"]}
         assert keys == {"topology.kubernetes.io/zone", "kubernetes.io/hostname"}
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from holdfast_admin.adapters.release import EXPECTED_VARIABLE, Release
+from holdfast_admin.domain.drift import compare
 from holdfast_admin.release_watch import UNFINISHED_TO_ALARM_SECS, ReleaseWatch
 from holdfast_admin.watches import watches
 from holdfast_catalogue.doctor.checks import Verdict, examine
@@ -126,6 +127,13 @@ async def test_a_change_by_hand_is_an_error_that_names_it(watched: Watched, chan
     status, evidence = await watched.status()
     assert status == "ERROR"
     assert told in evidence
+
+
+def test_images_that_the_release_does_not_name_are_not_compared() -> None:
+    """Who develops gives them other names."""
+    wanted = {"replicas": 1, "images": None, "annotations": {}}
+    found = compare({"workloads": {"gate": wanted}, "configmaps": {}}, {"gate": deployment("gate", "tilt-3f2a", 1)}, {})
+    assert found.changed == ()
 
 
 async def test_an_object_that_is_gone_or_whose_content_was_changed_is_named(watched: Watched) -> None:

@@ -24,7 +24,8 @@ The plan is a file (`--plan`), as the chart renders it:
       - {secret: holdfast-admin-token, keys: [ADMIN_TOKEN]}
       - {secret: holdfast-broker, keys: [ALPACA_API_KEY, ALPACA_SECRET_KEY]}
 
-Rights that it needs on secrets: `create`, and `get`, `update` on the plan's names; `delete` on them for `--remove`.
+Rights that it needs on secrets: `get` and `update` on the plan's names, which the chart makes empty and gives no other
+right on; `create` where one of them is not there, `delete` for `--remove`.
 An `identity` is both a name of the certificate and its URI spiffe://holdfast/<identity>; `names` are further DNS names.
 """
 
@@ -53,6 +54,7 @@ from holdfast_runtime.settings import Section
 
 TRIES = 5
 """Times that one Secret is read and written again, where somebody else writes it too."""
+EMPTY = """kubectl patch --type=json --patch='[{"op":"remove","path":"/data"}]' secret"""
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
 GENERATED_BYTES = 32
@@ -149,7 +151,7 @@ class Maker:
                 f"secret {where} holds no authority that can be used: {error}",
                 steps=(
                     f"restore secret {where} from a backup",
-                    "or delete it: a new authority is made, and every pod is to be restarted at once",
+                    f"or empty it, and restart every pod once the job has made a new one: {EMPTY} {where}",
                 ),
             ) from error
         if current.expires <= self._now:

@@ -4,7 +4,8 @@
   {"revision": 3, "workloads": {"deployments/holdfast-gate": {"replicas": 2, "images": ["holdfast/gate:1.2"],
    "annotations": {"checksum/configuration": "ab…"}}, …},
    "configmaps": {"holdfast-configuration": {"holdfast.yaml": "cd…"}}}
-`replicas` null: something else scales it. `annotations`: of the pod template. Values of ConfigMaps are SHA-256 sums.
+`replicas` null: something else scales it. `images` null: who develops gives them other names. `annotations`: of the pod
+template. Values of ConfigMaps are SHA-256 sums.
 """
 
 import hashlib
@@ -52,7 +53,7 @@ def _workload(wanted: Object, live: Object) -> list[str]:
     if wanted["replicas"] is not None and spec.get("replicas") != wanted["replicas"]:
         told.append(f"{spec.get('replicas')} replicas, the release says {wanted['replicas']}")
     images = sorted({each["image"] for each in spec["template"]["spec"]["containers"]})
-    if images != sorted(set(wanted["images"])):
+    if wanted["images"] is not None and images != sorted(set(wanted["images"])):
         told.append(f"runs {', '.join(images)}, the release says {', '.join(sorted(set(wanted['images'])))}")
     annotations = spec["template"]["metadata"].get("annotations") or {}
     for key, value in wanted.get("annotations", {}).items():
