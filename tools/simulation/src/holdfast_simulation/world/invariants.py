@@ -10,6 +10,7 @@ from decimal import Decimal
 import sqlalchemy as sa
 
 from holdfast_core import sessions
+from holdfast_core.ids import CLIENT_ORDER_ID_PREFIX
 from holdfast_exchange.orders import Order, Side, Status
 from holdfast_execution.adapters.sql import tables
 from holdfast_execution.adapters.sql.database import Database
@@ -197,7 +198,7 @@ class Invariants:
 
 
 def _is_entry(order: Order) -> bool:
-    return order.side is Side.BUY
+    return order.side is Side.BUY and order.client_order_id.startswith(CLIENT_ORDER_ID_PREFIX)
 
 
 def _is_awake_sale(order: Order) -> bool:

@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
+from google.rpc.error_details_pb2 import ErrorInfo
+
 from holdfast_runtime.calls import Call, current, enter
-from holdfast_runtime.errors import NOT_HOLDER, Code, HoldfastError, Refused, Retry
+from holdfast_runtime.errors import NOT_HOLDER, Code, HoldfastError, Malformed, Refused, Retry
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.rpc.client import DEFAULT_DEADLINE_SECS, HOLDER_TRIES
 from holdfast_runtime.rpc.contracts import Method, methods
+from holdfast_runtime.rpc.server import describe
 from holdfast_simulation.world.faults import Kind, Weather
 from holdfast_simulation.world.loop import Node, SeededLoop
 
@@ -159,7 +162,7 @@ class Wire:
         try:
             response = await getattr(server.implementation, method.name)(request)
         except HoldfastError as error:
-            return error
+            return _as_heard(error)
         except Exception as error:  # noqa: BLE001  # what no service means to raise fails the seed
             self.failures.append(f"{server.node.name} {method.path}: {error!r}")
             return Refused(Code.INTERNAL, "INTERNAL", type(error).__name__)
@@ -221,9 +224,18 @@ class Wire:
                 send(bytes(response.SerializeToString()))
             send(_OVER)
         except HoldfastError as error:
-            send(error)
+            send(_as_heard(error))
         finally:
             server.waiting.discard(reset)
+
+
+def _as_heard(error: HoldfastError) -> HoldfastError:
+    """What the other side makes of it: errors that only this side knows travel as refusals."""
+    if isinstance(error, Refused | Retry | Malformed):
+        return error
+    code, (info, *_) = describe(error)
+    assert isinstance(info, ErrorInfo)
+    return Refused(code, info.reason, str(error))
 
 
 class _Remote:
