@@ -41,8 +41,12 @@ def command(
 
     Exit codes: 0 everything held, 1 an invariant did not, 2 wrong usage.
     """
-    # Imported here: nobody else of this command needs the services.
-    from holdfast_simulation.world import plans, run, sweep
+    # Imported here: nobody else of this command needs the services, and the image of the command has none of them.
+    try:
+        from holdfast_simulation.world import plans, run, sweep
+    except ModuleNotFoundError as error:
+        errors.print(Text(f"holdfast: the simulated world is not installed here ({error.name}): use a checkout"))
+        raise typer.Exit(EXIT_USAGE) from None
 
     if replay is not None or plan is not None:
         outcome = run.run(plans.load(plan) if plan is not None else plans.plan_of(replay or 0))
