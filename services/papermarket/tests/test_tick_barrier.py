@@ -126,3 +126,29 @@ def test_the_earliest_timer_of_all_is_the_next() -> None:
     report(barrier, reports["gate"], "gate", 3, timer=NOON + timedelta(seconds=5))
     report(barrier, reports["reconciliation"], "reconciliation", 3, timer=NOON)
     assert barrier.next_timer() == NOON
+
+
+def test_who_leaves_takes_its_own_report_along_and_nobody_elses() -> None:
+    """SQ-5, PR-1: a holder that was killed is gone, though its standby's connection has said as little of the tick."""
+    barrier, reports = settled()
+    barrier.begin(4)
+    successor = barrier.join()
+    report(barrier, successor, "execution", 4)
+    barrier.begin(5)
+    barrier.leave(successor)
+    for service in ROSTER:
+        report(barrier, reports[service], service, 5)
+    assert barrier.waiting_for(VENUE) == []
+
+
+def test_a_killed_holder_is_waited_for_no_longer() -> None:
+    """SQ-5, PR-1: its successor's report settles the tick."""
+    barrier, reports = settled()
+    barrier.begin(4)
+    successor = barrier.join()
+    barrier.take(successor, pb.Done(service="execution", number=2**63))
+    barrier.leave(reports["execution"])
+    reports["execution"] = successor
+    for service in ROSTER:
+        report(barrier, reports[service], service, 4)
+    assert barrier.waiting_for(VENUE) == []

@@ -13,9 +13,11 @@ from holdfast_runtime.flows import FLOWS, VENUE, Flow
 from holdfast_runtime.wire import from_timestamp
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Report:
-    """The newest report of one connection that follows the clock; None until it has reported the present tick."""
+    """The newest report of one connection that follows the clock; None until it has reported the present tick.
+
+    Two are never the same one, whatever they say: a connection that leaves takes its own with it."""
 
     service: str = ""
     done: pb.Done | None = None
