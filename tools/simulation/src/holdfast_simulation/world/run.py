@@ -206,10 +206,14 @@ class World:
         """What is still open after the bound; empty where everything came to rest before."""
         until_secs = self.loop.time() + REST_SECS
         while True:
-            open_ = self.invariants.at_rest()
+            open_ = self.invariants.at_rest() + self._unsettled()
             if not open_ or self.loop.time() >= until_secs:
                 return open_
             await asyncio.sleep(1.0)
+
+    def _unsettled(self) -> list[str]:
+        executions = [each for each in self.processes.values() if isinstance(each, Execution)]
+        return [f"18: {each.unsettled}" for each in executions if each.unsettled]
 
     # --- what goes on by itself
 

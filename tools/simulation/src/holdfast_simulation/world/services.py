@@ -126,11 +126,22 @@ class Execution(Process):
     engine: Engine
     lease: LeaseKeeper
     runner: WorldLedger
+    activity: ActivityTracker
+
+    @property
+    def unsettled(self) -> str:
+        """Why a lock-step would wait for it in vain; empty where it stands by, or is settled."""
+        if not (self.running and self.lease.is_holder) or self.activity.settled:
+            return ""
+        engine = self.engine
+        parts = {"busy": self.activity.busy_now, "engine": not engine.settled, "books": not engine.books.settled}
+        return f"{self.node.name} is not settled: {', '.join(name for name, holds in parts.items() if holds)}"
 
     def build(self) -> None:
         """As the service's own wiring does."""
         ground, rules = self.ground, self.ground.settings.execution
         ledger = SqlLedger(Session(ground.database, ground.settings.account.id))
+        self.activity = ActivityTracker()
         self.runner = runner = WorldLedger(ledger, ground.weather, ground.chance, node=self.name)
         engine: Engine
 
@@ -158,7 +169,7 @@ class Execution(Process):
             prices=ground.wire.remote(PricesCalls, "signal", self.service, self.clock),
             market_clock=ground.market_clock,
             monotonic_clock=self.clock,
-            activity=ActivityTracker(),
+            activity=self.activity,
             settings=ground.settings,
         )
         halts = HaltWatch(
