@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from nats.errors import UnexpectedEOF
 from nats.js.api import StorageType
 
 from holdfast_cli.nats_server import NatsServer
@@ -187,6 +188,14 @@ async def test_a_connection_that_the_client_gave_up_is_built_anew(tmp_path: Path
     finally:
         server.stop()
         rotated.stop()
+
+
+async def test_waiting_for_a_connection_whose_loss_is_not_told_yet_lets_it_come_back(bus: NatsBus) -> None:
+    """Between the loss and the client's word of it nobody may wait without letting others work: it never came back."""
+    await bus.link.client._process_op_err(UnexpectedEOF())
+    assert not bus.link.connected
+    assert await bus.link.wait(PATIENCE_SECS)
+    assert await bus.publish(CYCLES, b"", message_id="one") == 1
 
 
 @pytest.mark.parametrize("was_up", [True, False], ids=["lost", "never-there"])

@@ -98,20 +98,22 @@ class NatsLink:
     async def wait(self, secs: float) -> bool:
         """True as soon as the connection is up; False where it is not after `secs`."""
         heed_cancellation()
-        if self.connected:
-            return True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(secs):
-                await self._up.wait()
+                while not self.connected:
+                    await self._next_change()
         return self.connected
 
     async def pause(self, secs: float) -> None:
         """Returns after `secs`, or earlier with the next change of the connection."""
         heed_cancellation()
-        self._changed.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(secs):
-                await self._changed.wait()
+                await self._next_change()
+
+    async def _next_change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
 
     def listen(self, listener: Callable[[], None]) -> None:
         """`listener` is called with every new connection, until `ignore`."""

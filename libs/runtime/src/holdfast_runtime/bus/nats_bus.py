@@ -31,7 +31,7 @@ ACK_WAIT_SECS = 3.0
 """A delivery without a sign of life for so long is given to another worker: the bound of a take-over."""
 
 PUBLISH_BOUND_SECS = 3.0
-FIRST_RETRY_SECS = 0.02
+FIRST_RETRY_SECS = 0.04
 MAX_RETRY_SECS = 0.5
 TRIES_BEFORE_LOOKING = 3
 """After so many refusals publishing looks whether the stream is gone, and makes it again."""
@@ -158,13 +158,12 @@ class NatsBus:
         stream, carried = _addressed(subject, payload, message_id, headers)
         loop = asyncio.get_running_loop()
         until_secs = loop.time() + PUBLISH_BOUND_SECS
-        tries = 0
+        tries, wait_secs = 0, FIRST_RETRY_SECS
         while True:
             tries += 1
             try:
                 position = await self._try(stream, subject, payload, carried)
             except BusAway as error:
-                wait_secs = min(FIRST_RETRY_SECS * 2**tries, MAX_RETRY_SECS)
                 if loop.time() + wait_secs > until_secs:
                     metrics.BUS_PUBLISH_FAILURES.labels(stream.name).inc()
                     raise
@@ -183,6 +182,7 @@ class NatsBus:
                     await self._make_again()
             else:
                 await self.link.wait(wait_secs)
+            wait_secs = min(2 * wait_secs, MAX_RETRY_SECS)
 
     async def publish_all(self, letters: Sequence[Letter]) -> list[bool]:
         """See ports.bus.Bus. What is not confirmed at once is published again, as `publish` does."""
