@@ -142,8 +142,10 @@ def test_who_asks_for_plain_text_gets_it_without_exemplars(traced: tuple[Jaeger,
 
 
 def test_the_numbers_of_a_sound_stack_set_off_no_alert(traced: tuple[Jaeger, Stack], tmp_path: Path) -> None:
-    """What the services really show, held for a quarter of an hour, against the real rules."""
+    """What the services really show once admin has seen that nothing blocks trading, held for a quarter of an hour."""
     _, stack = traced
+    beat = re.compile(r"^holdfast_heartbeat_timestamp_seconds [1-9]", re.MULTILINE)
+    eventually(lambda: beat.search(page(stack, "admin", accept="text/plain")[1]), "the first sign of life")
     asked = {name for rule in rules.rules() for name in rules.series_of(rule["expr"])}
     series: list[dict[str, str]] = []
     for service in SERVICES:
