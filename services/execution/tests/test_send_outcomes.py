@@ -1,13 +1,16 @@
 """The table of the order protocol's point 6, and points 7 to 9, on the whole engine."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from holdfast.execution.v1 import execution_pb2 as execution
+from holdfast_execution.adapters.sql.sql_ledger import SqlLedger
 from holdfast_execution.domain.intents import IntentState, Purpose
+from holdfast_execution.engine import CREDENTIALS
+from holdfast_runtime.errors import Retry
 from holdfast_simulation.memory_venue import Fault
 
 
@@ -87,6 +90,33 @@ async def test_refused_credentials_end_all_calls_until_they_are_cleared(desk: An
     assert set(halts) == {"credentials", "safety_abort"}
     assert (await desk.one(Purpose.ENTRY)).state is IntentState.UNKNOWN
     for halt in halts.values():
+        await desk.service.clear_halt(execution.ClearHaltRequest(halt_id=halt.halt_id, cleared_by="person"))
+    await desk.settled()
+    assert (await desk.one(Purpose.ENTRY)).state is IntentState.ACKED
+
+
+async def test_a_credentials_halt_that_could_not_be_stored_is_stored_later(
+    desk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """401 while the ledger is away: without the halt execution would stay shut with nothing for a person to clear."""
+
+    def away(ledger: SqlLedger, epoch: int, now: datetime, kind: str, *rest: Any) -> bool:
+        if kind == CREDENTIALS:
+            raise Retry("the database is away")
+        return add_halt(ledger, epoch, now, kind, *rest)
+
+    add_halt = SqlLedger.add_halt
+    desk.broker.script("submit_order", Fault.UNAUTHORISED)
+    with monkeypatch.context() as patch:
+        patch.setattr(SqlLedger, "add_halt", away)
+        await desk.submit(desk.decision())
+        await desk.until(lambda: desk.engine.guard.shut)
+        await desk.pass_secs(2.0)
+        assert CREDENTIALS not in {halt.kind for halt in await desk.halts()}
+    await desk.pass_secs(2.0)
+    halts = await desk.halts()
+    assert [halt.kind for halt in halts].count(CREDENTIALS) == 1
+    for halt in halts:
         await desk.service.clear_halt(execution.ClearHaltRequest(halt_id=halt.halt_id, cleared_by="person"))
     await desk.settled()
     assert (await desk.one(Purpose.ENTRY)).state is IntentState.ACKED

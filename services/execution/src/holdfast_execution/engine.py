@@ -75,6 +75,8 @@ class Engine:
         self._clock = monotonic_clock
         self._tenure = tenure
         self._refused = False
+        self._halt_owed = False
+        """The credentials' halt could not be stored yet: without it nobody would know what to clear."""
         self._chores: set[asyncio.Task[Any]] = set()
         self.guard = GuardedBroker(broker)
         self.guard.on_refused = self._credentials_refused
@@ -174,6 +176,8 @@ class Engine:
         await self._market_clock.sleep_until(BEFORE_ALL)
         while True:
             if not self._tenure.is_holder or self.guard.shut:
+                if self._halt_owed and self._tenure.is_holder:
+                    await self._record_credentials_halt()
                 progress()
                 await self._clock.sleep(RETRY_SECS)
                 continue
@@ -333,6 +337,7 @@ class Engine:
 
     def credentials_cleared(self) -> None:
         """A person says that the credentials have changed."""
+        self._halt_owed = False
         self.guard.open()
         self.books.pulse()
 
@@ -351,7 +356,9 @@ class Engine:
                         epoch, now, CREDENTIALS, "the broker answered 401: no call until the credentials change"
                     )
                 )
+                self._halt_owed = False
             except (Retry, Refused, StaleFence) as error:
+                self._halt_owed = True
                 log.error("credentials.halt_not_stored", error=str(error))
 
 
