@@ -6,6 +6,8 @@ that the world has found stays here as a plan. `HOLDFAST_SIMULATED_SEEDS` says h
 
 import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from holdfast_simulation.world.sweep import sweep
 
 SAVED = sorted(Path(__file__).parent.joinpath("plans").glob("*.json"))
 SEEDS = int(os.environ.get("HOLDFAST_SIMULATED_SEEDS", "120"))
+SEEDS_TOLD = 4
 LEAST_ACTIVE_SECS = 300
 """Of market time, on average over the seeds."""
 
@@ -29,7 +32,7 @@ def test_fresh_seeds_violate_nothing() -> None:
 
     found = sweep(range(first, first + SEEDS), jobs=os.cpu_count() or 1, done=lambda _: None)
 
-    assert [(seed.seed, seed.violations) for seed in found.failed] == []
+    assert [(each.plan.seed, each.violations) for each in found.failed] == []
     assert found.posts
     assert found.fills
     assert found.active_secs >= LEAST_ACTIVE_SECS * SEEDS
@@ -50,6 +53,25 @@ def test_one_seed_is_one_story() -> None:
 
     assert first.story == second.story
     assert first.digest == second.digest
+
+
+def test_one_seed_is_one_story_in_another_process() -> None:
+    """TS-3: neither the hashes of words nor where things lie in memory decide anything."""
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seeds {seed} to {seed + SEEDS_TOLD - 1}")
+    script = f"from {__name__} import tell; tell({seed})"
+
+    def told(hash_seed: str) -> bytes:
+        environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(Path(__file__).parent)}
+        return subprocess.run([sys.executable, "-c", script], env=environment, check=True, stdout=subprocess.PIPE).stdout
+
+    assert told("1") == told("2")
+
+
+def tell(first: int) -> None:
+    """Prints the whole stories of some seeds."""
+    for seed in range(first, first + SEEDS_TOLD):
+        print("\n".join(run(plan_of(seed)).story))
 
 
 def test_a_plan_is_kept_whole() -> None:

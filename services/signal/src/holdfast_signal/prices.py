@@ -41,7 +41,8 @@ class Prices:
         self._seen: dict[str, datetime] = {}
         self._quoted: dict[str, datetime] = {}
         self._barred: dict[str, datetime] = {}
-        self._watchers: set[_Watcher] = set()
+        self._watchers: dict[_Watcher, None] = {}
+        """In the order in which they came: who is told first does not depend on where things lie in memory."""
         self._changed(())
 
     def seen_at(self, symbol: str) -> datetime:
@@ -96,7 +97,7 @@ class Prices:
         if len(self._watchers) >= MAX_WATCHERS:
             raise Refused(Code.RESOURCE_EXHAUSTED, "WATCHERS_FULL", f"at most {MAX_WATCHERS} watchers")
         watcher = _Watcher(frozenset(request.symbols or self._prices))
-        self._watchers.add(watcher)
+        self._watchers[watcher] = None
         try:
             yield self._response(watcher.symbols, snapshot=True)
             while True:
@@ -105,7 +106,7 @@ class Prices:
                 changed, watcher.changed = watcher.changed, set()
                 yield self._response(changed, snapshot=False)
         finally:
-            self._watchers.discard(watcher)
+            del self._watchers[watcher]
 
     def _response(self, symbols: Iterable[str], *, snapshot: bool) -> pb.WatchResponse:
         return pb.WatchResponse(

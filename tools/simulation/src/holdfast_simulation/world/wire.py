@@ -30,7 +30,7 @@ class _Server:
     node: Node
     clock: MonotonicClock
     implementation: Any
-    waiting: set[Callable[[], None]] = field(default_factory=set)
+    waiting: dict[Callable[[], None], None] = field(default_factory=dict)
     """Called when the node is lost: whoever waits for an answer of it learns that the connection is gone."""
 
 
@@ -140,11 +140,11 @@ class Wire:
     ) -> None:
         """Runs on the server's node."""
         enter(Call(caller=edge.partition(">")[0], deadline_secs=deadline_secs))
-        server.waiting.add(reset)
+        server.waiting[reset] = None
         try:
             outcome = await self._outcome(server, method, request)
         finally:
-            server.waiting.discard(reset)
+            server.waiting.pop(reset, None)
         if answer is None or self._weather.strikes(Kind.REPLY_LOST, edge):
             return
 
@@ -208,7 +208,7 @@ class Wire:
         reset: Callable[[], None],
     ) -> None:
         enter(Call(caller=edge.partition(">")[0], deadline_secs=float("inf")))
-        server.waiting.add(reset)
+        server.waiting[reset] = None
         earliest_secs = 0.0
 
         def send(found: object) -> None:
@@ -226,7 +226,7 @@ class Wire:
         except HoldfastError as error:
             send(_as_heard(error))
         finally:
-            server.waiting.discard(reset)
+            server.waiting.pop(reset, None)
 
 
 def _as_heard(error: HoldfastError) -> HoldfastError:
