@@ -1,7 +1,7 @@
 """A desk: the whole execution engine on a real SQLite file, a matching engine behind it, clocks moved by hand."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,9 +20,9 @@ from holdfast_exchange.recording import MINUTE, Bar, Recording
 from holdfast_execution.adapters.sql.database import Database
 from holdfast_execution.adapters.sql.sql_ledger import open_ledger
 from holdfast_execution.adapters.sql.writer import Inline
+from holdfast_execution.assembly import assemble
 from holdfast_execution.domain.intents import Purpose
 from holdfast_execution.engine import Engine
-from holdfast_execution.halt_watch import HaltWatch
 from holdfast_execution.lease import LeaseKeeper
 from holdfast_execution.rows import HaltRow, IntentRow, PositionRow
 from holdfast_execution.service import ExecutionService
@@ -106,23 +106,9 @@ class Desk:
         self.runner = Inline(ledger)
         self.prices, self.activity = Prices(), ActivityTracker()
 
-        async def acquired() -> None:
-            await self.engine.on_acquired()
-
-        async def lost() -> None:
-            await self.engine.on_lost()
-
-        self.lease = LeaseKeeper(
+        parts = assemble(
             runner=self.runner,
             holder=f"desk-{self._processes}",
-            clock=self.monotonic,
-            market_now=self.clock.now,
-            on_acquired=acquired,
-            on_lost=lost,
-        )
-        self.engine = Engine(
-            runner=self.runner,
-            tenure=self.lease,
             broker=self.broker,
             prices=self.prices,
             market_clock=self.clock,
@@ -130,19 +116,8 @@ class Desk:
             activity=self.activity,
             settings=self.settings,
         )
-        self.service = ExecutionService(self.engine, monotonic_clock=self.monotonic, settings=self.settings)
-        halts = HaltWatch(
-            runner=self.runner,
-            lease=self.lease,
-            clock=self.monotonic,
-            market_now=self.clock.now,
-            on_halts=self.engine.on_halts,
-        )
-        loops: list[Callable[[Callable[[], None]], Awaitable[None]]] = [
-            self.lease.run,
-            *self.engine.loops.values(),
-            halts.run,
-        ]
+        self.lease, self.engine, self.service = parts.lease, parts.engine, parts.service
+        loops = parts.loops.values()
         self._tasks = [asyncio.ensure_future(loop(lambda: None)) for loop in loops]
         await self.until(lambda: self.lease.is_holder, advancing=True)
         if not settles:

@@ -9,12 +9,10 @@ from holdfast_catalogue.guard import stand_guard
 from holdfast_execution.adapters.sql.address import follow
 from holdfast_execution.adapters.sql.sql_ledger import open_ledger
 from holdfast_execution.adapters.sql.writer import Writer
+from holdfast_execution.assembly import assemble
 from holdfast_execution.checks import checks
-from holdfast_execution.engine import Engine, Loop
-from holdfast_execution.halt_watch import HaltWatch
-from holdfast_execution.lease import LeaseKeeper
+from holdfast_execution.engine import Loop
 from holdfast_execution.relay import Relay
-from holdfast_execution.service import ExecutionService
 from holdfast_execution.watches import watches
 from holdfast_runtime.ledger_halts import ledger_url
 from holdfast_runtime.ports.calls import ExecutionCalls, PricesCalls
@@ -41,28 +39,9 @@ async def build(shell: Shell) -> None:
     follow(database, lambda: ledger_url(settings, shell.secrets))
     writer = Writer(ledger)
     await writer.start()
-    rules = settings.execution
-
-    async def acquired() -> None:
-        await engine.on_acquired()
-
-    async def lost() -> None:
-        await engine.on_lost()
-
-    lease = LeaseKeeper(
+    parts = assemble(
         runner=writer,
         holder=holder_name(),
-        clock=monotonic,
-        market_now=shell.market_clock.now,
-        takeover_secs=rules.lease_takeover_secs,
-        beat_secs=rules.lease_beat_secs,
-        margin_secs=rules.last_write_margin_secs,
-        on_acquired=acquired,
-        on_lost=lost,
-    )
-    engine = Engine(
-        runner=writer,
-        tenure=lease,
         broker=open_broker(settings, shell.secrets, monotonic_clock=monotonic, share=BROKER_SHARE),
         prices=shell.remote(PricesCalls, "signal"),
         market_clock=shell.market_clock,
@@ -70,13 +49,11 @@ async def build(shell: Shell) -> None:
         activity=shell.activity,
         settings=settings,
     )
+    engine, lease = parts.engine, parts.lease
     relay = Relay(runner=writer, bus=shell.bus, lease=lease, clock=monotonic)
-    halts = HaltWatch(
-        runner=writer, lease=lease, clock=monotonic, market_now=shell.market_clock.now, on_halts=engine.on_halts
-    )
     shell.serve(
         ExecutionCalls,
-        ExecutionService(engine, monotonic_clock=monotonic, settings=settings),
+        parts.service,
         allow={
             "submit": {"gate"},
             "record_verdict": {"reconciliation"},
@@ -89,11 +66,8 @@ async def build(shell: Shell) -> None:
         },
     )
     shell.takes_part_when(lambda: lease.is_holder)
-    shell.loop("lease", lambda: lease.run(shell.progress("lease")))
-    for name, loop in engine.loops.items():
+    for name, loop in {**parts.loops, "relay": relay.run}.items():
         shell.loop(name, partial(_run, shell, name, loop))
-    shell.loop("relay", lambda: relay.run(shell.progress("relay")))
-    shell.loop("halts", lambda: halts.run(shell.progress("halts")))
 
     async def close() -> None:
         # Sends in flight end first, then the lease, so that a standby need not wait; the ledger last.

@@ -29,6 +29,7 @@ from holdfast_execution.sales import Hands
 from holdfast_execution.sender import Sender, Sent, is_working
 from holdfast_execution.stop_monitor import StopMonitor
 from holdfast_execution.waiting import IDLE_TURN_SECS, Backoffs
+from holdfast_runtime.ledger_halts import KILL_SWITCH
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.ports.venue import Broker, Unauthorised
 from holdfast_runtime.settings import ExecutionSettings
@@ -42,7 +43,6 @@ MAX_EXIT_LEGS = 4
 """Refused legs of one scheduled sale; then the stop owns the exit again."""
 FAILURES_TO_GO_ON = 5
 """After so many failures of one symbol in a row market time no longer waits for it."""
-KILL_SWITCH = "kill_switch"
 POSITIONS = "positions"
 """Name of the question for the broker's positions among what is tried again."""
 POSITIONS_SECS = 1.0

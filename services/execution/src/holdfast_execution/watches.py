@@ -17,9 +17,9 @@ from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_execution.engine import CREDENTIALS, Engine
 from holdfast_execution.lease import LeaseKeeper
 from holdfast_execution.ledger import LedgerRunner
-from holdfast_execution.protector import KILL_SWITCH
 from holdfast_execution.rows import HaltRow, PositionRow
 from holdfast_execution.service import RECONCILIATION
+from holdfast_runtime.ledger_halts import KILL_SWITCH
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.settings import Settings
 from holdfast_runtime.telemetry import metrics

@@ -15,7 +15,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from holdfast_simulation.world.plans import Plan
     from holdfast_simulation.world.run import Outcome
-    from holdfast_simulation.world.sweep import Seed, Summary
+    from holdfast_simulation.world.sweep import Summary
 
 EXIT_VIOLATED = 1
 EXIT_USAGE = 2
@@ -63,10 +63,10 @@ def command(
     with Progress(*columns, console=errors, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("seeds", total=seeds)
 
-        def done(found: "Seed") -> None:
+        def done(found: "Outcome") -> None:
             progress.advance(task)
             if found.violations:
-                progress.console.print(Text(f"seed {found.seed}: {found.violations[0]}"), soft_wrap=True)
+                progress.console.print(Text(f"seed {found.plan.seed}: {found.violations[0]}"), soft_wrap=True)
 
         summary = sweep.sweep(range(first, first + seeds), jobs=jobs or os.cpu_count() or 1, done=done)
     _tell(summary)
@@ -106,8 +106,8 @@ def _tell(summary: "Summary") -> None:
         lines.append("never fired: " + ", ".join(summary.never_fired))
     for failed in summary.failed[:TOLD_AT_MOST]:
         lines += [
-            f"seed {failed.seed} of {_commit()}, hash {failed.digest}: {failed.violations[0]}",
-            f"  holdfast simulate --replay {failed.seed}",
+            f"seed {failed.plan.seed} of {_commit()}, hash {failed.digest}: {failed.violations[0]}",
+            f"  holdfast simulate --replay {failed.plan.seed}",
         ]
     lines.append(f"{len(summary.failed)} seeds violated an invariant" if summary.failed else "everything held")
     for line in lines:

@@ -16,7 +16,8 @@ from holdfast_execution.adapters.sql import tables
 from holdfast_execution.adapters.sql.database import Database
 from holdfast_execution.adapters.sql.reads import SqlReads
 from holdfast_execution.adapters.sql.session import Session
-from holdfast_execution.domain.intents import TERMINAL, IntentState, Purpose
+from holdfast_execution.books import LOOSE
+from holdfast_execution.domain.intents import TERMINAL, Purpose
 from holdfast_execution.rows import MAX_SENDS, IntentRow
 from holdfast_runtime.ledger_halts import to_micros
 from holdfast_simulation.world.clocks import WorldMarketClock
@@ -25,12 +26,10 @@ from holdfast_simulation.world.workload import FIRST_CALM, PASSING_REASONS, Stre
 
 ZERO = Decimal(0)
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-KILL_SWITCH = "kill_switch"
 LAST_ENTRY_SECS = 2.5
 """After the kill switch: two seconds, and what a message is under way."""
 UNDER_WAY = timedelta(seconds=1)
 """Of market time: from the last look at `valid_until` to the socket."""
-OPEN_TO_CHANGE = frozenset({IntentState.SENDING, IntentState.UNKNOWN, IntentState.CANCELLING, IntentState.PENDING})
 
 
 @dataclass(slots=True)
@@ -103,6 +102,9 @@ class Invariants:
 
     def look(self, now_secs: float) -> None:
         """At the broker, as it is now."""
+        for asked in self.server.asked_after_401:
+            if asked.startswith("execution"):
+                self.violated(5, f"{asked} after a 401")
         exchange = self.server.exchange
         open_orders = [order for order in exchange.orders.values() if order.is_open]
         entries = Counter(order.symbol for order in open_orders if _is_entry(order))
@@ -153,7 +155,7 @@ class Invariants:
 
     def _open_wishes(self, rows: dict[str, IntentRow]) -> Iterator[str]:
         for row in rows.values():
-            if row.state in OPEN_TO_CHANGE:
+            if row.state in LOOSE:
                 yield f"18: {row.intent_id} is {row.state} ({row.reason})"
 
     def _orders_differ(self, rows: dict[str, IntentRow]) -> Iterator[str]:

@@ -57,7 +57,6 @@ class SeededLoop(asyncio.BaseEventLoop):
         self.steps = 0
         self.failures: list[str] = []
         """Errors that nobody took."""
-        self.on_step: Callable[[], None] | None = None
         self._chance = chance
         self._now_secs = 0.0
         self._timers: list[tuple[float, int, TimerHandle]] = []
@@ -87,10 +86,10 @@ class SeededLoop(asyncio.BaseEventLoop):
     def crash(self, node: Node) -> None:
         """Nothing of `node` ever runs again."""
         node.alive = False
+        # First of all: a suspended coroutine that is collected as garbage would run its `finally`.
+        self._graves.extend(node.tasks)
         node.ready.clear()
         self._nodes.pop(node, None)
-        # A suspended coroutine that is collected as garbage would run its `finally`.
-        self._graves.extend(node.tasks)
 
     def pause(self, node: Node, secs: float) -> None:
         """`node` stands still for so long, as a stopped process does; the world goes on."""
@@ -197,8 +196,6 @@ class SeededLoop(asyncio.BaseEventLoop):
         if self._steps_now > MAX_STEPS_AT_ONE_INSTANT:
             raise Spinning(f"{node.name} at {self._now_secs:.3f} s: {handle!r}")
         handle._run()
-        if self.on_step is not None:
-            self.on_step()
 
     def _choose(self) -> Node | None:
         able = [node for node in self._nodes if node.ready and node.paused_until_secs <= self._now_secs]

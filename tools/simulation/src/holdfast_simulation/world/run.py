@@ -21,7 +21,7 @@ from holdfast_execution.adapters.sql import tables
 from holdfast_execution.adapters.sql.sql_ledger import open_ledger
 from holdfast_execution.engine import CREDENTIALS
 from holdfast_runtime.errors import Refused, Retry
-from holdfast_runtime.ledger_halts import to_micros
+from holdfast_runtime.ledger_halts import KILL_SWITCH, to_micros
 from holdfast_runtime.ports import venue
 from holdfast_runtime.ports.calls import ExecutionCalls
 from holdfast_runtime.settings import GateSettings, Settings
@@ -29,7 +29,7 @@ from holdfast_simulation.world import market as markets
 from holdfast_simulation.world import workload
 from holdfast_simulation.world.clocks import WorldMarketClock, WorldMonotonicClock
 from holdfast_simulation.world.faults import Fault, Kind, Weather
-from holdfast_simulation.world.invariants import KILL_SWITCH, Invariants
+from holdfast_simulation.world.invariants import Invariants
 from holdfast_simulation.world.loop import SeededLoop, Spinning, Stalled
 from holdfast_simulation.world.plans import Plan
 from holdfast_simulation.world.services import Execution, Gate, Ground, Process, Reconciliation, Signal
@@ -339,6 +339,8 @@ class World:
             for identity, kind in self._halts():
                 if not self._is_over(kind):
                     continue
+                if kind == CREDENTIALS:
+                    self.server.heard_401.clear()
                 try:
                     await calls.clear_halt(execution.ClearHaltRequest(halt_id=identity, cleared_by="person"))
                 except (Retry, Refused) as error:

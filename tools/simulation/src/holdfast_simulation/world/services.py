@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from holdfast_execution.adapters.sql.database import Database
 from holdfast_execution.adapters.sql.session import Session
 from holdfast_execution.adapters.sql.sql_ledger import SqlLedger
-from holdfast_execution.engine import Engine
-from holdfast_execution.halt_watch import HaltWatch
+from holdfast_execution.assembly import assemble
+from holdfast_execution.engine import Engine, Loop
 from holdfast_execution.lease import LeaseKeeper
-from holdfast_execution.service import ExecutionService
 from holdfast_gate.changes import Changes
 from holdfast_gate.prices import Prices
 from holdfast_gate.service import GateService
@@ -28,8 +27,6 @@ from holdfast_simulation.world.ledger import WorldLedger
 from holdfast_simulation.world.loop import Node, SeededLoop
 from holdfast_simulation.world.venue import VenueLink, VenueServer
 from holdfast_simulation.world.wire import Wire
-
-Loop = Callable[[Callable[[], None]], Awaitable[None]]
 
 RESTART_SECS = 0.5
 """A process that ended by itself is started again after so long."""
@@ -58,8 +55,6 @@ class Process:
         self.service = name.partition("-")[0]
         self.incarnation = 0
         self.node = Node(name, alive=False)
-        self.ended: list[str] = []
-        """Why it ended by itself, each time."""
         self.clock: WorldMonotonicClock
 
     @property
@@ -95,8 +90,7 @@ class Process:
         async def supervised() -> None:
             try:
                 await supervise(name, turn, self.clock, _nothing)
-            except (GaveUp, AskPerson) as error:
-                self.ended.append(str(error))
+            except (GaveUp, AskPerson):
                 self.ground.loop.later(0.0, lambda: self._end(node))
 
         self.ground.loop.start(node, supervised())
@@ -125,7 +119,6 @@ class Execution(Process):
 
     engine: Engine
     lease: LeaseKeeper
-    runner: WorldLedger
     activity: ActivityTracker
 
     @property
@@ -139,32 +132,13 @@ class Execution(Process):
 
     def build(self) -> None:
         """As the service's own wiring does."""
-        ground, rules = self.ground, self.ground.settings.execution
+        ground = self.ground
         ledger = SqlLedger(Session(ground.database, ground.settings.account.id))
         self.activity = ActivityTracker()
-        self.runner = runner = WorldLedger(ledger, ground.weather, ground.chance, node=self.name)
-        engine: Engine
-
-        async def acquired() -> None:
-            await engine.on_acquired()
-
-        async def lost() -> None:
-            await engine.on_lost()
-
-        self.lease = lease = LeaseKeeper(
+        runner = WorldLedger(ledger, ground.weather, ground.chance, node=self.name)
+        parts = assemble(
             runner=runner,
             holder=self.node.name,
-            clock=self.clock,
-            market_now=ground.market_clock.now,
-            takeover_secs=rules.lease_takeover_secs,
-            beat_secs=rules.lease_beat_secs,
-            margin_secs=rules.last_write_margin_secs,
-            on_acquired=acquired,
-            on_lost=lost,
-        )
-        self.engine = engine = Engine(
-            runner=runner,
-            tenure=lease,
             broker=self.link(),
             prices=ground.wire.remote(PricesCalls, "signal", self.service, self.clock),
             market_clock=ground.market_clock,
@@ -172,17 +146,9 @@ class Execution(Process):
             activity=self.activity,
             settings=ground.settings,
         )
-        halts = HaltWatch(
-            runner=runner,
-            lease=lease,
-            clock=self.clock,
-            market_now=ground.market_clock.now,
-            on_halts=engine.on_halts,
-        )
-        service = ExecutionService(engine, monotonic_clock=self.clock, settings=ground.settings)
-        ground.wire.serve("execution", self.node, self.clock, service)
-        loops: dict[str, Loop] = {"lease": lease.run, **engine.loops, "halts": halts.run}
-        for name, loop in loops.items():
+        self.engine, self.lease = parts.engine, parts.lease
+        ground.wire.serve("execution", self.node, self.clock, parts.service)
+        for name, loop in parts.loops.items():
             self.run(name, _turn(loop))
 
 

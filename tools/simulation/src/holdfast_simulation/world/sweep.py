@@ -4,7 +4,7 @@ import multiprocessing
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from holdfast_simulation.world.faults import Kind
 from holdfast_simulation.world.plans import Plan, plan_of
@@ -12,22 +12,6 @@ from holdfast_simulation.world.run import Outcome, run
 
 SEEDS_PER_PROCESS = 200
 """Then a fresh process goes on: what a seed leaves in memory stays bounded."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seed:
-    """What is kept of one seed: an outcome without its story."""
-
-    seed: int
-    violations: tuple[str, ...]
-    fired: Counter[Kind]
-    told: Counter[str]
-    active_secs: float
-    market_secs: float
-    posts: int
-    fills: int
-    digest: str
-    cpu_secs: float
 
 
 @dataclass(slots=True)
@@ -43,20 +27,20 @@ class Summary:
     fired: Counter[Kind] = field(default_factory=Counter)
     told: Counter[str] = field(default_factory=Counter)
     """Facts of the ledger by kind: which states were reached."""
-    failed: list[Seed] = field(default_factory=list)
+    failed: list[Outcome] = field(default_factory=list)
 
-    def add(self, seed: Seed) -> None:
+    def add(self, outcome: Outcome, cpu_secs: float) -> None:
         """One more seed."""
         self.seeds += 1
-        self.active_secs += seed.active_secs
-        self.market_secs += seed.market_secs
-        self.cpu_secs += seed.cpu_secs
-        self.posts += seed.posts
-        self.fills += seed.fills
-        self.fired.update(seed.fired)
-        self.told.update(seed.told)
-        if seed.violations:
-            self.failed.append(seed)
+        self.active_secs += outcome.active_secs
+        self.market_secs += outcome.market_secs
+        self.cpu_secs += cpu_secs
+        self.posts += outcome.posts
+        self.fills += outcome.fills
+        self.fired.update(outcome.fired)
+        self.told.update(outcome.told)
+        if outcome.violations:
+            self.failed.append(outcome)
 
     @property
     def never_fired(self) -> list[Kind]:
@@ -69,33 +53,22 @@ class Summary:
         return self.active_secs / self.cpu_secs if self.cpu_secs else 0.0
 
 
-def sweep(seeds: Iterable[int], *, jobs: int, done: Callable[[Seed], None]) -> Summary:
-    """Lives through every seed; `done` is told of each as it ends."""
+def sweep(seeds: Iterable[int], *, jobs: int, done: Callable[[Outcome], None]) -> Summary:
+    """Lives through every seed; `done` is told of each as it ends, without its story."""
     summary = Summary()
     context = multiprocessing.get_context("spawn")
     with context.Pool(jobs, maxtasksperchild=SEEDS_PER_PROCESS) as pool:
-        for found in pool.imap_unordered(live, seeds):
-            summary.add(found)
-            done(found)
+        for outcome, cpu_secs in pool.imap_unordered(_live, seeds):
+            summary.add(outcome, cpu_secs)
+            done(outcome)
     return summary
 
 
-def live(seed: int) -> Seed:
-    """One seed."""
+def _live(seed: int) -> tuple[Outcome, float]:
+    """One seed, and the CPU seconds that it took. Its story is told again by whoever asks for it."""
     began_secs = time.process_time()
     outcome = run(plan_of(seed))
-    return Seed(
-        seed=seed,
-        violations=outcome.violations,
-        fired=outcome.fired,
-        told=outcome.told,
-        active_secs=outcome.active_secs,
-        market_secs=outcome.market_secs,
-        posts=outcome.posts,
-        fills=outcome.fills,
-        digest=outcome.digest,
-        cpu_secs=time.process_time() - began_secs,
-    )
+    return replace(outcome, story=()), time.process_time() - began_secs
 
 
 def fails_as(outcome: Outcome) -> Callable[[Plan], bool]:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from holdfast_exchange.commands import Advance
+from holdfast_runtime.errors import HoldfastError
 from holdfast_runtime.ports import venue
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_simulation.memory_venue import Item, MemoryBroker
@@ -47,8 +48,10 @@ class VenueServer(MemoryBroker):
         self.listeners: list[Callable[[Item], None]] = []
         self.arrived: list[Post] = []
         self.on_post: Callable[[Post], None] = lambda _: None
-        self.refused_401: dict[str, float] = {}
-        """By node: when it last heard that its credentials are refused."""
+        self.heard_401: set[str] = set()
+        """Nodes that have heard that their credentials are refused, until a person has changed them."""
+        self.asked_after_401: list[str] = []
+        """What they asked all the same."""
 
     def tick(self, at: datetime) -> None:
         """The recording up to `at` is seen, orders match, updates go out. Market time moves by itself."""
@@ -214,13 +217,16 @@ class VenueLink:
         return listen
 
     async def _next(self, arrived: "asyncio.Queue[Any]") -> Any:
-        """The next frame; None where the connection is gone or has been mute for too long."""
-        try:
-            async with asyncio.timeout(MUTE_AFTER_SECS):
-                item = await arrived.get()
-        except TimeoutError:
-            return None
-        return None if item is _BROKEN else item
+        """The next frame; None where the connection is gone or has not answered a ping either."""
+        while True:
+            try:
+                async with asyncio.timeout(MUTE_AFTER_SECS):
+                    item = await arrived.get()
+            except TimeoutError:
+                if self._weather.holds(Kind.UPDATES_MUTE, "updates"):
+                    return None
+                continue
+            return None if item is _BROKEN else item
 
     # --- the way there and back
 
@@ -258,6 +264,8 @@ class VenueLink:
         self, name: str, act: Callable[[], Awaitable[T]], answer: "asyncio.Future[T]", more_secs: float = 0.0
     ) -> None:
         """What has left arrives, whatever becomes of who sent it."""
+        if self._node in self._server.heard_401:
+            self._server.asked_after_401.append(f"{self._node} {name}")
         slow = self._struck(name, Kind.SLOW)
         if slow is not None:
             more_secs += self._weather.chance(slow).uniform(0.5, MOST_SLOW_SECS)
@@ -270,7 +278,7 @@ class VenueLink:
                 if throttled is not None:
                     raise venue.Throttled("429", after_secs=3.0)
                 found = await act()
-            except Exception as error:  # noqa: BLE001  # travels to whoever asked
+            except HoldfastError as error:
                 self._loop.later(self._latency_secs(), partial(_tell, answer, None, error))
                 return
             self._loop.later(self._latency_secs(), partial(_tell, answer, found))
@@ -287,7 +295,7 @@ class VenueLink:
             self._hear_401()
 
     def _hear_401(self) -> NoReturn:
-        self._server.refused_401.setdefault(self._node, self._loop.time())
+        self._server.heard_401.add(self._node)
         raise venue.Unauthorised("401", steps=("change the keys",))
 
 
