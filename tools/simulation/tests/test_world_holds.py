@@ -63,7 +63,9 @@ def test_one_seed_is_one_story_in_another_process() -> None:
 
     def told(hash_seed: str) -> bytes:
         environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(Path(__file__).parent)}
-        return subprocess.run([sys.executable, "-c", script], env=environment, check=True, stdout=subprocess.PIPE).stdout
+        return subprocess.run(
+            [sys.executable, "-c", script], env=environment, check=True, stdout=subprocess.PIPE
+        ).stdout
 
     assert told("1") == told("2")
 
