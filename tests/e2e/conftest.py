@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.e2e.cluster import Cluster, NoCluster, current_context, load, run
 from tests.e2e.release import CHART, NAME, Release, Row
@@ -20,6 +21,7 @@ DAY = {"start": "2013-10-08", "end": "2013-10-08"}
 WEEK = {"start": "2013-10-07", "end": "2013-10-11"}
 TAG = os.environ.get("E2E_TAG", "e2e")
 BUILD_SECS = 1200.0
+BLOCKING_STRATEGY = Path(__file__).with_name("blocking_strategy")
 ROWS = pytest.StashKey[list[Row]]()
 
 
@@ -67,22 +69,31 @@ def context() -> str:
 def images(context: str) -> str:
     """Builds the images of this tree and makes them known to the cluster, the stores' too. Their tag."""
     run("make", "images", f"TAG={TAG}", limit_secs=BUILD_SECS)
+    signal = f"holdfast/signal:{TAG}"
+    run(
+        "docker", "build", "--tag", signal, "--build-arg", f"SIGNAL={signal}", str(BLOCKING_STRATEGY),
+        limit_secs=BUILD_SECS,
+    )  # fmt: skip
     version = json.loads(run("kubectl", "--context", context, "version", "--output", "json"))["serverVersion"]
     rendered = run(
-        "helm", "template", NAME, str(CHART), "--set", f"image.tag={TAG}", "--kube-version", version["gitVersion"]
-    )
+        "helm", "template", NAME, str(CHART), "--set", f"image.tag={TAG},jaeger.enabled=true",
+        "--kube-version", version["gitVersion"],
+    )  # fmt: skip
     wanted = set(re.findall(r"^\s*(?:- )?image: [\"']?([^\s\"']+)", rendered, re.MULTILINE))
     load(context, sorted(wanted | {f"holdfast/cli:{TAG}"}))
     return TAG
 
 
 def _values(tag: str, days: dict[str, str]) -> dict[str, Any]:
+    strategies = yaml.safe_load((CHART / "values.yaml").read_text())["config"]["strategies"]
+    (crossover,) = (each for each in strategies if each["kind"] == "sma_crossover")
+    crossover["kind"] = "blocking_sma"
     return {
         "image": {"tag": tag},
         # A frozen process is frozen from within its pod: its own first process would ignore that.
         "pod": {"shareProcessNamespace": True},
         "services": {"execution": {"replicas": 2}},
-        "config": {"replay": days | {"speed": 0}},
+        "config": {"replay": days | {"speed": 0}, "strategies": strategies},
     }
 
 
@@ -127,8 +138,9 @@ def _what_is_wrong(release: Release) -> str:
 
 @pytest.fixture(scope="session")
 def day(context: str, images: str, table: list[Row], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
-    """A release that replays one day and is left alone."""
-    release = Release(Cluster(context, "holdfast-e2e-day"), _values(images, DAY), images, table)
+    """A release that replays one day and is left alone, with a Jaeger."""
+    values = _values(images, DAY) | {"jaeger": {"enabled": True}}
+    release = Release(Cluster(context, "holdfast-e2e-day"), values, images, table)
     yield from _installed(release, tmp_path_factory.mktemp("e2e-day"))
 
 

@@ -30,6 +30,13 @@ def test_a_frozen_service_is_restarted_by_the_kubelet(service: str, release: Rel
         send(release, release.pod(service), service, "SIGSTOP")
 
 
+def test_a_blocked_loop_is_restarted_by_the_kubelet(release: Release) -> None:
+    """A user's strategy that never comes back: the process lives and takes signals, but none of its loops moves."""
+    before = release.restarts("signal")
+    with release.disturbed("block signal's loop", until=lambda: release.restarts("signal") > before):
+        release.cluster.execute(release.pod("signal"), "python", "-c", "open('/tmp/block', 'x')")
+
+
 def test_a_frozen_holder_is_fenced_and_its_standby_trades_on(release: Release) -> None:
     """SQ-5: the standby holds the account long before the kubelet restarts the frozen one."""
     before, holder = release.restarts("execution"), release.holder()

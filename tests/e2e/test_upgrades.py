@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.e2e.cluster import CommandFailed
-from tests.e2e.release import Release
+from tests.e2e.cluster import CommandFailed, eventually
+from tests.e2e.release import NAME, Release
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 GIVE_UP_SECS = 45.0
@@ -23,11 +23,25 @@ def test_a_broken_upgrade_leaves_the_old_version_trading_and_is_rolled_back(rele
             release.upgrade("--set", "image.tag=does-not-exist", limit_secs=GIVE_UP_SECS)
         # The old version, while the new one still hangs.
         release.wait_until_it_moves_on()
-        release.cluster.helm("rollback", "holdfast", "--wait", "--timeout", "4m", limit_secs=270)
+        release.cluster.helm("rollback", NAME, "--wait", "--timeout", "4m", limit_secs=270)
+
+
+def test_a_bad_rollout_that_nobody_looked_at_first_is_named_and_rolled_back(release: Release) -> None:
+    """Without the look of its hooks the services of one pod stop: nothing is traded until it is taken back."""
+    with release.disturbed("a bad rollout without hooks until it is named, and the rollback"):
+        with pytest.raises(CommandFailed):
+            release.upgrade("--set", "image.tag=does-not-exist", "--no-hooks", limit_secs=GIVE_UP_SECS)
+
+        def told() -> bool:
+            words = release.open_points()
+            return words.startswith("RED") and "signal" in words
+
+        eventually(told, "`holdfast ready` is RED and names signal", GIVE_UP_SECS)
+        release.cluster.helm("rollback", NAME, "--wait", "--timeout", "4m", limit_secs=270)
 
 
 def test_a_value_that_cannot_work_is_refused_before_anything_changes(release: Release) -> None:
-    before = release.cluster.helm("history", "holdfast", "--output", "json")
+    before = release.cluster.helm("history", NAME, "--output", "json")
     with pytest.raises(CommandFailed, match="replicas must be 1"):
         release.upgrade("--set", "services.signal.replicas=2")
-    assert release.cluster.helm("history", "holdfast", "--output", "json") == before
+    assert release.cluster.helm("history", NAME, "--output", "json") == before

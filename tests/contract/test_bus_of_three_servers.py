@@ -1,0 +1,106 @@
+"""The bus as production runs it: three servers, three copies of each stream (IN-1, FP-6.2)."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from holdfast_cli.nats_server import NatsServer, free_port
+from holdfast_runtime.bus.nats_bus import NatsBus
+from holdfast_runtime.clock import WallMarketClock
+from holdfast_runtime.errors import Retry
+from holdfast_runtime.ports.bus import Consumer
+from tests.contract.bus_backends import PATIENCE_SECS, eventually, working
+
+CYCLES = "cycles.v1.sma"
+SCORING = Consumer(stream="CYCLES", name="scoring", subjects=("cycles.v1.>",))
+NAMES = ("one", "two", "three")
+
+
+class Member(NatsServer):
+    """One of the three."""
+
+    def __init__(self, folder: Path, name: str, routes: Mapping[str, str]) -> None:
+        super().__init__(folder / name)
+        self.name = name
+        self._routes = routes
+
+    def configuration(self) -> Mapping[str, object]:
+        listen = self._routes[self.name].removeprefix("nats://")
+        routes = [route for name, route in self._routes.items() if name != self.name]
+        return {
+            **super().configuration(),
+            "server_name": self.name,
+            "cluster": {"name": "holdfast", "listen": listen, "routes": routes},
+        }
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[dict[str, Member]]:
+    routes = {name: f"nats://127.0.0.1:{free_port()}" for name in NAMES}
+    members = {name: Member(tmp_path, name, routes) for name in NAMES}
+    try:
+        for member in members.values():
+            member.start()
+        yield members
+    finally:
+        for member in members.values():
+            member.kill()
+
+
+@pytest.fixture
+async def bus(servers: dict[str, Member]) -> AsyncIterator[NatsBus]:
+    """As the shell runs it, once the streams are there."""
+    bus = NatsBus(url=",".join(member.url for member in servers.values()), replicas=len(NAMES))
+    running = asyncio.create_task(bus.run())
+    try:
+        await publish_in_spite(bus, "first")
+        yield bus
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await bus.close()
+
+
+async def publish_in_spite(bus: NatsBus, name: str) -> None:
+    async with asyncio.timeout(PATIENCE_SECS):
+        while True:
+            with contextlib.suppress(Retry):
+                await bus.publish(CYCLES, b"", message_id=name)
+                return
+            await asyncio.sleep(0.05)
+
+
+async def leader(bus: NatsBus) -> str:
+    """Name of the server that leads the stream of cycles."""
+    info = await bus.link.js.stream_info("CYCLES")
+    assert info.cluster is not None and info.cluster.leader is not None
+    return info.cluster.leader
+
+
+async def test_two_of_three_go_on_without_the_one_that_led(bus: NatsBus, servers: dict[str, Member]) -> None:
+    async with working(bus, SCORING) as worker:
+        await worker.finished(1)
+        await asyncio.to_thread(servers[await leader(bus)].kill)
+        await publish_in_spite(bus, "second")
+        await eventually(lambda: worker.ids() == ["first", "second"])
+
+
+async def test_one_of_three_has_no_leader_and_says_so_until_another_is_back(
+    bus: NatsBus, servers: dict[str, Member]
+) -> None:
+    """No message is taken that could be lost; what was taken before is there afterwards, once."""
+    lost = [await leader(bus)]
+    lost.append(next(name for name in NAMES if name not in lost))
+    for name in lost:
+        await asyncio.to_thread(servers[name].kill)
+    with pytest.raises(Retry):
+        await bus.publish(CYCLES, b"", message_id="second")
+    with pytest.raises(Retry):
+        await bus.survey(now=WallMarketClock().now)
+    await asyncio.to_thread(servers[lost[0]].start)
+    await publish_in_spite(bus, "second")
+    async with working(bus, SCORING) as worker:
+        await eventually(lambda: worker.ids() == ["first", "second"])
