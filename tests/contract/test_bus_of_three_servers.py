@@ -76,7 +76,8 @@ async def publish_in_spite(bus: NatsBus, name: str) -> None:
 async def leader(bus: NatsBus) -> str:
     """Name of the server that leads the stream of cycles."""
     info = await bus.link.js.stream_info("CYCLES")
-    assert info.cluster is not None and info.cluster.leader is not None
+    assert info.cluster is not None
+    assert info.cluster.leader is not None
     return info.cluster.leader
 
 
