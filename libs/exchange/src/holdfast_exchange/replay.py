@@ -22,6 +22,8 @@ SECOND = timedelta(seconds=1)
 _MINUTE = MINUTE // timedelta(microseconds=1)
 LEAD = timedelta(minutes=1)
 """How long before the first instant of a session the clock is already shown."""
+SHORTEST_STEP = timedelta(milliseconds=1)
+"""Between two ticks of different market time."""
 _BOOKS = {AssetClass.US_EQUITY: "equity", AssetClass.CRYPTO: "crypto"}
 
 
@@ -31,6 +33,15 @@ class Instant:
 
     at: datetime
     data: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A tick of a lock-step. `ends`: the recording has ended."""
+
+    at: datetime
+    data: bool
+    ends: bool = False
 
 
 class Replay:
@@ -73,6 +84,27 @@ class Replay:
         """The first instant later than `instant`; None at the end."""
         place = bisect_right(self._at, instant)
         return self._instants[place] if place < len(self._at) else None
+
+    def unseen(self, now: datetime, released: datetime) -> Instant | None:
+        """The instant of `now`, where the market shows only what was before it (`released`)."""
+        present = self.at(now)
+        return present if present is not None and present.data and released < now else None
+
+    def next_step(self, now: datetime, released: datetime, timer: datetime | None) -> Step:
+        """The tick of a lock-step that comes after `now`; `timer`: the earliest instant that a service sleeps for.
+
+        An instant that brings data is two ticks: at the first only the clock moves, at the second the data is seen.
+        """
+        if self.unseen(now, released) is not None:
+            return Step(now, data=True)
+        upcoming = self.after(now)
+        if upcoming is None:
+            return Step(now, data=False, ends=True)
+        if timer is not None:
+            wake = max(timer, now + SHORTEST_STEP)
+            if wake < upcoming.at:
+                return Step(wake, data=False)
+        return Step(upcoming.at, data=False)
 
 
 def plan(recording: Recording, *, start: str = "", end: str = "") -> Replay:

@@ -9,33 +9,22 @@ Scaled: market time runs with the wall; instants are released when they are due 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 
 from holdfast.papermarket.v1 import market_clock_pb2 as pb
-from holdfast_exchange.replay import LEAD, Instant
+from holdfast_exchange.replay import LEAD, SHORTEST_STEP, Instant, Step
 from holdfast_papermarket.barrier import Barrier, Report
 from holdfast_papermarket.venue import PaperVenue
 from holdfast_runtime.flows import DATA, TRADE_UPDATES
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.wire import to_timestamp
 
-SHORTEST_STEP = timedelta(milliseconds=1)
 IDLE_SECS = 2.0
 MAX_WAITING_TICKS = 100
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """The next tick. `ends`: the recording has ended."""
-
-    at: datetime
-    data: bool
-    ends: bool = False
 
 
 class _Follower:
@@ -158,24 +147,13 @@ class MarketClock:
             await asyncio.sleep(0)
 
     def _next(self, timer: datetime | None) -> Step:
-        now, replay = self._venue.exchange.now, self._venue.replay
-        if self._unseen() is not None:
-            return Step(now, data=True)
-        upcoming = replay.after(now)
-        if upcoming is None:
-            return Step(now, data=False, ends=True)
-        if timer is not None:
-            wake = max(timer, now + SHORTEST_STEP)
-            if wake < upcoming.at:
-                return Step(wake, data=False)
-        return Step(upcoming.at, data=False)
+        exchange = self._venue.exchange
+        return self._venue.replay.next_step(exchange.now, exchange.market.released, timer)
 
     def _unseen(self) -> Instant | None:
         """The present instant, where its data is not seen yet."""
-        now = self._venue.exchange.now
-        present = self._venue.replay.at(now)
-        unseen = present is not None and present.data and self._venue.exchange.market.released < now
-        return present if unseen else None
+        exchange = self._venue.exchange
+        return self._venue.replay.unseen(exchange.now, exchange.market.released)
 
     # Scaled
 

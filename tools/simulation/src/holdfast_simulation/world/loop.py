@@ -57,6 +57,8 @@ class SeededLoop(asyncio.BaseEventLoop):
         self.steps = 0
         self.failures: list[str] = []
         """Errors that nobody took."""
+        self.idle: Callable[[], bool] = lambda: False
+        """Asked before time jumps, while nothing can run: true where it has given somebody something to do."""
         self._chance = chance
         self._now_secs = 0.0
         self._timers: list[tuple[float, int, TimerHandle]] = []
@@ -204,6 +206,9 @@ class SeededLoop(asyncio.BaseEventLoop):
         return able[self._chance.randrange(len(able))]
 
     def _jump(self) -> None:
+        if self.idle():
+            self._steps_now = 0
+            return
         timers = self._timers
         while timers and timers[0][2].cancelled():
             heapq.heappop(timers)

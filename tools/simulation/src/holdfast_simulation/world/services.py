@@ -19,9 +19,10 @@ from holdfast_runtime.activity import ActivityTracker
 from holdfast_runtime.errors import AskPerson
 from holdfast_runtime.loops import GaveUp, supervise
 from holdfast_runtime.ports.calls import ExecutionCalls, PricesCalls
+from holdfast_runtime.ports.clock import MarketClock
 from holdfast_runtime.settings import Settings
 from holdfast_signal.prices import Prices as PriceBoard
-from holdfast_simulation.world.clocks import WorldMarketClock, WorldMonotonicClock
+from holdfast_simulation.world.clocks import WorldMonotonicClock
 from holdfast_simulation.world.faults import Weather
 from holdfast_simulation.world.ledger import WorldLedger
 from holdfast_simulation.world.loop import Node, SeededLoop
@@ -43,7 +44,7 @@ class Ground:
     wire: Wire
     weather: Weather
     chance: random.Random
-    market_clock: WorldMarketClock
+    market_clock: MarketClock
 
 
 class Process:
@@ -56,6 +57,7 @@ class Process:
         self.incarnation = 0
         self.node = Node(name, alive=False)
         self.clock: WorldMonotonicClock
+        self.activity: ActivityTracker
 
     @property
     def running(self) -> bool:
@@ -70,6 +72,7 @@ class Process:
         self.node = Node(f"{self.name}.{self.incarnation}")
         offset_secs = self.ground.chance.uniform(0.0, 1e6)
         self.clock = WorldMonotonicClock(self.ground.loop, offset_secs)
+        self.activity = ActivityTracker()
         with self.ground.loop.inside(self.node):
             self.build()
 
@@ -119,7 +122,6 @@ class Execution(Process):
 
     engine: Engine
     lease: LeaseKeeper
-    activity: ActivityTracker
 
     @property
     def unsettled(self) -> str:
@@ -134,7 +136,6 @@ class Execution(Process):
         """As the service's own wiring does."""
         ground = self.ground
         ledger = SqlLedger(Session(ground.database, ground.settings.account.id))
-        self.activity = ActivityTracker()
         runner = WorldLedger(ledger, ground.weather, ground.chance, node=self.name)
         parts = assemble(
             runner=runner,
@@ -155,14 +156,16 @@ class Execution(Process):
 class Gate(Process):
     """The gate."""
 
+    gate: GateService
+
     def build(self) -> None:
         """As the service's own wiring does."""
-        ground, activity, changes = self.ground, ActivityTracker(), Changes()
+        ground, activity, changes = self.ground, self.activity, Changes()
         execution = ground.wire.remote(ExecutionCalls, "execution", self.service, self.clock)
         prices_calls = ground.wire.remote(PricesCalls, "signal", self.service, self.clock)
         snapshots = Snapshots(execution, activity=activity, clock=self.clock, changes=changes)
         prices = Prices(prices_calls, activity=activity, clock=self.clock, changes=changes)
-        service = GateService(
+        self.gate = GateService(
             settings=ground.settings,
             market_clock=ground.market_clock,
             monotonic_clock=self.clock,
@@ -172,7 +175,7 @@ class Gate(Process):
             changes=changes,
             activity=activity,
         )
-        ground.wire.serve("gate", self.node, self.clock, service)
+        ground.wire.serve("gate", self.node, self.clock, self.gate)
         self.run("watch-snapshots", _turn(snapshots.run))
         self.run("watch-prices", _turn(prices.run))
 
@@ -191,8 +194,9 @@ class Reconciliation(Process):
             broker=self.link(),
             market_clock=ground.market_clock,
             monotonic_clock=self.clock,
-            activity=ActivityTracker(),
+            activity=self.activity,
         )
+        ground.wire.serve("reconciliation", self.node, self.clock, self.reconciler)
         self.run("reconcile", _turn(self.reconciler.run))
 
 
@@ -207,7 +211,7 @@ class Signal(Process):
         self.board = PriceBoard(
             ground.server.exchange.market.symbols,
             clock=ground.market_clock,
-            activity=ActivityTracker(),
+            activity=self.activity,
             first_sequence=self.incarnation * 1_000_000,
         )
         self.board.set_connected(True)

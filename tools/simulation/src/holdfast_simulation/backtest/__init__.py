@@ -1,0 +1,1 @@
+"""The backtest: the services themselves over a recording, in virtual time, without faults."""

@@ -1,0 +1,91 @@
+"""Market data of a recording behind ports.venue.Feed: what the exchange's market shows, as it shows it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+from holdfast_core.instruments import book_of
+from holdfast_exchange import recording
+from holdfast_exchange.market import Market
+from holdfast_runtime.ports.venue import Bar, FeedEvent, Quote, StreamDown, StreamUp, Timeframe, Unreadable
+from holdfast_runtime.settings import Book
+
+
+class RecordedFeed:
+    """The one data connection of a book. History and quotes are those that are visible now: nothing looks ahead."""
+
+    def __init__(self, market: Market, book: Book) -> None:
+        self._market = market
+        self._book = book
+        self._symbols: frozenset[str] = frozenset()
+        self._events: asyncio.Queue[FeedEvent | StreamUp] | None = None
+        self._sent = 0
+
+    @property
+    def sent(self) -> int | None:
+        """Items sent on the connection (flow `data`); None where nobody listens."""
+        return None if self._events is None else self._sent
+
+    def publish(self) -> None:
+        """Sends what has become visible last: quotes, then bars, each by symbol."""
+        if self._events is None:
+            return
+        market, now = self._market, self._market.released
+        items: list[Quote | Bar] = [_told_quote(quote) for quote in market.quotes_ending(now).values()]
+        items += [_told_bar(bar) for bar in market.bars_ending(now).values()]
+        for item in items:
+            if item.symbol in self._symbols:
+                self._sent += 1
+                self._events.put_nowait(FeedEvent(item=item, position=self._sent))
+
+    async def stream(self, symbols: tuple[str, ...]) -> AsyncIterator[FeedEvent | StreamUp | StreamDown | Unreadable]:
+        """See ports.venue.Feed."""
+        self._symbols = frozenset(symbols)
+        self._events, self._sent = asyncio.Queue(), 0
+        self._events.put_nowait(StreamUp())
+        self.publish()
+        while True:
+            yield await self._events.get()
+
+    async def bars(
+        self, symbols: tuple[str, ...], timeframe: Timeframe, start: datetime, end: datetime
+    ) -> dict[str, list[Bar]]:
+        """See ports.venue.Feed."""
+        find = {
+            Timeframe.MINUTE: self._market.minute_bars,
+            Timeframe.HOUR: self._market.hourly_bars,
+            Timeframe.DAY: self._market.daily_bars,
+        }[timeframe]
+        return {symbol: [_told_bar(bar) for bar in find(symbol, start, end)] for symbol in self._recorded(symbols)}
+
+    async def latest_quotes(self, symbols: tuple[str, ...]) -> dict[str, Quote]:
+        """See ports.venue.Feed."""
+        quotes = {symbol: self._market.last_quote(symbol) for symbol in self._recorded(symbols)}
+        return {symbol: _told_quote(quote) for symbol, quote in quotes.items() if quote is not None}
+
+    def _recorded(self, symbols: tuple[str, ...]) -> list[str]:
+        return [each for each in symbols if each in self._market.symbols and book_of(each) == self._book]
+
+
+def _told_bar(bar: recording.Bar) -> Bar:
+    return Bar(
+        symbol=bar.symbol,
+        start=bar.start,
+        end=bar.end,
+        open=bar.open,
+        high=bar.high,
+        low=bar.low,
+        close=bar.close,
+        volume=bar.volume,
+    )
+
+
+def _told_quote(quote: recording.QuoteBar) -> Quote:
+    return Quote(
+        symbol=quote.symbol,
+        at=quote.end,
+        bid=quote.bid_close,
+        ask=quote.ask_close,
+        bid_size=quote.bid_size,
+        ask_size=quote.ask_size,
+    )

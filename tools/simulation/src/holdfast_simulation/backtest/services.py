@@ -1,0 +1,120 @@
+"""What the world leaves out: signal with its strategies, and scoring, wired as their own `__main__` does."""
+
+from collections.abc import Mapping
+
+from holdfast_core.instruments import book_of
+from holdfast_core.sessions import calendar_of
+from holdfast_runtime.ports.calls import ExecutionCalls, GateCalls
+from holdfast_runtime.settings import Book
+from holdfast_scoring.consumer import CycleConsumer
+from holdfast_scoring.scorer import Scorer
+from holdfast_scoring.weights import WeightKeeper
+from holdfast_signal.cycles import CycleDesk
+from holdfast_signal.data_flow import DataFlow
+from holdfast_signal.engine import Engine
+from holdfast_signal.feed import FeedReader
+from holdfast_signal.outbox import Outbox
+from holdfast_signal.prices import Prices
+from holdfast_signal.strategy import makers_of
+from holdfast_signal.timers import Timers
+from holdfast_simulation.backtest.feed import RecordedFeed
+from holdfast_simulation.memory_bus import MemoryBus
+from holdfast_simulation.world.services import Ground, Process
+
+
+class Signal(Process):
+    """Signal, with a reader and an engine for each book."""
+
+    def __init__(self, ground: Ground, bus: MemoryBus, feeds: Mapping[Book, RecordedFeed]) -> None:
+        super().__init__(ground, "signal")
+        self._bus = bus
+        self._feeds = feeds
+        self.readers: list[FeedReader] = []
+
+    @property
+    def loaded(self) -> bool:
+        """True once every book's history is read."""
+        return bool(self.readers) and all(reader.loaded for reader in self.readers)
+
+    def build(self) -> None:
+        """As the service's own wiring does."""
+        ground, clock, activity = self.ground, self.ground.market_clock, self.activity
+        makers = makers_of(ground.settings.traded)
+        calendars = {symbol: calendar_of(maker.book) for maker in makers for symbol in maker.make().data_symbols}
+        timers = Timers(clock=clock, activity=activity, progress=_nothing)
+        outbox = Outbox(bus=self._bus, clock=self.clock, activity=activity, progress=_nothing)
+        prices = Prices(calendars, clock=clock, activity=activity)
+        desk = CycleDesk(
+            bus=self._bus,
+            execution=ground.wire.remote(ExecutionCalls, "execution", self.service, self.clock),
+            clock=clock,
+            monotonic=self.clock,
+            activity=activity,
+            timers=timers,
+            progress=_nothing,
+        )
+        flow = DataFlow(activity)
+
+        def reader_of(book: Book, feed: RecordedFeed) -> FeedReader:
+            engine = Engine(
+                [maker for maker in makers if maker.book == book],
+                feed=feed,
+                settings=ground.settings.feed,
+                prices=prices,
+                desk=desk,
+                timers=timers,
+                clock=clock,
+                monotonic=self.clock,
+                progress=_nothing,
+            )
+            return FeedReader(
+                {symbol: calendar for symbol, calendar in calendars.items() if book_of(symbol) == book},
+                feed=feed,
+                settings=ground.settings.feed,
+                prices=prices,
+                engine=engine,
+                outbox=outbox,
+                timers=timers,
+                clock=clock,
+                monotonic=self.clock,
+                activity=activity,
+                progress=_nothing,
+                flow=flow,
+                name=book.value,
+            )
+
+        self.readers = [reader_of(book, feed) for book, feed in self._feeds.items()]
+        ground.wire.serve("signal", self.node, self.clock, prices)
+        for reader in self.readers:
+            self.run(f"feed-{reader.name}", reader.run)
+        self.run("timers", timers.run)
+        self.run("cycles", desk.watch)
+        self.run("market-outbox", outbox.run)
+
+
+class Scoring(Process):
+    """Scoring, on a bus in memory."""
+
+    def __init__(self, ground: Ground, bus: MemoryBus) -> None:
+        super().__init__(ground, "scoring")
+        self._bus = bus
+
+    def build(self) -> None:
+        """As the service's own wiring does."""
+        wire = self.ground.wire
+        weights = WeightKeeper(self._bus.bucket("weights"), clock=self.clock, progress=_nothing)
+        consumer = CycleConsumer(
+            bus=self._bus,
+            gate=wire.remote(GateCalls, "gate", self.service, self.clock),
+            execution=wire.remote(ExecutionCalls, "execution", self.service, self.clock),
+            scorer=Scorer(lambda: weights.present),
+            clock=self.clock,
+            activity=self.activity,
+            progress=_nothing,
+        )
+        self.run("cycles", consumer.run)
+        self.run("weights", weights.run)
+
+
+def _nothing() -> None:
+    """Nobody watches the progress of a loop here."""
