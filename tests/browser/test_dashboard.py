@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PATIENCE_MS, Dashboard
+from tests.integration import visitor
 from tests.integration.stack import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack]
@@ -117,3 +118,24 @@ def test_the_kill_switch_blocks_the_next_entry_and_leaves_the_stops(dashboard: D
     actions = [(each["action"], each["who"], each["result"]) for each in dashboard.api("audit")]
     assert ("engage", "Ada", "ok") in actions
     assert ("lift", "Ada", "ok") in actions
+
+
+def test_refused_credentials_stop_all_calls_until_a_person_clears_the_halts(
+    dashboard: Dashboard, signed_in: Page
+) -> None:
+    """Invariant 5 of the order protocol, as a person meets it: the halts are on the page, and cleared there."""
+    once = {"id": "refused", "kind": "http_error", "status": 401}
+    visitor.break_venue(dashboard.stack, once | {"scope": {"endpoint": "orders.submit", "at_most": 1}})
+    signed_in.goto(f"{dashboard.url}/health")
+    halts = signed_in.locator("#halts-card")
+    expect(halts).to_contain_text("credentials", ignore_case=True, timeout=PATIENCE_MS)
+    fills = len(dashboard.api("fills?limit=1000"))
+
+    while standing := dashboard.api("halts"):
+        signed_in.click(f'#halts-card button[data-to="{standing[0]["halt_id"]}"]')
+        signed_in.fill("#clear input[name=note]", "the keys are good")
+        signed_in.click("#clear button[type=submit]")
+        expect(halts.locator(f'button[data-to="{standing[0]["halt_id"]}"]')).to_have_count(0, timeout=PATIENCE_MS)
+    expect(halts).to_contain_text("Nothing is halted")
+    assert ("clear", "Ada", "ok") in [(each["action"], each["who"], each["result"]) for each in dashboard.api("audit")]
+    eventually(lambda: len(dashboard.api("fills?limit=1000") or ()) > fills, "trading goes on")

@@ -135,6 +135,16 @@ def venue(stack: Stack, path: str) -> str:
     return f"http://{stack.settings['endpoints']['papermarket.http']}{path}"
 
 
+def break_venue(stack: Stack, fault: dict[str, Any]) -> None:
+    """Adds one fault to those that papermarket has now (docs/faults.md)."""
+    keys = {
+        "APCA-API-KEY-ID": secret(stack, "papermarket", "ALPACA_API_KEY"),
+        "APCA-API-SECRET-KEY": secret(stack, "papermarket", "ALPACA_SECRET_KEY"),
+    }
+    answer = http(venue(stack, "/papermarket/v1/faults"), body=json.dumps(fault).encode(), headers=keys)
+    assert answer.status == 200, answer.body
+
+
 def files_below(folder: Path) -> list[Path]:
     """Every file, sockets and links left out."""
     return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())

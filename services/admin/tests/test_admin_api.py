@@ -114,6 +114,35 @@ async def test_lifting_needs_a_note_and_goes_through_execution(
     assert [e.result for e in admin.audit.newest()] == ["refused", "ok", "requested"]
 
 
+async def test_a_halt_is_cleared_by_a_person_with_a_note(admin: Admin, api: httpx.AsyncClient, facts: Facts) -> None:
+    """A refused credential, an aborted strategy, a discrepancy: each stands until a person clears it (SE-7)."""
+    for halt_id, kind in (("safety_abort.coins.BTC/USD", "safety_abort"), ("kill_switch.1", "kill_switch")):
+        admin.sources.projection.apply(facts.halt(halt_id, kind=kind))
+    path = "/api/v1/halts/safety_abort.coins.BTC/USD"
+    assert (await api.request("DELETE", path, json={})).status_code == 422
+    answer = await api.request("DELETE", path, json={"note": "looked up at the broker"})
+    assert answer.status_code == 200, answer.text
+    assert [each["halt_id"] for each in answer.json()] == ["kill_switch.1"]
+    (request,) = admin.execution.cleared
+    assert (request.halt_id, request.cleared_by, request.note) == (
+        "safety_abort.coins.BTC/USD", "ada", "looked up at the broker",
+    )  # fmt: skip
+    for gone in (path, "/api/v1/halts/kill_switch.1"):
+        again = await api.request("DELETE", gone, json={"note": "looked up at the broker"})
+        assert (again.status_code, again.json()["code"]) == (404, "HALT_UNKNOWN")
+    assert [(e.action, e.result) for e in admin.audit.newest()] == [
+        ("clear", "refused"), ("clear", "refused"), ("clear", "ok"), ("clear", "requested"),
+    ]  # fmt: skip
+
+
+async def test_while_execution_is_away_a_halt_stays(admin: Admin, api: httpx.AsyncClient, facts: Facts) -> None:
+    admin.sources.projection.apply(facts.halt("credentials.1", kind="credentials"))
+    admin.execution.away = True
+    answer = await api.request("DELETE", "/api/v1/halts/credentials.1", json={"note": "new keys"})
+    assert (answer.status_code, answer.json()["code"]) == (503, "UNAVAILABLE")
+    assert [each["halt_id"] for each in (await api.get("/api/v1/halts")).json()] == ["credentials.1"]
+
+
 async def test_while_execution_is_away_the_switch_stays_engaged(
     admin: Admin, api: httpx.AsyncClient, facts: Facts
 ) -> None:
@@ -161,5 +190,5 @@ async def test_a_body_that_is_too_large_is_refused(api: httpx.AsyncClient) -> No
 
 async def test_openapi_describes_every_route(api: httpx.AsyncClient) -> None:
     paths = (await api.get("/api/openapi.json")).json()["paths"]
-    assert {path.removeprefix("/api/v1/") for path in paths} == set(GETS)
+    assert {path.removeprefix("/api/v1/") for path in paths} == {*GETS, "halts/{halt_id}"}
     assert set(paths["/api/v1/kill-switch"]) == {"get", "post", "delete"}

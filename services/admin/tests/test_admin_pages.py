@@ -106,7 +106,7 @@ async def test_a_page_of_another_site_can_change_nothing(admin: Admin) -> None:
             OWN | {"Sec-Fetch-Site": "cross-site"},
             {name: value for name, value in OWN.items() if name != "X-Holdfast"},
         ):
-            for path in ("/kill-switch", "/api/v1/kill-switch"):
+            for path in ("/kill-switch", "/halts/clear", "/api/v1/kill-switch"):
                 assert (await client.post(path, headers=headers)).status_code == 403
         assert (await sign_in(client, Origin="http://evil.test")).status_code == 403
         assert admin.rows() == []
@@ -124,6 +124,21 @@ async def test_lifting_asks_for_the_word_and_a_reason(admin: Admin, facts: Facts
         assert admin.execution.cleared == []
         lifted = await client.post("/kill-switch/lift", headers=OWN, data={"note": "all is well", "word": "lift"})
     assert lifted.status_code == 200
+    assert [request.cleared_by for request in admin.execution.cleared] == ["ada"]
+
+
+async def test_a_halt_is_cleared_on_the_page_with_a_reason(admin: Admin, facts: Facts) -> None:
+    admin.sources.projection.apply(facts.halt("credentials.1", kind="credentials"))
+    async with admin.client() as client:
+        await sign_in(client)
+        for page in ("/health", "/kill-switch"):
+            assert 'data-to="credentials.1"' in (await client.get(page)).text
+        refused = await client.post("/halts/clear", headers=OWN, data={"halt_id": "credentials.1", "note": " "})
+        assert refused.status_code == 422
+        assert admin.execution.cleared == []
+        cleared = await client.post("/halts/clear", headers=OWN, data={"halt_id": "credentials.1", "note": "new keys"})
+        assert cleared.status_code == 200
+        assert 'data-to="credentials.1"' not in (await client.get("/health")).text
     assert [request.cleared_by for request in admin.execution.cleared] == ["ada"]
 
 

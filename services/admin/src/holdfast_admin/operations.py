@@ -1,4 +1,4 @@
-"""What a person may do: engage the kill switch, and lift it. Each is audited, whatever comes of it."""
+"""What a person may do: engage the kill switch, lift it, clear a halt. Each is audited, whatever comes of it."""
 
 import contextlib
 from collections.abc import Callable
@@ -84,18 +84,34 @@ class Operations:
             raise Refused(Code.FAILED_PRECONDITION, "NOT_ENGAGED", "the kill switch is not engaged")
         self._record(person, "lift", f"kill switch: {note}", "requested", ", ".join(view.halt_ids))
         for halt_id in view.halt_ids:
-            try:
-                await self._execution.clear_halt(
-                    pb.ClearHaltRequest(halt_id=halt_id, cleared_by=person.name, note=note)
-                )
-            except HoldfastError as error:
-                self._record_or_go_on(person, "lift", halt_id, "failed", str(error))
-                raise
-            self._sources.own_halts.pop(halt_id, None)
-            self._sources.projection.lift(halt_id)
+            await self._clear(person, "lift", halt_id, note)
         self._record_or_go_on(person, "lift", f"kill switch: {note}", "ok", ", ".join(view.halt_ids))
         self._changed()
         return board.kill_switch(self._sources)
+
+    async def clear(self, person: Person, halt_id: str, note: str) -> list[HaltView]:
+        """What a halt held back goes on; returns the halts still in force. The kill switch has `lift`.
+
+        Execution does it, and only with an audit. Raises Refused HALT_UNKNOWN, or Retry."""
+        what = f"{halt_id}: {note}"
+        halt = next((each for each in board.halts(self._sources) if each.halt_id == halt_id), None)
+        if halt is None or halt_id in board.kill_switch(self._sources).halt_ids:
+            self._record(person, "clear", what, "refused", "no such halt is in force")
+            raise Refused(Code.NOT_FOUND, "HALT_UNKNOWN", f"no halt {halt_id!r} is in force (GET /halts lists them)")
+        self._record(person, "clear", what, "requested", halt.reason)
+        await self._clear(person, "clear", halt_id, note)
+        self._record_or_go_on(person, "clear", what, "ok", halt.reason)
+        self._changed()
+        return board.halts(self._sources)
+
+    async def _clear(self, person: Person, action: str, halt_id: str, note: str) -> None:
+        try:
+            await self._execution.clear_halt(pb.ClearHaltRequest(halt_id=halt_id, cleared_by=person.name, note=note))
+        except HoldfastError as error:
+            self._record_or_go_on(person, action, halt_id, "failed", str(error))
+            raise
+        self._sources.own_halts.pop(halt_id, None)
+        self._sources.projection.lift(halt_id)
 
     def examine(self, person: Person, request: int) -> None:
         """Somebody had every service examine its edges."""

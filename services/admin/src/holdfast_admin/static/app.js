@@ -43,6 +43,11 @@
       const dialog = document.getElementById(opener.dataset.opens);
       dialog.querySelector("form").reset();
       complain(dialog, "");
+      const { sets, to, says } = opener.dataset;
+      if (sets) {
+        dialog.querySelector(`[name=${sets}]`).value = to;
+        dialog.querySelector("[data-said]").textContent = says;
+      }
       dialog.showModal();
     }
     if (event.target.closest?.("[data-close]")) event.target.closest("dialog").close();

@@ -46,8 +46,8 @@ class EngageRequest(BaseModel):
     reason: str = Field(default="engaged by hand", min_length=1, max_length=300)
 
 
-class LiftRequest(BaseModel):
-    """Why the kill switch may be lifted, for the record."""
+class ClearRequest(BaseModel):
+    """Why the kill switch may be lifted, or a halt cleared, for the record."""
 
     note: str = Field(min_length=3, max_length=300, description="Why it is safe to trade again.")
 
@@ -128,6 +128,10 @@ def build_api(context: Context) -> APIRouter:
     async def halts() -> list[HaltView]:
         return board.halts(sources)
 
+    @api.delete("/halts/{halt_id:path}", summary="Clear a halt; the answer lists those that stay")
+    async def clear(halt_id: str, body: ClearRequest, person: Asker) -> list[HaltView]:
+        return await operations.clear(person, halt_id, body.note)
+
     @api.get("/reconciliation", summary="The newest verdict")
     async def reconciliation() -> ReconciliationView:
         return board.health(sources).reconciliation
@@ -141,7 +145,7 @@ def build_api(context: Context) -> APIRouter:
         return await operations.engage(person, body.reason)
 
     @api.delete("/kill-switch", summary="Lift the kill switch", responses={409: {"model": Problem}})
-    async def lift(body: LiftRequest, person: Asker) -> KillSwitchView:
+    async def lift(body: ClearRequest, person: Asker) -> KillSwitchView:
         return await operations.lift(person, body.note)
 
     @api.get("/audit", summary="Actions of people, newest first")

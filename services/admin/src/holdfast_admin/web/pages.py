@@ -104,6 +104,7 @@ class Pages:
         self.router.post("/doctor")(self.examine)
         self.router.post("/kill-switch")(self.engage)
         self.router.post("/kill-switch/lift")(self.lift)
+        self.router.post("/halts/clear")(self.clear)
 
     # --- rendering
 
@@ -197,7 +198,7 @@ class Pages:
     async def kill(self, request: Request) -> Response:
         values = {
             "halts": board.halts(self._context.sources),
-            "entries": [e for e in self._context.audit.newest() if e.action in ("engage", "lift")][:FEED_ROWS],
+            "entries": [e for e in self._context.audit.newest() if e.action in ("engage", "lift", "clear")][:FEED_ROWS],
         }
         return self._page(request, "kill", "Kill switch", values)
 
@@ -278,3 +279,15 @@ class Pages:
             return self._plain("parts/problem.html", 422, text="Write why it is safe, and type LIFT to confirm.")
         await self._context.operations.lift(person, note.strip())
         return self._plain("parts/done.html", text="Kill switch lifted: entries are taken again.")
+
+    async def clear(
+        self,
+        request: Request,
+        halt_id: Annotated[str, Form(max_length=300)] = "",
+        note: Annotated[str, Form(max_length=300)] = "",
+    ) -> Response:
+        person = self._person(request)
+        if len(note.strip()) < 3:
+            return self._plain("parts/problem.html", 422, text="Write why it is safe to go on.")
+        await self._context.operations.clear(person, halt_id, note.strip())
+        return self._plain("parts/done.html", text="The halt is cleared.")
