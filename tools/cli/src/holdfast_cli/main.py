@@ -9,7 +9,15 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from holdfast_cli import bus_command, certificates, fault_commands, recording_commands, report_command, simulate_command
+from holdfast_cli import (
+    backtest_command,
+    bus_command,
+    certificates,
+    fault_commands,
+    recording_commands,
+    report_command,
+    simulate_command,
+)
 from holdfast_cli import doctor as doctor_command
 from holdfast_cli import plan as plans
 from holdfast_cli import ready as ready_command
@@ -51,20 +59,26 @@ ConfigOption = Annotated[
 ]
 StateOption = Annotated[Path | None, typer.Option("--state-dir", help="Where runs are kept. Default: .holdfast here.")]
 
+BookOption = Annotated[str | None, typer.Option(help="What is traded: equity, crypto, or both: equity,crypto")]
+SymbolsOption = Annotated[str | None, typer.Option(help="Narrows the recording: SPY,IBM")]
+FromOption = Annotated[str | None, typer.Option("--from", help="First day or instant: 2013-10-07")]
+ToOption = Annotated[str | None, typer.Option("--to", help="Last day or instant: 2013-10-11")]
+RecordingOption = Annotated[Path | None, typer.Option(help="Folder of Parquet files to replay.")]
+
 
 @app.command()
 def up(
     config: ConfigOption = None,
     venue: Annotated[VenueKind | None, typer.Option(help="papermarket replays a recording; alpaca trades.")] = None,
     live: Annotated[bool, typer.Option("--live", help="With account.live: true, allows a live account.")] = False,
-    book: Annotated[str | None, typer.Option(help="What is traded: equity, crypto, or both: equity,crypto")] = None,
+    book: BookOption = None,
     speed: Annotated[
         str | None, typer.Option(help="Market seconds per second, or max: lock-step, as fast as the system.")
     ] = None,
-    symbols: Annotated[str | None, typer.Option(help="Narrows the recording: SPY,IBM")] = None,
-    start: Annotated[str | None, typer.Option("--from", help="First day or instant: 2013-10-07")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="Last day or instant: 2013-10-11")] = None,
-    recording: Annotated[Path | None, typer.Option(help="Folder of Parquet files to replay.")] = None,
+    symbols: SymbolsOption = None,
+    start: FromOption = None,
+    end: ToOption = None,
+    recording: RecordingOption = None,
     faults: Annotated[Path | None, typer.Option(help="Plan of faults for papermarket: docs/faults.md")] = None,
     until_end: Annotated[bool, typer.Option("--until-end", help="Stop when the recording has ended.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write the JSON report here (with --until-end).")] = None,
@@ -74,18 +88,11 @@ def up(
 
     Exit codes: 0 ended well, 1 the stack broke, 2 wrong usage, 3 an invariant did not hold.
     """
-    overrides: dict[str, Any] = {"replay": {}, "venue": {}}
+    overrides = _replayed(book=book, symbols=symbols, start=start, end=end, recording=recording)
     if venue is not None:
-        overrides["venue"]["kind"] = venue.value
-    if book is not None:
-        overrides["books"] = [each.strip() for each in book.split(",") if each.strip()]
+        overrides["venue"] = {"kind": venue.value}
     if speed is not None:
         overrides["replay"]["speed"] = _pace(speed)
-    if symbols is not None:
-        overrides["replay"]["symbols"] = [each.strip().upper() for each in symbols.split(",") if each.strip()]
-    for key, value in (("start", start), ("end", end), ("recording", recording)):
-        if value is not None:
-            overrides["replay"][key] = str(value)
     if faults is not None:
         overrides["replay"]["faults"] = str(faults.absolute())
     if state_dir is not None:
@@ -100,6 +107,40 @@ def up(
         _fail(f"the run cannot be laid out in {settings.state_dir}: {error}")
     work = up_command.run(plan, console, until_end=until_end, report_file=report)
     raise typer.Exit(up_command.run_blocking(work))
+
+
+@app.command()
+def backtest(
+    start: FromOption = None,
+    end: ToOption = None,
+    symbols: SymbolsOption = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="Ids of configured strategies: sma,rotation. Default: those that are enabled.")
+    ] = None,
+    recording: RecordingOption = None,
+    book: BookOption = None,
+    report: Annotated[
+        list[Path] | None,
+        typer.Option(help="Write the JSON report here; -: the standard output. Repeatable."),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Run the services over a recording in virtual time, and say what they earned (docs/backtest.md).
+
+    It decides, sends and fills what `holdfast up --speed max` does on the same days; no process is started.
+
+    Exit codes: 0 done, 1 a service failed in it, 2 wrong usage, 3 an invariant did not hold.
+    """
+    overrides = _replayed(book=book, symbols=symbols, start=start, end=end, recording=recording)
+    settings = _only(_settings(config, overrides), strategy, book_given=book is not None)
+    reports = report or []
+    for file in reports:
+        if file != report_command.STANDARD_OUTPUT and (problem := _unwritable(file)):
+            _fail(f"--report {file}: {problem}")
+    _refuse_idle_books(settings)
+    if settings.replay.recording is not None:
+        _refuse_idle(settings, settings.replay.recording)
+    raise typer.Exit(backtest_command.run(settings, reports=reports, errors=errors))
 
 
 @app.command()
@@ -210,6 +251,24 @@ def config_check(config: ConfigOption = None) -> None:
     console.print(Text(dump_settings(_settings(config, {}))), soft_wrap=True)
 
 
+def _replayed(
+    *, book: str | None, symbols: str | None, start: str | None, end: str | None, recording: Path | None
+) -> dict[str, Any]:
+    """What the command line says of the books and the replay, to go over the configuration."""
+    replay: dict[str, Any] = {
+        key: str(value)
+        for key, value in (("start", start), ("end", end), ("recording", recording))
+        if value is not None
+    }
+    if symbols is not None:
+        replay["symbols"] = [each.upper() for each in _listed(symbols)]
+    return {"replay": replay} | ({} if book is None else {"books": _listed(book)})
+
+
+def _listed(text: str) -> list[str]:
+    return [each.strip() for each in text.split(",") if each.strip()]
+
+
 def _pace(speed: str) -> float:
     if speed == "max":
         return 0.0
@@ -231,10 +290,25 @@ def _settings(config: Path | None, overrides: dict[str, Any]) -> Settings:
     return settings
 
 
-def _refuse_impossible(settings: Settings, *, live: bool, until_end: bool, report: Path | None) -> None:
+def _only(settings: Settings, strategy: str | None, *, book_given: bool) -> Settings:
+    """With these strategies alone, and no other book than theirs where none is asked for."""
+    if strategy is None:
+        return settings
+    wanted, known = _listed(strategy), {each.id: each for each in settings.strategies}
+    if strangers := [each for each in wanted if each not in known]:
+        _fail(f"--strategy: {', '.join(strangers)}: not configured; allowed: {', '.join(known)}")
+    chosen = tuple(known[each].model_copy(update={"enabled": True}) for each in dict.fromkeys(wanted))
+    return settings.model_copy(update={"strategies": chosen} | ({} if book_given else {"books": ()}))
+
+
+def _refuse_idle_books(settings: Settings) -> None:
     trading = {each.book for each in settings.traded if each.enabled}
     if idle := [book.value for book in settings.books if book not in trading]:
         _fail(f"books: no enabled strategy is of the {' and the '.join(idle)} book: add one to the configuration")
+
+
+def _refuse_impossible(settings: Settings, *, live: bool, until_end: bool, report: Path | None) -> None:
+    _refuse_idle_books(settings)
     if report is not None and not until_end:
         _fail("--report needs --until-end: a report is written when the recording has ended")
     if report is not None and (problem := _unwritable(report)):

@@ -72,7 +72,7 @@ async def gather(calls: StackCalls, folder: Path | None = None) -> tuple[dict[st
 def conclude(found: dict[str, Any], report_file: Path | None, console: Console) -> int:
     """Writes the report, to the standard output where its file is `-`, and says it in a few lines."""
     if report_file is not None:
-        _write(found, report_file)
+        write(found, report_file)
     decisions = found["decisions"]
     say(
         console,
@@ -97,7 +97,8 @@ def conclude(found: dict[str, Any], report_file: Path | None, console: Console) 
     return EXIT_INVARIANT if broken else EXIT_OK
 
 
-def _write(found: dict[str, Any], file: Path) -> None:
+def write(found: dict[str, Any], file: Path) -> None:
+    """As JSON; to the standard output where the file is `-`."""
     text = json.dumps(found, indent=2) + "\n"
     if file == STANDARD_OUTPUT:
         print(text, end="")

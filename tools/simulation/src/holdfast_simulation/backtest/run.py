@@ -11,8 +11,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,6 +30,7 @@ from holdfast_exchange.exchange import Exchange
 from holdfast_exchange.market import Market
 from holdfast_execution.adapters.sql import tables
 from holdfast_execution.adapters.sql.sql_ledger import open_ledger
+from holdfast_papermarket import account_json
 from holdfast_papermarket.barrier import Barrier
 from holdfast_papermarket.opening import exchange_config
 from holdfast_runtime.flows import DATA, TRADE_UPDATES
@@ -39,6 +38,7 @@ from holdfast_runtime.ports.calls import ExecutionCalls, PricesCalls, Reconcilia
 from holdfast_runtime.settings import Settings
 from holdfast_runtime.wire import to_timestamp
 from holdfast_simulation.backtest.feed import RecordedFeed
+from holdfast_simulation.backtest.metrics import Point
 from holdfast_simulation.backtest.services import Scoring, Signal
 from holdfast_simulation.memory_bus import MemoryBus
 from holdfast_simulation.memory_clock import ManualMarketClock
@@ -60,16 +60,6 @@ class BacktestFailed(Exception):
     """The run cannot be believed; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """The account after an instant's data, in dollars."""
-
-    at: datetime
-    equity: Decimal
-    held: Decimal
-    """What the positions were worth."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What a run has come to."""
@@ -80,6 +70,8 @@ class Outcome:
     decisions: tuple[gate.Decision, ...]
     exchange: Exchange
     """The venue as it is in the end."""
+    books: Mapping[str, Any]
+    """The venue's own books, as papermarket tells them."""
     curve: tuple[Point, ...]
     recording: Mapping[str, Any]
     """The recording in words and numbers (recording_told), with notes."""
@@ -195,6 +187,7 @@ class _Backtest:
             prices=prices,
             decisions=self._decisions(),
             exchange=self._exchange,
+            books=account_json.books(self._exchange),
             curve=tuple(self._curve),
             recording=self._told(),
         )
@@ -232,7 +225,8 @@ class _Backtest:
             return False
         if not self._settled():
             if self._loop.time() - self._ticked_secs > STUCK_SECS:
-                why = "; ".join(self._waiting_for()) or "a service is not ready"
+                busy = [process.name for process in self._processes if not process.activity.settled]
+                why = f"{', '.join(busy)} at work" if busy else "; ".join(self._waiting_for())
                 raise BacktestFailed(f"{self._clock.now().isoformat()} does not settle: {why}")
             return False
         if self._ended:
