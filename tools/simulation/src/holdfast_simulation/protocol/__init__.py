@@ -1,0 +1,1 @@
+"""A model of the order protocol, small enough to look at every state it can reach."""
