@@ -19,6 +19,7 @@ from holdfast_runtime.identity import Authority, load_identity
 from holdfast_runtime.ports.calls import ExecutionCalls, GateCalls
 from holdfast_runtime.rpc.client import HOLDER_TRIES, Remotes
 from holdfast_runtime.rpc.server import MAX_MESSAGE_BYTES, RpcServer
+from holdfast_runtime.secrets import register_secret
 
 CLOCK = SystemMonotonicClock()
 
@@ -149,6 +150,18 @@ async def test_a_typed_error_arrives_as_the_same_typed_error(served: Served, rai
         assert isinstance(received.value, Retry)
         assert received.value.after_secs == raised.after_secs
         assert len(served.service.callers) == 1, "a call that places an order is never retried by the channel"
+
+
+async def test_what_a_venue_shows_of_a_credential_does_not_travel_on(served: Served) -> None:
+    """SE-2, invariant 17 of the order protocol: found by the simulated world, whose broker shows a key in its 401."""
+    register_secret("credential-that-a-401-shows")
+    served.service.answer = Refused(Code.FAILED_PRECONDITION, "CREDENTIALS_REFUSED", "401: credential-that-a-401-shows")
+
+    with pytest.raises(Refused) as refusal:
+        await served.called_by("gate").submit(pb.SubmitRequest(cycle_id="c"))
+
+    assert refusal.value.reason == "CREDENTIALS_REFUSED"
+    assert "credential-that-a-401-shows" not in str(refusal.value)
 
 
 async def test_an_unexpected_error_is_answered_and_tells_nothing_inside(served: Served) -> None:

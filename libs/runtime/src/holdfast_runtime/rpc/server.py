@@ -22,6 +22,7 @@ from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.revisions import METADATA, Revisions
 from holdfast_runtime.rpc.contracts import Method, methods
 from holdfast_runtime.telemetry import metrics
+from holdfast_runtime.telemetry.redaction import redact_text
 
 ERROR_DOMAIN = "holdfast"
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
@@ -169,13 +170,14 @@ class RpcServer:
 
     async def _abort(self, method: Method, context: Context, error: HoldfastError) -> None:
         code, detail = describe(error)
+        message = told(error)
         metrics.RPC_SERVED.labels(method=method.path, code=code.name).inc()
-        status = Status(code=code.value, message=str(error))
+        status = Status(code=code.value, message=message)
         for part in detail:
             packed = PackedAny()
             packed.Pack(part)
             status.details.append(packed)
-        await context.abort(STATUS_CODES[code], str(error), (("grpc-status-details-bin", status.SerializeToString()),))
+        await context.abort(STATUS_CODES[code], message, (("grpc-status-details-bin", status.SerializeToString()),))
 
 
 def _configuration(identity: Identity) -> grpc.ServerCertificateConfiguration:
@@ -185,6 +187,11 @@ def _configuration(identity: Identity) -> grpc.ServerCertificateConfiguration:
 
 
 STATUS_CODES: dict[Code, grpc.StatusCode] = {code: grpc.StatusCode[code.name] for code in Code}
+
+
+def told(error: HoldfastError) -> str:
+    """What the caller is told in words. A venue may show a credential in its answer: it does not travel on (SE-2)."""
+    return redact_text(str(error))
 
 
 def describe(error: HoldfastError) -> tuple[Code, list[ErrorInfo | RetryInfo]]:
