@@ -74,9 +74,8 @@ class EntryLane:
         return self._finish_claimed(intent, self._sender.begin(intent, claimed=True))
 
     async def _finish_claimed(self, intent: IntentRow, sending: "asyncio.Task[Sent]") -> None:
-        now = self._books.now
         try:
-            await self._finish(intent, await asyncio.shield(sending), now)
+            await self._finish(intent, await asyncio.shield(sending))
         except Unauthorised:
             log.error("entry.credentials_refused")
         finally:
@@ -113,7 +112,7 @@ class EntryLane:
         if not self._sender.may_write:
             # The next beat gives time again, and tells nobody.
             return Rest(pending=True, after_secs=LEASE_RETRY_SECS)
-        return await self._send(ready, now)
+        return await self._send(ready)
 
     async def _ranked(self, waiting: list[IntentRow]) -> list[IntentRow]:
         missing = [each.signal_id for each in waiting if each.signal_id not in self._scores]
@@ -125,21 +124,22 @@ class EntryLane:
             key=lambda each: (each.created_at, -self._scores.get(each.signal_id, 0.0), each.signal_id),
         )
 
-    async def _send(self, intent: IntentRow, now: datetime) -> Rest:
+    async def _send(self, intent: IntentRow) -> Rest:
         await self._yield_first(YIELD_SECS)
         if self._sending:
             return Rest(pending=True)
         self._sending = True
         try:
-            return await self._finish(intent, await self._sender.send(intent), now)
+            return await self._finish(intent, await self._sender.send(intent))
         except Unauthorised:
             return Rest()
         finally:
             self._sending = False
 
-    async def _finish(self, intent: IntentRow, sent: Sent, now: datetime) -> Rest:
+    async def _finish(self, intent: IntentRow, sent: Sent) -> Rest:
         if sent.outcome is not None:
-            self._rates.sent(intent.strategy, now)
+            # When it left at the latest: it left a little after its turn began, and the next one might leave at once.
+            self._rates.sent(intent.strategy, self._books.now)
         if sent.refused in _AGAIN:
             return Rest(pending=True, after_secs=min(LEASE_RETRY_SECS, IDLE_TURN_SECS))
         if sent.refused:
