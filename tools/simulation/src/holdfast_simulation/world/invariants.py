@@ -2,7 +2,7 @@
 quiet again."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -21,6 +21,7 @@ from holdfast_execution.domain.intents import TERMINAL, Purpose
 from holdfast_execution.rows import MAX_SENDS, IntentRow
 from holdfast_runtime.ledger_halts import to_micros
 from holdfast_simulation.world.clocks import WorldMarketClock
+from holdfast_simulation.world.evidence import CANARY
 from holdfast_simulation.world.venue import Post, VenueServer
 from holdfast_simulation.world.workload import FIRST_CALM, PASSING_REASONS, Stream
 
@@ -126,7 +127,18 @@ class Invariants:
             else:
                 self.bare_secs.pop(symbol, None)
 
+    def told(self, edge: str, message: bytes) -> None:
+        """A message between services."""
+        if CANARY.encode() in message:
+            self.violated(17, f"{edge} tells a secret")
+
     # --- when it is quiet
+
+    def logged(self, lines: Sequence[str]) -> None:
+        """Everything that the services have logged."""
+        for line in lines:
+            if CANARY in line:
+                self.violated(17, f"a log line shows a secret: {line}")
 
     def at_rest(self) -> list[str]:
         """What is not (yet) as it must be when nothing goes wrong any more."""
@@ -140,6 +152,8 @@ class Invariants:
         yield from self._books_differ(rows)
         yield from self._bare()
         for halt in self._reads.halts():
+            if CANARY in halt.reason:
+                yield f"17: a halt tells a secret: {halt.kind}"
             if not (self.foreign and halt.kind == "reconciliation"):
                 yield f"10: a halt stands: {halt.kind} {halt.symbol} {halt.strategy} {halt.reason}"
         for strategy, requests in self.stream.published.items():

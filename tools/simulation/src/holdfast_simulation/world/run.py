@@ -29,6 +29,7 @@ from holdfast_simulation.world import market as markets
 from holdfast_simulation.world import workload
 from holdfast_simulation.world.clocks import WorldMarketClock, WorldMonotonicClock
 from holdfast_simulation.world.faults import Fault, Kind, Weather
+from holdfast_simulation.world.history import History
 from holdfast_simulation.world.invariants import Invariants
 from holdfast_simulation.world.loop import SeededLoop, Spinning, Stalled
 from holdfast_simulation.world.plans import Plan
@@ -95,10 +96,14 @@ class World:
             market_clock=self.market_clock,
             monotonic_clock=WorldMonotonicClock(self.loop, 0.0),
         )
+        limits = random.Random(f"{plan.seed} limits")
         settings = Settings(
             strategies=workload.STRATEGIES,
             gate=GateSettings(
-                cooldown_secs=chance.choice((0.0, 30.0)), max_entries_per_symbol_day=1_000, entries_per_minute=200
+                cooldown_secs=chance.choice((0.0, 30.0)),
+                max_entries_per_symbol_day=limits.choice((1_000, 1_000, 3)),
+                entries_per_minute=limits.choice((200, 200, 2)),
+                max_order_notional=limits.choice((Decimal(15_000), Decimal(4_000))),
             ),
         )
         settings = settings.model_copy(
@@ -140,7 +145,12 @@ class World:
             stream=self.stream,
             foreign=self.foreign,
         )
+        self.history = History(
+            judge=self.invariants, database=self.database, loop=self.loop, server=self.server, settings=settings
+        )
         self.server.on_post = self._posted
+        self.server.evidence.on_departure = self.history.left
+        self.wire.on_message = self.invariants.told
         self.active_secs = 0.0
         self._chance = chance
 
@@ -152,6 +162,7 @@ class World:
             except (Spinning, Stalled) as error:
                 self.invariants.violations.append(f"{type(error).__name__}: {error}")
             digest, lines = self.story.digest, tuple(self.story.lines)
+            self.invariants.logged(lines)
             failures = [*self.story.failures, *self.wire.failures, *self.loop.failures]
             self.loop.clear_away()
         outcome = Outcome(

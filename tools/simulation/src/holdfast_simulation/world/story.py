@@ -8,6 +8,8 @@ from typing import Any
 
 import structlog
 
+from holdfast_runtime.telemetry.redaction import redact
+
 MAX_LINES = 20_000
 
 
@@ -42,7 +44,8 @@ class Story:
         def take(_: Any, level: str, event: MutableMapping[str, Any]) -> Any:
             failure = sys.exc_info()[1] if event.pop("exc_info", None) else None
             name = event.pop("event")
-            told = " ".join(f"{key}={value}" for key, value in event.items())
+            # As the last processor of every service does.
+            told = " ".join(f"{key}={value}" for key, value in redact(dict(event)).items())
             self.say(f"{level:<8} {name} {told}")
             if failure is not None:
                 self.failures.append(f"{self._node()} {name} {told}: {failure!r}")

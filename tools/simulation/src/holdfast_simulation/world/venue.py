@@ -14,6 +14,7 @@ from holdfast_runtime.errors import HoldfastError
 from holdfast_runtime.ports import venue
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_simulation.memory_venue import Item, MemoryBroker
+from holdfast_simulation.world.evidence import CANARY, Departure, Evidence
 from holdfast_simulation.world.faults import Fault, Kind, Weather
 from holdfast_simulation.world.loop import SeededLoop
 
@@ -47,6 +48,7 @@ class VenueServer(MemoryBroker):
         self.keys_revoked = False
         self.listeners: list[Callable[[Item], None]] = []
         self.arrived: list[Post] = []
+        self.evidence = Evidence()
         self.on_post: Callable[[Post], None] = lambda _: None
         self.heard_401: set[str] = set()
         """Nodes that have heard that their credentials are refused, until a person has changed them."""
@@ -103,8 +105,23 @@ class VenueLink:
             self._server.on_post(post)
             return await self._server.submit_order(order, last_write_at_secs=float("inf"), reducing=reducing)
 
+        def leave() -> None:
+            departure = Departure(
+                client_order_id=order.client_order_id,
+                at=sent_at,
+                symbol=order.symbol,
+                buy=order.side is venue.Side.BUY,
+                quantity=order.quantity,
+                limit_price=order.limit_price,
+            )
+            self._server.evidence.leaves(departure, sent_secs)
+
         mismatched = self._weather.strikes(Kind.MISMATCHED, "submit_order")
-        answer = await self._write("submit_order", arrive)
+        try:
+            answer = await self._write("submit_order", arrive, leave)
+        except venue.OrderRefused:
+            self._server.evidence.refused.add(order.client_order_id)
+            raise
         return replace(answer, quantity=answer.quantity + 1) if mismatched else answer
 
     async def cancel_order(self, order_id: str) -> None:
@@ -137,7 +154,10 @@ class VenueLink:
     async def order_by_client_id(self, client_order_id: str) -> venue.BrokerOrder | None:
         """See ports.venue.Broker."""
         found = await self._read("order_by_client_id", lambda: self._server.order_by_client_id(client_order_id))
-        return None if self._weather.strikes(Kind.NOT_FOUND, "order_by_client_id") else found
+        if found is None or self._weather.strikes(Kind.NOT_FOUND, "order_by_client_id"):
+            self._server.evidence.absent_secs[client_order_id] = self._loop.time()
+            return None
+        return found
 
     async def order(self, order_id: str) -> venue.BrokerOrder | None:
         """See ports.venue.Broker."""
@@ -145,7 +165,10 @@ class VenueLink:
 
     async def orders(self, *, open_only: bool, since: datetime | None = None) -> list[venue.BrokerOrder]:
         """See ports.venue.Broker."""
-        return await self._read("orders", lambda: self._server.orders(open_only=open_only, since=since))
+        found = await self._read("orders", lambda: self._server.orders(open_only=open_only, since=since))
+        if not open_only:
+            self._server.evidence.listed(found, self._loop.time())
+        return found
 
     async def positions(self) -> list[venue.BrokerPosition]:
         """See ports.venue.Broker."""
@@ -238,21 +261,22 @@ class VenueLink:
         answer: asyncio.Future[T] = self._loop.create_future()
         if fault is None:
             self._send(name, act, answer)
-        return await self._wait(answer, venue.VenueUnavailable("timeout"))
+        return await self._wait(answer, venue.VenueUnavailable(f"timeout: {CANARY}"))
 
-    async def _write(self, name: str, act: Callable[[], Awaitable[T]]) -> T:
+    async def _write(self, name: str, act: Callable[[], Awaitable[T]], leave: Callable[[], None] = lambda: None) -> T:
         if self._struck(name, Kind.NOT_CONNECTED):
             raise venue.NotSent("no connection to the venue")
+        leave()
         if name == "submit_order" and self._struck(name, Kind.REFUSED):
             await asyncio.sleep(self._latency_secs())
-            raise venue.OrderRefused(venue.RefusalKind.OTHER, "not today", http_status=422, code="42210000")
+            raise venue.OrderRefused(venue.RefusalKind.OTHER, f"not today, {CANARY}", http_status=422, code="42210000")
         answer: asyncio.Future[T] = self._loop.create_future()
         if late := self._struck(name, Kind.ACCEPTED_LATE):
             self._send(name, act, self._loop.create_future(), self._weather.chance(late).uniform(2.0, MOST_LATE_SECS))
         elif not self._struck(name, Kind.LOST_BEFORE):
             unheard = self._struck(name, Kind.LOST_AFTER)
             self._send(name, act, self._loop.create_future() if unheard else answer)
-        return await self._wait(answer, venue.OutcomeUnknown("timeout"))
+        return await self._wait(answer, venue.OutcomeUnknown(f"timeout: {CANARY}"))
 
     def _struck(self, name: str, *kinds: Kind) -> Fault | None:
         for kind in kinds:
@@ -274,9 +298,9 @@ class VenueLink:
         async def arrive() -> None:
             try:
                 if self._server.keys_revoked:
-                    raise venue.Unauthorised("401", steps=("change the keys",))
+                    raise venue.Unauthorised(f"401: {CANARY}", steps=("change the keys",))
                 if throttled is not None:
-                    raise venue.Throttled("429", after_secs=3.0)
+                    raise venue.Throttled(f"429: {CANARY}", after_secs=3.0)
                 found = await act()
             except HoldfastError as error:
                 self._loop.later(self._latency_secs(), partial(_tell, answer, None, error))
@@ -296,7 +320,7 @@ class VenueLink:
 
     def _hear_401(self) -> NoReturn:
         self._server.heard_401.add(self._node)
-        raise venue.Unauthorised("401", steps=("change the keys",))
+        raise venue.Unauthorised(f"401: {CANARY}", steps=("change the keys",))
 
 
 def _tell(answer: "asyncio.Future[T]", found: Any = None, error: Exception | None = None) -> None:

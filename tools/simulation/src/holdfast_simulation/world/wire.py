@@ -13,7 +13,7 @@ from holdfast_runtime.errors import NOT_HOLDER, Code, HoldfastError, Malformed, 
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.rpc.client import DEFAULT_DEADLINE_SECS, HOLDER_TRIES
 from holdfast_runtime.rpc.contracts import Method, methods
-from holdfast_runtime.rpc.server import describe
+from holdfast_runtime.rpc.server import describe, told
 from holdfast_simulation.world.faults import Kind, Weather
 from holdfast_simulation.world.loop import Node, SeededLoop
 
@@ -44,6 +44,8 @@ class Wire:
         self._servers: dict[str, list[_Server]] = {}
         self._turns: dict[str, int] = {}
         self.failures: list[str] = []
+        self.on_message: Callable[[str, bytes], None] = lambda _edge, _message: None
+        """Sees everything that is answered."""
 
     def serve(self, service: str, node: Node, clock: MonotonicClock, implementation: object) -> None:
         """`implementation` answers for `service` from `node`, beside others that do."""
@@ -145,6 +147,7 @@ class Wire:
             outcome = await self._outcome(server, method, request)
         finally:
             server.waiting.pop(reset, None)
+        self._show(edge, outcome)
         if answer is None or self._weather.strikes(Kind.REPLY_LOST, edge):
             return
 
@@ -157,6 +160,12 @@ class Wire:
                 answer.set_result(method.response.FromString(outcome))
 
         self._loop.later(self._way_secs(edge), arrive)
+
+    def _show(self, edge: str, found: object) -> None:
+        if isinstance(found, HoldfastError):
+            self.on_message(edge, told(found).encode())
+        elif isinstance(found, bytes):
+            self.on_message(edge, found)
 
     async def _outcome(self, server: _Server, method: Method, request: Any) -> bytes | HoldfastError:
         try:
@@ -213,6 +222,7 @@ class Wire:
 
         def send(found: object) -> None:
             nonlocal earliest_secs
+            self._show(edge, found)
             earliest_secs = max(earliest_secs, self._loop.time() + self._way_secs(edge))
             self._loop.later(earliest_secs - self._loop.time(), lambda: arrived.put_nowait(found))
 

@@ -1,0 +1,225 @@
+"""What the ledger's facts say, one after the other as they are committed: moves between states and what they rest on,
+fences, who sells, and the limits on entries. Each commit is looked at as it is made."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from holdfast.common.v1 import common_pb2 as common
+from holdfast.execution.v1 import execution_pb2 as execution
+from holdfast.gate.v1 import gate_pb2 as gate
+from holdfast_execution.adapters.sql import convert, tables
+from holdfast_execution.adapters.sql.database import Database
+from holdfast_execution.domain.intents import PROVEN, TERMINAL, TRANSITIONS, IntentState, Purpose
+from holdfast_execution.holdings import MONITOR_REASON
+from holdfast_runtime.ledger_halts import from_micros
+from holdfast_runtime.settings import Settings
+from holdfast_runtime.wire import from_timestamp
+from holdfast_simulation.world.evidence import CANARY, Departure
+from holdfast_simulation.world.loop import SeededLoop
+from holdfast_simulation.world.venue import VenueServer
+
+UNPROVEN = frozenset({IntentState.PENDING, IntentState.SENDING, IntentState.UNKNOWN})
+PRICE_MEMORY = timedelta(seconds=130)
+"""The price that a limit rests on is no older than this at the decision: a bar's interval, and until it is stale."""
+STRATEGY_GAP, ACCOUNT_WINDOW = timedelta(seconds=1), timedelta(seconds=60)
+ZERO = Decimal(0)
+
+
+class Judge(Protocol):
+    """Whom a violation is told."""
+
+    def violated(self, number: int, what: str) -> None: ...
+
+
+@dataclass(slots=True)
+class History:
+    """Follows one account's ledger from its first fact on."""
+
+    judge: Judge
+    database: Database
+    loop: SeededLoop
+    server: VenueServer
+    settings: Settings
+    _last_event_id: int = 0
+    _intents: dict[str, execution.Intent] = field(default_factory=dict)
+    """As last told."""
+    _entered: dict[str, list[datetime]] = field(default_factory=dict)
+    """By symbol: instants of the cycles whose entries were allowed."""
+    _entries: dict[str, execution.Intent] = field(default_factory=dict)
+    """By client order id."""
+    _cycles: dict[str, str] = field(default_factory=dict)
+    """By strategy: the cycle that was last decided."""
+    _decided: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        sa.event.listen(self.database.write, "commit", self._committed)
+
+    def _committed(self, connection: sa.Connection) -> None:
+        """Called inside every commit, by whoever commits."""
+        table = tables.events.c
+        new = connection.execute(
+            sa.select(table.event_id, table.kind, table.fact, table.summary)
+            .where(table.event_id > self._last_event_id)
+            .order_by(table.event_id)
+        ).all()
+        if not new:
+            return
+        self._last_event_id = new[-1].event_id
+        self._look_at_fence(connection, [row.kind for row in new])
+        for row in new:
+            if CANARY.encode() in row.fact or CANARY in row.summary:
+                self.judge.violated(17, f"a fact tells a secret: {row.summary}")
+            fact = execution.Fact.FromString(row.fact)
+            if fact.HasField("intent"):
+                self._look_at_intent(connection, fact.intent)
+            elif fact.HasField("decision"):
+                self._look_at_decision(fact.decision, from_timestamp(fact.market_time))
+
+    # --- 12: fences
+
+    def _look_at_fence(self, connection: sa.Connection, kinds: list[str]) -> None:
+        writer = self.loop.node.name
+        holder = connection.execute(sa.select(tables.lease.c.holder)).scalar_one()
+        if writer != holder and set(kinds) != {"lease"}:
+            self.judge.violated(12, f"{writer} has written {', '.join(sorted(set(kinds)))}; {holder} holds the lease")
+
+    # --- 13 and 11: moves, and what they rest on
+
+    def _look_at_intent(self, connection: sa.Connection, intent: execution.Intent) -> None:
+        earlier = self._intents.get(intent.intent_id)
+        self._intents[intent.intent_id] = intent
+        if _purpose(intent) is Purpose.ENTRY:
+            self._entries[intent.client_order_id] = intent
+        after = _state(intent)
+        before = None if earlier is None else _state(earlier)
+        if before == after:
+            return
+        if before is not None and not _may_follow(before, after, next_leg=intent.leg > getattr(earlier, "leg", 0)):
+            self.judge.violated(13, f"{intent.intent_id} goes from {before} to {after}")
+        if before in UNPROVEN and not self._rests_on_evidence(intent, after):
+            self.judge.violated(11, f"{intent.intent_id} goes from {before} to {after} ({intent.reason}) unproven")
+        if after is IntentState.SENDING:
+            self._look_at_sale(connection, intent)
+
+    def _rests_on_evidence(self, intent: execution.Intent, after: IntentState) -> bool:
+        name = intent.client_order_id
+        evidence = self.server.evidence
+        match after:
+            case IntentState.PENDING | IntentState.SENDING | IntentState.UNKNOWN:
+                return True
+            case IntentState.REJECTED if name in evidence.refused:
+                return True
+            case IntentState.TOMBSTONED:
+                young_secs = self.settings.venue.timeout_secs + self.settings.execution.tombstone_after_secs
+                return evidence.proven_absent(name, evidence.left_secs.get(name, 0.0) + young_secs)
+            case IntentState.NOT_SENT | IntentState.ABORTED:
+                return name not in evidence.left_secs
+            case _:
+                # The broker has, or had, an order of that name.
+                return any(name == order.client_order_id for order in self.server.exchange.orders.values())
+
+    # --- 9: who sells
+
+    def _look_at_sale(self, connection: sa.Connection, sale: execution.Intent) -> None:
+        if sale.side != common.SIDE_SELL:
+            return
+        others = [
+            each for each in self._intents.values() if each.symbol == sale.symbol and each.intent_id != sale.intent_id
+        ]
+        purpose = _purpose(sale)
+        if purpose is Purpose.FLATTEN and not sale.reason:
+            self.judge.violated(9, f"{sale.intent_id} sells without a recorded trigger")
+        if purpose is Purpose.EXIT:
+            for other in others:
+                stopped = _purpose(other) is Purpose.STOP and _state(other) is IntentState.PARTIALLY_FILLED
+                flattened = _purpose(other) is Purpose.FLATTEN and _state(other) not in TERMINAL
+                if stopped or flattened:
+                    self.judge.violated(9, f"{sale.intent_id} goes before {other.intent_id}, which outranks it")
+        if purpose is Purpose.FLATTEN and sale.reason == MONITOR_REASON and not self._traded_through(connection, sale):
+            self.judge.violated(9, f"{sale.intent_id} sells by a stop whose price never traded")
+
+    def _traded_through(self, connection: sa.Connection, sale: execution.Intent) -> bool:
+        table = tables.positions.c
+        query = sa.select(table.stop_price, table.opened_at).where(table.symbol == sale.symbol)
+        stop_price, opened_at = connection.execute(query).one()
+        if stop_price is None or opened_at is None:
+            return False
+        market = self.server.exchange.market
+        bars = market.minute_bars(sale.symbol, from_micros(opened_at), market.released + timedelta(minutes=1))
+        return any(bar.low <= convert.quantity(stop_price) for bar in bars)
+
+    # --- 2 and 16: decisions
+
+    def _look_at_decision(self, decision: gate.Decision, decided_at: datetime) -> None:
+        last = self._cycles.get(decision.strategy)
+        if decision.cycle_id != last and decision.cycle_id in self._decided:
+            self.judge.violated(2, f"{decision.cycle_id} and {last} of {decision.strategy} overlap")
+        self._cycles[decision.strategy] = decision.cycle_id
+        self._decided.add(decision.cycle_id)
+        if not decision.allowed or decision.direction != common.DIRECTION_ENTER_LONG:
+            return
+        rules = self.settings.gate
+        times = self._entered.setdefault(decision.symbol, [])
+        if times and (decided_at - times[-1]).total_seconds() < rules.cooldown_secs:
+            self.judge.violated(16, f"{decision.signal_id} enters {decision.symbol} within its cooldown")
+        times.append(from_timestamp(decision.market_time))
+        if len(times) > rules.max_entries_per_symbol_day:
+            self.judge.violated(16, f"{decision.signal_id} enters {decision.symbol} too often in a day")
+
+    # --- 16: entries as they leave
+
+    def left(self, departure: Departure) -> None:
+        """A client order id has left for the first time."""
+        entry = self._entries.get(departure.client_order_id)
+        if entry is None:
+            return
+        rules, name = self.settings.gate, departure.client_order_id
+        if departure.limit_price is None:
+            self.judge.violated(16, f"entry {name} has no limit")
+            return
+        notional = departure.quantity * departure.limit_price
+        if notional > min(rules.max_order_notional, rules.max_symbol_notional):
+            self.judge.violated(16, f"entry {name} is worth {notional}")
+        bars = self.server.exchange.market.minute_bars(
+            departure.symbol, from_timestamp(entry.created_at) - PRICE_MEMORY, departure.at
+        )
+        highest = max((bar.high for bar in bars), default=ZERO)
+        if departure.limit_price > highest * (1 + rules.collar):
+            self.judge.violated(
+                16, f"entry {name} may pay {departure.limit_price}, the market was at {highest} at most"
+            )
+        self._look_at_rates(departure, entry.strategy)
+
+    def _look_at_rates(self, departure: Departure, strategy: str) -> None:
+        minute = [
+            other
+            for other in self.server.evidence.departures.values()
+            if other.client_order_id in self._entries and departure.at - other.at < ACCOUNT_WINDOW
+        ]
+        if len(minute) > self.settings.gate.entries_per_minute:
+            self.judge.violated(16, f"{len(minute)} entries have left within a minute")
+        for other in minute:
+            mine = other is not departure and self._entries[other.client_order_id].strategy == strategy
+            if mine and departure.at - other.at < STRATEGY_GAP:
+                self.judge.violated(16, f"{strategy} has sent two entries within a second, at {departure.at}")
+
+
+def _may_follow(before: IntentState, after: IntentState, *, next_leg: bool) -> bool:
+    """A move of the state machine, a fill, or the next leg of what is proven over."""
+    if next_leg:
+        return before in PROVEN and after is IntentState.PENDING
+    # A fill is evidence of an order, whatever was believed before.
+    filled = after is IntentState.FILLED or (after is IntentState.PARTIALLY_FILLED and before not in TERMINAL)
+    return filled or after in TRANSITIONS[before]
+
+
+def _state(intent: execution.Intent) -> IntentState:
+    return IntentState(execution.IntentState.Name(intent.state).removeprefix("INTENT_STATE_").lower())
+
+
+def _purpose(intent: execution.Intent) -> Purpose:
+    return Purpose(execution.Purpose.Name(intent.purpose).removeprefix("PURPOSE_").lower())
