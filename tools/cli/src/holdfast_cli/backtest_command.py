@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     from holdfast_simulation.backtest.run import Outcome
     from holdfast_simulation.backtest.run import Progress as Told
 
+PAGE = ".html"
+
 
 def run(settings: Settings, *, reports: Sequence[Path], errors: Console) -> int:
-    """Runs it and writes its reports.
+    """Runs it and writes its reports: a page where the name ends in .html, else JSON.
 
     Exit codes: 0 done, 1 it cannot be believed, 2 wrong usage, 3 an invariant does not hold.
     """
     # Imported here: nobody else of this command needs the services, and the image of the command has none of them.
     try:
-        from holdfast_simulation.backtest import run
+        from holdfast_simulation.backtest import page, run
     except ModuleNotFoundError as error:
         say(errors, f": the services are not installed here ({error.name}): use a checkout", alarm="holdfast")
         return EXIT_USAGE
@@ -43,7 +45,11 @@ def run(settings: Settings, *, reports: Sequence[Path], errors: Console) -> int:
         return EXIT_BROKEN
     found = report_of(settings, outcome)
     for file in reports:
-        write(found, file)
+        if file.suffix == PAGE:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(page.page(found), encoding="utf-8")
+        else:
+            write(found, file)
     console = errors if STANDARD_OUTPUT in reports else Console()
     code = conclude(found, None, console)
     say(console, _in_words(found["backtest"]["figures"]))

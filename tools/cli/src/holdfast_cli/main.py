@@ -121,7 +121,7 @@ def backtest(
     book: BookOption = None,
     report: Annotated[
         list[Path] | None,
-        typer.Option(help="Write the JSON report here; -: the standard output. Repeatable."),
+        typer.Option(help="Write the report here: a page for .html, else JSON; -: the standard output. Repeatable."),
     ] = None,
     config: ConfigOption = None,
 ) -> None:

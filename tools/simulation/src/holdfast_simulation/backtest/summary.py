@@ -3,9 +3,10 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as execution
@@ -38,6 +39,7 @@ def summary(settings: Settings, outcome: Outcome) -> dict[str, Any]:
             "volume_share": str(replay.volume_share),
         },
         "figures": figures_of(settings, outcome),
+        "zone": str(zone_of(settings)),
         "blocked": blocked(outcome.decisions),
         "curve": {
             "at": [_secs(point.at) for point, _ in shown],
@@ -51,7 +53,6 @@ def summary(settings: Settings, outcome: Outcome) -> dict[str, Any]:
 
 def figures_of(settings: Settings, outcome: Outcome) -> dict[str, Any]:
     """The metrics as JSON; costs are what the venue has taken, in dollars. Slippage is in the prices of the fills."""
-    equities = Book.EQUITY in settings.active_books
     books = outcome.exchange.books
     found = metrics.figures(
         outcome.curve,
@@ -59,10 +60,15 @@ def figures_of(settings: Settings, outcome: Outcome) -> dict[str, Any]:
         profits=profits(outcome.ledger.fills),
         traded=sum((fill.price * fill.quantity for fill in books.fills), Decimal(0)),
         costs=-sum((books.outside.get(kind, Decimal(0)) for kind in FEES), Decimal(0)),
-        zone=NEW_YORK if equities else UTC,
+        zone=zone_of(settings),
         days_a_year=metrics.CRYPTO_DAYS if Book.CRYPTO in settings.active_books else metrics.EQUITY_DAYS,
     )
     return asdict(found) | {"costs": format(found.costs, "f")}
+
+
+def zone_of(settings: Settings) -> ZoneInfo:
+    """Whose midnight ends a day: New York's, or UTC's where pairs alone are traded."""
+    return NEW_YORK if Book.EQUITY in settings.active_books else ZoneInfo("UTC")
 
 
 def profits(fills: Sequence[execution.Fill]) -> list[Decimal]:
