@@ -152,6 +152,21 @@ async def test_after_a_refusal_of_the_credentials_nothing_is_sent_until_they_cha
     assert venue.requests[-1].headers["apca-api-key-id"] == "key-two"
 
 
+async def test_refused_credentials_that_a_person_vouches_for_are_tried_once_more(
+    venue: Any, broker: Any, answers: Any
+):
+    """SQ-14: a 401 that was the venue's own mistake needs no new key; a second one shuts the door again."""
+    refusal = answers.json(401, {"code": 40110000, "message": "request is not authorized"})
+    venue.then(refusal, refusal, answers.json(200, []))
+    for asked in (1, 2):
+        for _ in range(2):
+            with pytest.raises(Unauthorised):
+                await broker.positions()
+        assert len(venue.requests) == asked
+        broker.vouch_for_credentials()
+    assert await broker.positions() == []
+
+
 async def test_a_429_says_how_long_to_wait_by_the_venues_own_clock(venue: Any, broker: Any, entry: Any, answers: Any):
     """Trap 11."""
     venue.then(

@@ -9,8 +9,8 @@ import pytest
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_execution.adapters.sql.sql_ledger import SqlLedger
 from holdfast_execution.domain.intents import IntentState, Purpose
-from holdfast_execution.engine import CREDENTIALS
 from holdfast_runtime.errors import Retry
+from holdfast_runtime.ledger_halts import CREDENTIALS
 from holdfast_simulation.memory_venue import Fault
 
 

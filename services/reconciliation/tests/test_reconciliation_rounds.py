@@ -138,10 +138,16 @@ class Broker:
         self.known = {}
         self.activities = []
         self.trouble = []
+        self.refuses = False
         self.calls = []
+
+    def vouch_for_credentials(self):
+        self.refuses = False
 
     def _asked(self, what):
         self.calls.append(what)
+        if self.refuses:
+            raise Unauthorised("401", steps=("change them",))
         if self.trouble:
             raise self.trouble.pop(0)
 
@@ -446,6 +452,19 @@ async def test_refused_credentials_are_not_tried_again_within_the_round(stack):
     stack.broker.trouble = [Unauthorised("401", steps=("change them",))]
     assert (await stack.round()).state == UNAVAILABLE
     assert stack.broker.calls.count("account") == 1
+
+
+async def test_refused_credentials_are_tried_again_once_a_person_has_cleared_executions_halt(stack):
+    """SQ-14: one clear is enough for all who read this account, and nothing is asked before it."""
+    stack.broker.refuses = True
+    halt = pb.Halt(halt_id="credentials.1", kind="credentials")
+    assert (await stack.round()).state == UNAVAILABLE
+    stack.execution.ledger.halts.append(halt)
+    assert (await stack.round()).state == UNAVAILABLE
+    assert stack.broker.refuses
+    stack.execution.ledger.halts.remove(halt)
+    assert (await stack.round()).state == UNAVAILABLE
+    assert (await stack.round()).state == CLEAN
 
 
 def lists_of_fills(stack):

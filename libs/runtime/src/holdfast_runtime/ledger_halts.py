@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from holdfast_runtime.settings import Settings
 
 KILL_SWITCH = "kill_switch"
+CREDENTIALS = "credentials"
+"""The broker refuses them: nobody asks it anything until they change, or a person says that they are good."""
 LEDGER_FILE = "ledger.db"
 LEDGER_URL = "LEDGER_URL"
 """Name of the secret that holds the ledger's address with its password."""

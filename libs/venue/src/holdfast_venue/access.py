@@ -1,4 +1,5 @@
-"""Credentials, and the latch that a refusal closes: after a 401 nothing is sent until they change (invariant 5)."""
+"""Credentials, and the latch that a refusal closes: after a 401 nothing is sent until they change (invariant 5), or a
+person says that they are good (SQ-14)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,6 +35,10 @@ class Access:
         """True while the present credentials, read anew, are known to be refused."""
         self._refresh()
         return self._refused is not None and self._credentials() == self._refused
+
+    def vouch(self) -> None:
+        """A person says that they are good."""
+        self._refused = None
 
     def refuse(self, credentials: Credentials) -> None:
         """The venue answered 401 to these."""

@@ -74,6 +74,9 @@ class AlpacaBroker(Broker):
         self._live = live
         self._may_be_live = may_be_live
 
+    def vouch_for_credentials(self) -> None:
+        self._http.access.vouch()
+
     async def submit_order(
         self, order: OrderRequest, *, last_write_at_secs: float, reducing: bool = False
     ) -> BrokerOrder:

@@ -56,7 +56,7 @@ class VenueHttp:
         """`heartbeat_path`: what is asked while the circuit breaker is open; empty: it waits for the next poll.
         `version`: of the interface, the first part of every path."""
         self._base_url = base_url.rstrip("/")
-        self._access = access
+        self.access = access
         self._limiter = limiter
         self._clock = clock
         self._timeout_secs = timeout_secs
@@ -91,7 +91,7 @@ class VenueHttp:
                 write_until = self._clock.now_secs() + self._timeout_secs
             await self._limiter.take(priority, give_up_at_secs=write_until)
             attempt = Attempt(
-                self._access.credentials(),
+                self.access.credentials(),
                 self._clock,
                 write_until,
                 self._timeout_secs,
@@ -100,7 +100,7 @@ class VenueHttp:
             answer = await self._answer(attempt, method, path, data, priority)
             span.set(**{"http.response.status_code": answer.status})
             if _is_unauthorised(answer):
-                self._access.refuse(attempt.credentials)
+                self.access.refuse(attempt.credentials)
                 raise unauthorised(answer.message or f"HTTP {answer.status}")
             reset_secs = self._limiter.observe(answer.status, attempt.headers)
             return Answer(answer.status, answer.body, answer.text, reset_secs)

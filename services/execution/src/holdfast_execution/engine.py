@@ -32,6 +32,7 @@ from holdfast_execution.snapshots import Snapshots
 from holdfast_execution.stop_monitor import StopMonitor
 from holdfast_execution.updates import STARTING, Updates
 from holdfast_runtime.errors import AskBroker, AskPerson, HoldfastError, Refused, Retry
+from holdfast_runtime.ledger_halts import CREDENTIALS
 from holdfast_runtime.ports.activity import Activity
 from holdfast_runtime.ports.calls import PricesCalls
 from holdfast_runtime.ports.clock import MarketClock, MonotonicClock
@@ -45,7 +46,6 @@ T = TypeVar("T")
 Loop = Callable[[Callable[[], None]], Awaitable[None]]
 """Runs until cancelled, and calls what it was given once a turn."""
 
-CREDENTIALS = "credentials"
 RETRY_SECS = 0.25
 TURN_SECS = 1.0
 BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
@@ -336,7 +336,7 @@ class Engine:
     # --- credentials
 
     def credentials_cleared(self) -> None:
-        """A person says that the credentials have changed."""
+        """A person says that the credentials are good, changed or not."""
         self._halt_owed = False
         self.guard.open()
         self.books.pulse()

@@ -41,7 +41,8 @@ class GuardedBroker:
         self.on_refused: Callable[[], None] = lambda: None
 
     def open(self) -> None:
-        """The credentials have changed: calls go through again."""
+        """A person says that the credentials are good: calls go through again."""
+        self._broker.vouch_for_credentials()
         self.shut = False
 
     def close(self) -> None:

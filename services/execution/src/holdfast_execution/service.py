@@ -11,7 +11,7 @@ from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_execution.books import LOCKED_WITHOUT_LEASE, Books
 from holdfast_execution.domain.limits import Breach, Limits, enforcer
-from holdfast_execution.engine import CREDENTIALS, Engine
+from holdfast_execution.engine import Engine
 from holdfast_execution.ledger import Ledger, LedgerError, StaleFence, UnknownRow
 from holdfast_execution.merge import DISCREPANT
 from holdfast_execution.messages import to_ledger_response
@@ -19,6 +19,7 @@ from holdfast_execution.updates import RECONNECTING, STARTING
 from holdfast_execution.wishes import wish_of
 from holdfast_runtime import calls, revisions
 from holdfast_runtime.errors import AskBroker, Code, Malformed, Refused, Retry
+from holdfast_runtime.ledger_halts import CREDENTIALS
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.ports.venue import Unauthorised
 from holdfast_runtime.settings import Settings

@@ -14,12 +14,12 @@ from holdfast_catalogue.standing import Finding, Status, error, ok, warn
 from holdfast_core.instruments import lot_of
 from holdfast_execution.books import Mirror
 from holdfast_execution.domain.intents import IntentState, Purpose
-from holdfast_execution.engine import CREDENTIALS, Engine
+from holdfast_execution.engine import Engine
 from holdfast_execution.lease import LeaseKeeper
 from holdfast_execution.ledger import LedgerRunner
 from holdfast_execution.rows import HaltRow, PositionRow
 from holdfast_execution.service import RECONCILIATION
-from holdfast_runtime.ledger_halts import KILL_SWITCH
+from holdfast_runtime.ledger_halts import CREDENTIALS, KILL_SWITCH
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.settings import Settings
 from holdfast_runtime.telemetry import metrics

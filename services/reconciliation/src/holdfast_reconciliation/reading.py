@@ -38,6 +38,7 @@ class Reader:
         self._broker = broker
         self._clock = clock
         self._with_fees = fees
+        self._credentials_halted = False
 
     async def ledger(self, since: datetime) -> LedgerSide:
         """Everything open, and what has changed since. Raises Retry, Malformed."""
@@ -60,6 +61,13 @@ class Reader:
             return BrokerSide.of(account, positions, orders, fills, fees)
 
         return await self._patiently(read)
+
+    async def heed_clearing(self, since: datetime) -> None:
+        """After a refusal of the credentials: where execution's halt for them stood and is gone, a person has said that
+        they are good. Raises as `ledger`."""
+        stood, self._credentials_halted = self._credentials_halted, (await self.ledger(since)).credentials_refused
+        if stood and not self._credentials_halted:
+            self._broker.vouch_for_credentials()
 
     async def _fills(self, since: datetime | None) -> list[FillActivity]:
         return [] if since is None else await self._broker.fills(since=since)

@@ -195,6 +195,8 @@ class Reconciler:
                     log.warning("reconciliation.unavailable", reason=str(error))
                     span.fail(str(error))
                     self.why_unavailable = str(error)
+                    if isinstance(error, Unauthorised):
+                        await self._reader.heed_clearing(began)
                     verdict = verdicts.message(verdicts.UNAVAILABLE, (), market_time=began, version=0)
                 span.set(
                     state=execution_pb.ReconciliationState.Name(verdict.state),

@@ -118,6 +118,9 @@ class MemoryBroker:
         """Updates sent on the present connection."""
         return self._position
 
+    def vouch_for_credentials(self) -> None:
+        """See ports.venue.Broker. What refuses is the script of a test, and it has no memory of credentials."""
+
     # --- writes
 
     async def submit_order(

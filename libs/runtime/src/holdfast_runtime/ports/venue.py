@@ -257,6 +257,9 @@ class Unreadable:
 class Broker(Protocol):
     """The trading side of one account. Every call is bounded in time."""
 
+    def vouch_for_credentials(self) -> None:
+        """A person says that they are good: where they were refused (401), unchanged they are tried once more."""
+
     async def submit_order(
         self, order: OrderRequest, *, last_write_at_secs: float, reducing: bool = False
     ) -> BrokerOrder:

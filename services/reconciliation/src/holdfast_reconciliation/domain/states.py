@@ -10,6 +10,7 @@ from typing import Self
 from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as pb
 from holdfast_core.money import ZERO
+from holdfast_runtime.ledger_halts import CREDENTIALS
 from holdfast_runtime.ports.venue import BrokerAccount, BrokerOrder, BrokerPosition, FeeActivity, FillActivity, Side
 from holdfast_runtime.wire import from_decimal, from_timestamp
 
@@ -74,6 +75,8 @@ class LedgerSide:
     """Largest cumulative quantity of each broker order that a fill is known of."""
     halted: frozenset[str]
     """Symbols that are halted; "" where the whole account is."""
+    credentials_refused: bool = False
+    """Execution's broker answered 401, and no person has cleared that yet."""
     reserved: Decimal = ZERO
     """Dollars that open entries may still cost."""
     adjusted: frozenset[str] = frozenset()
@@ -98,6 +101,7 @@ class LedgerSide:
             wishes=[_wish(each) for each in answer.intents],
             filled=filled,
             halted=frozenset(each.symbol for each in answer.halts if not each.strategy),
+            credentials_refused=any(each.kind == CREDENTIALS for each in answer.halts),
             adjusted=frozenset(each.adjustment_id for each in answer.adjustments),
         )
 

@@ -19,9 +19,8 @@ from holdfast_exchange.orders import Refusal
 from holdfast_exchange.recording import MINUTE
 from holdfast_execution.adapters.sql import tables
 from holdfast_execution.adapters.sql.sql_ledger import open_ledger
-from holdfast_execution.engine import CREDENTIALS
 from holdfast_runtime.errors import Refused, Retry
-from holdfast_runtime.ledger_halts import KILL_SWITCH, to_micros
+from holdfast_runtime.ledger_halts import CREDENTIALS, KILL_SWITCH, to_micros
 from holdfast_runtime.ports import venue
 from holdfast_runtime.ports.calls import ExecutionCalls
 from holdfast_runtime.settings import GateSettings, Settings

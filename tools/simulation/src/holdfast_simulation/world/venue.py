@@ -86,6 +86,9 @@ class VenueLink:
         self._monotonic_clock = monotonic_clock
         self._timeout_secs = timeout_secs
 
+    def vouch_for_credentials(self) -> None:
+        """See ports.venue.Broker. Here a person clears the halt once the keys have changed."""
+
     # --- writes
 
     async def submit_order(

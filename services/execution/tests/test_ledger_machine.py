@@ -1,0 +1,504 @@
+"""A model test of the ledger: whatever is written to it and in whatever order, its rules hold on real SQLite.
+
+(Order protocol, points 2 to 5 and 10 to 12, invariants 4, 6, 12 and 13; TL-6, BR-5, CQ-2, PT-1, PT-5.) A failure prints
+what was done, step by step. `HOLDFAST_MACHINE_RUNS=2000 pytest …` searches longer than the default.
+"""
+
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from holdfast.execution.v1 import execution_pb2 as execution
+from holdfast_execution import messages
+from holdfast_execution.adapters.sql.sql_ledger import open_ledger
+from holdfast_execution.domain.intents import (
+    AT_BROKER,
+    PROVEN,
+    TERMINAL,
+    IllegalTransition,
+    IntentState,
+    Purpose,
+    after_fill,
+    is_late_fill,
+    may_claim,
+    transition,
+)
+from holdfast_execution.ledger import (
+    MAX_SENDS,
+    ClaimRefused,
+    FillApplied,
+    HaltRow,
+    LedgerError,
+    LedgerState,
+    NewFill,
+    NewIntent,
+    StaleFence,
+)
+from holdfast_runtime.ports.venue import OrderType, Side, TimeInForce
+
+RUNS = int(os.environ.get("HOLDFAST_MACHINE_RUNS", "30"))
+STEPS = 40
+ACCOUNT, CASH = "paper", Decimal(100_000)
+BEGIN = datetime(2013, 10, 7, 14, 0, tzinfo=UTC)
+EVER = datetime(2000, 1, 1, tzinfo=UTC)
+PENDING, SENDING, UNKNOWN = IntentState.PENDING, IntentState.SENDING, IntentState.UNKNOWN
+
+which = st.integers(0, 50)
+"""One of those there are."""
+
+
+@cache
+def migrated() -> Path:
+    """A new ledger, made once: each run begins with a copy."""
+    place = Path(tempfile.mkdtemp(prefix="ledger-machine-")) / "new.db"
+    open_ledger(f"sqlite:///{place}", ACCOUNT)[0].close()
+    return place
+
+
+@dataclass
+class Order:
+    """One order at the broker, as the broker knows it, and what the ledger was told of it."""
+
+    client_id: str
+    quantity: int
+    leg: int
+    attempts: int = 0
+    trades: list[tuple[int, int, Decimal, datetime]] = field(default_factory=list)
+    """From, to, price and time of each execution."""
+    counted: set[int] = field(default_factory=set)
+    """Shares that the ledger knows of."""
+
+    @property
+    def broker_id(self) -> str:
+        return f"b-{self.client_id}"
+
+    @property
+    def filled(self) -> int:
+        return self.trades[-1][1] if self.trades else 0
+
+    @property
+    def seen(self) -> int:
+        """The largest total that the ledger was told."""
+        return max(self.counted, default=-1) + 1
+
+
+@dataclass
+class Wish:
+    """One intent, as it ought to be."""
+
+    name: str
+    side: Side
+    purpose: Purpose
+    quantity: int
+    valid_until: datetime | None
+    orders: list[Order]
+    state: IntentState = PENDING
+
+    @property
+    def present(self) -> Order:
+        return self.orders[-1]
+
+    @property
+    def filled(self) -> int:
+        return sum(order.seen for order in self.orders)
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Everything that is written to the orders' part of a ledger, and what must be true after each of it."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.place = Path(tempfile.mkdtemp(prefix="ledger-machine-")) / "ledger.db"
+        shutil.copy(migrated(), self.place)
+        self.now = BEGIN
+        self.epoch = 0
+        self.wishes: list[Wish] = []
+        self.halt: HaltRow | None = None
+        self.open()
+        self.seen = self.read()
+        self.log = self.events()
+        self.take_lease()
+        self.write(lambda epoch: self.ledger.open_account(epoch, self.now, CASH))
+
+    def open(self) -> None:
+        self.database, self.ledger = open_ledger(f"sqlite:///{self.place}", ACCOUNT)
+
+    def teardown(self) -> None:
+        if hasattr(self, "database"):
+            self.database.close()
+            shutil.rmtree(self.place.parent)
+
+    # --- who writes
+
+    @rule()
+    def take_lease(self) -> None:
+        """Another holder, who knows nothing of what was being sent (point 4)."""
+        taken = self.ledger.acquire_lease(self.now, f"pod-{self.epoch + 1}", self.ledger.lease())
+        assert taken is not None
+        assert taken.epoch == self.epoch + 1
+        self.epoch = taken.epoch
+        for wish in self.wishes:
+            if wish.state is SENDING:
+                wish.state = UNKNOWN
+        self.check_log()
+
+    @rule()
+    def restart(self) -> None:
+        """Only what is stored is known."""
+        self.database.close()
+        self.open()
+        assert self.read() == self.seen
+        self.take_lease()
+
+    @precondition(lambda self: self.epoch > 1 and self.wishes)
+    @rule(chosen=which, late=which, what=st.sampled_from(("claim", "state", "ack", "unknown", "fill", "halt", "leg")))
+    def write_under_an_old_fence(self, chosen: int, late: int, what: str) -> None:
+        """Invariant 12."""
+        wish, ledger, now = self.some(chosen), self.ledger, self.now
+        old, name = 1 + late % (self.epoch - 1), wish.name
+        writes: dict[str, Callable[[], object]] = {
+            "claim": lambda: ledger.claim_send(old, now, name),
+            "state": lambda: ledger.record_order_state(old, now, name, IntentState.CANCELLED),
+            "ack": lambda: ledger.record_ack(old, now, name, wish.present.broker_id),
+            "unknown": lambda: ledger.record_unknown(old, now, name, "TOO_LATE"),
+            "fill": lambda: ledger.apply_fill(old, now, self.fill_of(wish.present, 0, 1, Decimal(1), now)),
+            "halt": lambda: ledger.add_halt(old, now, "credentials", "too late"),
+            "leg": lambda: ledger.new_leg(old, now, name, "hf-too-late"),
+        }
+        self.refused(StaleFence, lambda _: writes[what]())
+
+    @rule(secs=st.integers(1, 40))
+    def time_passes(self, secs: int) -> None:
+        self.now += timedelta(seconds=secs)
+
+    # --- wishes
+
+    @rule(
+        symbol=st.sampled_from(("BAC", "IBM")),
+        purpose=st.sampled_from((Purpose.ENTRY, Purpose.ENTRY, Purpose.STOP, Purpose.FLATTEN)),
+        quantity=st.integers(1, 12),
+        valid_secs=st.integers(5, 120),
+    )
+    def wish(self, symbol: str, purpose: Purpose, quantity: int, valid_secs: int) -> None:
+        """Stored once, however often it is asked for."""
+        name = f"s{len(self.wishes)}/{purpose}"
+        entry = purpose is Purpose.ENTRY
+        new = NewIntent(
+            intent_id=name,
+            signal_id=name,
+            strategy="sma",
+            symbol=symbol,
+            side=Side.BUY if entry else Side.SELL,
+            purpose=purpose,
+            quantity=Decimal(quantity),
+            order_type=OrderType.LIMIT if entry else OrderType.MARKET,
+            time_in_force=TimeInForce.DAY,
+            client_order_id=f"hf-{name}-1",
+            limit_price=Decimal(100) if entry else None,
+            valid_until=self.now + timedelta(seconds=valid_secs) if entry else None,
+        )
+        self.wishes.append(
+            Wish(name, new.side, purpose, quantity, new.valid_until, [Order(f"hf-{name}-1", quantity, 1)])
+        )
+        self.write(lambda epoch: self.ledger.add_intent(epoch, self.now, new))
+        self.changes_nothing(lambda epoch: self.ledger.add_intent(epoch, self.now, new))
+
+    @rule()
+    def kill_switch(self) -> None:
+        halt, ledger = self.halt, self.ledger
+        if halt is None:
+            self.write(lambda epoch: ledger.add_halt(epoch, self.now, "kill_switch", "by hand"))
+            (self.halt,) = ledger.halts()
+        else:
+            self.write(lambda epoch: ledger.clear_halt(epoch, self.now, halt.halt_id, "person"))
+            self.halt = None
+
+    # --- sends
+
+    @precondition(lambda self: self.wishes)
+    @rule(chosen=which)
+    def claim(self, chosen: int) -> None:
+        wish = self.some(chosen)
+        total = sum(order.attempts for order in wish.orders)
+        entry = wish.purpose is Purpose.ENTRY
+        expired = wish.valid_until is not None and self.now >= wish.valid_until
+        used_up = wish.present.attempts >= MAX_SENDS or (entry and total >= MAX_SENDS)
+
+        def send(epoch: int) -> None:
+            self.ledger.claim_send(epoch, self.now, wish.name)
+
+        if not may_claim(wish.state) or used_up or expired or (entry and self.halt is not None):
+            self.refused(ClaimRefused, send)
+            return
+        wish.state = SENDING
+        wish.present.attempts += 1
+        self.write(send)
+
+    @precondition(lambda self: self.wishes)
+    @rule(chosen=which, again=st.booleans())
+    def nothing_was_sent(self, chosen: int, again: bool) -> None:
+        """The attempt is given back; an earlier one of the leg may live (point 5)."""
+        wish = self.some(chosen)
+        given_up = PENDING if again else IntentState.NOT_SENT
+
+        def give_back(epoch: int) -> None:
+            self.ledger.mark_not_sent(epoch, self.now, wish.name, "LEASE_MARGIN_SHORT", try_again=again)
+
+        if wish.state is SENDING:
+            wish.present.attempts -= 1
+            wish.state = UNKNOWN if wish.present.attempts else given_up
+        elif wish.state is PENDING:
+            wish.state = given_up
+        else:
+            self.refused(IllegalTransition, give_back)
+            return
+        self.write(give_back)
+
+    @precondition(lambda self: self.wishes)
+    @rule(chosen=which)
+    def acknowledged(self, chosen: int) -> None:
+        wish = self.some(chosen)
+        self.move(
+            wish,
+            (IntentState.PARTIALLY_FILLED if wish.filled else IntentState.ACKED)
+            if wish.state in (PENDING, SENDING, UNKNOWN)
+            else wish.state,
+            lambda epoch: self.ledger.record_ack(epoch, self.now, wish.name, wish.present.broker_id),
+        )
+
+    @precondition(lambda self: self.wishes)
+    @rule(chosen=which, state=st.sampled_from((*sorted(IntentState), UNKNOWN, IntentState.CANCELLED)))
+    def reported(self, chosen: int, state: IntentState) -> None:
+        """Any move at all: the state machine decides, and terminal states stay (invariant 13)."""
+        wish = self.some(chosen)
+        self.move(wish, state, lambda epoch: self.ledger.record_order_state(epoch, self.now, wish.name, state))
+
+    @precondition(lambda self: any(wish.state in PROVEN for wish in self.wishes))
+    @rule(chosen=which)
+    def next_leg(self, chosen: int) -> None:
+        """Point 10."""
+        wish = self.some(chosen, lambda each: each.state in PROVEN)
+        left = wish.quantity - wish.filled
+        client_id = f"hf-{wish.name}-{wish.present.leg + 1}"
+        used_up = wish.purpose is Purpose.ENTRY and sum(order.attempts for order in wish.orders) >= MAX_SENDS
+
+        def begin(epoch: int) -> None:
+            self.ledger.new_leg(epoch, self.now, wish.name, client_id)
+
+        if used_up or left <= 0:
+            if used_up:
+                self.refused(ClaimRefused, begin)
+            return
+        wish.state = PENDING
+        wish.orders.append(Order(client_id, left, wish.present.leg + 1))
+        self.write(begin)
+
+    @precondition(lambda self: any(wish.state in AT_BROKER for wish in self.wishes))
+    @rule(chosen=which)
+    def replaced(self, chosen: int) -> None:
+        """A new order goes on as the same leg; the old one may still fill (point 12)."""
+        wish = self.some(chosen, lambda each: each.state in AT_BROKER)
+        old = wish.present
+        new = Order(f"{old.client_id}-r{len(wish.orders)}", old.quantity, old.leg, attempts=1)
+        if wish.state is not IntentState.CANCELLING:
+            wish.state = IntentState.ACKED
+        wish.orders.append(new)
+        self.write(
+            lambda epoch: self.ledger.record_replacement(epoch, self.now, wish.name, new.client_id, new.broker_id)
+        )
+
+    # --- fills
+
+    @precondition(lambda self: any(self.tradable()))
+    @rule(chosen=which, quantity=st.integers(1, 6), cents=st.integers(9_000, 11_000), tell=st.booleans())
+    def trade(self, chosen: int, quantity: int, cents: int, tell: bool) -> None:
+        """The broker fills a part of any order that was ever sent; it tells at once, later, or never."""
+        orders = list(self.tradable())
+        wish, order = orders[chosen % len(orders)]
+        until = min(order.filled + quantity, order.quantity)
+        order.trades.append((order.filled, until, Decimal(cents) / 100, self.now))
+        if tell:
+            self.deliver(wish, order, len(order.trades) - 1)
+
+    @precondition(lambda self: any(self.traded()))
+    @rule(chosen=which, part=which)
+    def told(self, chosen: int, part: int) -> None:
+        """Any part of any order, in any order, however often."""
+        orders = list(self.traded())
+        wish, order = orders[chosen % len(orders)]
+        self.deliver(wish, order, part % len(order.trades))
+
+    @precondition(lambda self: any(self.traded()))
+    @rule(chosen=which)
+    def told_the_total(self, chosen: int) -> None:
+        """Without detail: what is missing, once (point 11)."""
+        orders = list(self.traded())
+        wish, order = orders[chosen % len(orders)]
+        if self.ledger.intent_of_order(broker_order_id=order.broker_id) is None:
+            return
+        average = sum(((high - low) * price for low, high, price, _ in order.trades), Decimal(0)) / order.filled
+        self.count(
+            wish,
+            order,
+            set(range(order.filled)),
+            lambda epoch: self.ledger.apply_filled_total(
+                epoch, self.now, order.broker_id, Decimal(order.filled), average, order.trades[-1][3]
+            ),
+        )
+
+    def deliver(self, wish: Wish, order: Order, part: int) -> None:
+        low, high, price, at = order.trades[part]
+        fill = self.fill_of(order, low, high, price, at)
+        self.count(wish, order, set(range(low, high)), lambda epoch: self.ledger.apply_fill(epoch, self.now, fill))
+
+    def count(self, wish: Wish, order: Order, shares: set[int], tell: Callable[[int], FillApplied]) -> None:
+        if shares <= order.counted:
+            self.changes_nothing(tell)
+            return
+        before, seen = wish.state, order.seen
+        order.counted |= shares
+        whole = order.leg == wish.present.leg and order.seen >= order.quantity
+        wish.state = after_fill(before, complete=whole or wish.filled >= wish.quantity)
+        answers: list[FillApplied] = []
+        self.write(lambda epoch: answers.append(tell(epoch)))
+        assert answers[0].applied
+        assert answers[0].late == (order.seen > seen and (is_late_fill(before) or order.leg != wish.present.leg))
+        assert answers[0].gap == (len(order.counted) < order.seen)
+
+    @staticmethod
+    def fill_of(order: Order, low: int, high: int, price: Decimal, at: datetime) -> NewFill:
+        return NewFill(
+            broker_order_id=order.broker_id,
+            quantity=Decimal(high - low),
+            cumulative_quantity=Decimal(high),
+            price=price,
+            filled_at=at,
+            client_order_id=order.client_id,
+        )
+
+    # --- what must be true
+
+    @invariant()
+    def the_ledger_is_as_it_ought_to_be(self) -> None:
+        state = self.seen
+        rows = {row.intent_id: row for row in state.intents}
+        assert {name: row.state for name, row in rows.items()} == {wish.name: wish.state for wish in self.wishes}
+        for wish in self.wishes:
+            row = rows[wish.name]
+            assert (row.filled_quantity, row.attempts) == (wish.filled, wish.present.attempts)
+            assert row.client_order_id == wish.present.client_id, "a claim never changes the order's name"
+            assert all(order.attempts <= MAX_SENDS for order in self.ledger.orders(wish.name))
+
+    @invariant()
+    def positions_and_cash_are_the_sum_of_fills(self) -> None:
+        """Invariant 6."""
+        state = self.seen
+        held: Counter[str] = Counter()
+        cash = CASH
+        for fill in state.fills:
+            signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
+            held[fill.symbol] += int(signed)
+            cash -= (signed * fill.price).quantize(Decimal("1e-8"))
+        assert {row.symbol: row.quantity for row in state.positions if row.quantity} == {
+            symbol: quantity for symbol, quantity in held.items() if quantity
+        }
+        ordered = sum(len(order.counted) for wish in self.wishes for order in wish.orders)
+        assert sum(fill.quantity for fill in state.fills) == ordered, "each share once"
+        assert state.account.cash == cash
+        realised = sum((row.realised_pnl for row in state.positions), Decimal(0))
+        cost = sum((row.cost for row in state.positions), Decimal(0))
+        assert state.account.realised_pnl == realised
+        assert state.account.cash == CASH + realised - cost
+
+    # --- writing
+
+    def write(self, call: Callable[[int], object]) -> None:
+        """A write that changes something."""
+        call(self.epoch)
+        self.check_log()
+
+    def changes_nothing(self, call: Callable[[int], object]) -> None:
+        call(self.epoch)
+        assert self.read() == self.seen
+        assert self.events() == self.log
+
+    def refused(self, error: type[LedgerError], call: Callable[[int], object]) -> None:
+        try:
+            call(self.epoch)
+        except error:
+            assert self.read() == self.seen
+            assert self.events() == self.log
+            return
+        raise AssertionError(f"not refused by {error.__name__}")
+
+    def move(self, wish: Wish, state: IntentState, call: Callable[[int], object]) -> None:
+        try:
+            after = transition(wish.state, state)
+        except IllegalTransition:
+            self.refused(IllegalTransition, call)
+            return
+        if wish.state in TERMINAL:
+            assert after is wish.state
+        wish.state = after
+        call(self.epoch)
+        self.check_log()
+
+    def check_log(self) -> None:
+        """The version grows by one with each write that changes something; what is in the log stays, and each change
+        has one entry of its own, which tells what the row is now."""
+        before, state, log = self.seen, self.read(), self.events()
+        news = log[len(self.log) :]
+        assert log[: len(self.log)] == self.log, "the log is only ever appended to"
+        assert [fact.event_id for fact in log] == list(range(1, len(log) + 1))
+        assert state.version == before.version + bool(news)
+        known = {row.intent_id: row for row in before.intents}
+        changed = {row.intent_id: row for row in state.intents if known.get(row.intent_id) != row}
+        told = [fact for fact in news if fact.kind == "intent"]
+        assert Counter(fact.aggregate for fact in told) == Counter(list(changed))
+        assert all(fact.intent == messages.to_intent(changed[fact.aggregate]) for fact in told)
+        counted = {row.fill_id for row in state.fills} - {row.fill_id for row in before.fills}
+        assert Counter(fact.aggregate for fact in news if fact.kind == "fill") == Counter(list(counted))
+        assert (state == before) == (not news) or {fact.kind for fact in news} == {"lease"}
+        self.seen, self.log = state, log
+
+    # --- reading
+
+    def read(self) -> LedgerState:
+        return self.ledger.ledger_state(EVER)
+
+    def events(self) -> list[execution.Fact]:
+        return [execution.Fact.FromString(row.fact) for row in self.ledger.unpublished(10_000)]
+
+    def some(self, chosen: int, fits: Callable[[Wish], bool] = lambda _: True) -> Wish:
+        fitting = [wish for wish in self.wishes if fits(wish)]
+        return fitting[chosen % len(fitting)]
+
+    def tradable(self) -> Iterator[tuple[Wish, Order]]:
+        for wish in self.wishes:
+            for order in wish.orders:
+                if order.attempts and order.filled < order.quantity:
+                    yield wish, order
+
+    def traded(self) -> Iterator[tuple[Wish, Order]]:
+        return ((wish, order) for wish in self.wishes for order in wish.orders if order.trades)
+
+
+TestLedger = LedgerMachine.TestCase
+TestLedger.settings = settings(
+    max_examples=RUNS,
+    stateful_step_count=STEPS,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
