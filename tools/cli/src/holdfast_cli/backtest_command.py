@@ -29,13 +29,13 @@ def run(settings: Settings, *, reports: Sequence[Path], errors: Console) -> int:
     """
     # Imported here: nobody else of this command needs the services, and the image of the command has none of them.
     try:
-        from holdfast_simulation.backtest import page, run
+        from holdfast_simulation.backtest import run
     except ModuleNotFoundError as error:
-        say(errors, f": the services are not installed here ({error.name}): use a checkout", alarm="holdfast")
+        services_missing(error, errors)
         return EXIT_USAGE
     try:
         opened = run.open_recording(settings)
-        with _bar(errors) as told:
+        with progress_bar(errors) as told:
             outcome = run.run(settings, opened, told)
     except (RecordingInvalid, AskPerson) as error:
         say(errors, f": {error}", alarm="holdfast")
@@ -44,15 +44,10 @@ def run(settings: Settings, *, reports: Sequence[Path], errors: Console) -> int:
         say(errors, f": {error}", alarm="the backtest cannot be believed")
         return EXIT_BROKEN
     found = report_of(settings, outcome)
-    for file in reports:
-        if file.suffix == PAGE:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(page.page(found), encoding="utf-8")
-        else:
-            write(found, file)
+    write_reports(found, reports)
     console = errors if STANDARD_OUTPUT in reports else Console()
     code = conclude(found, None, console)
-    say(console, _in_words(found["backtest"]["figures"]))
+    say(console, in_words(found["backtest"]["figures"]))
     for file in reports:
         if file != STANDARD_OUTPUT:
             say(console, f"report {file}")
@@ -75,14 +70,34 @@ def report_of(settings: Settings, outcome: "Outcome") -> dict[str, Any]:
 
 
 @contextmanager
-def _bar(errors: Console) -> Iterator["Told"]:
+def progress_bar(errors: Console) -> Iterator["Told"]:
+    """Told how much is done of how much; shown where somebody looks."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, disable=not sys.stderr.isatty(), transient=True) as progress:
         task = progress.add_task("backtest", total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def _in_words(figures: dict[str, Any]) -> str:
+def services_missing(error: ModuleNotFoundError, errors: Console) -> None:
+    """Says that the command stands alone here, as in its image."""
+    say(errors, f": the services are not installed here ({error.name}): use a checkout", alarm="holdfast")
+
+
+def write_reports(found: dict[str, Any], reports: Sequence[Path]) -> None:
+    """A page where the name ends in .html, else JSON."""
+    from holdfast_simulation.backtest.page import page
+
+    for file in reports:
+        if file.suffix == PAGE:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(page(found), encoding="utf-8")
+        else:
+            write(found, file)
+
+
+def in_words(figures: dict[str, Any]) -> str:
+    """Figures in one sentence."""
+
     def shown(name: str, form: str) -> str:
         return "-" if figures[name] is None else format(figures[name], form)
 

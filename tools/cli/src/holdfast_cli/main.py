@@ -11,6 +11,7 @@ from rich.text import Text
 
 from holdfast_cli import (
     backtest_command,
+    backtest_grid,
     bus_command,
     certificates,
     fault_commands,
@@ -123,6 +124,11 @@ def backtest(
         list[Path] | None,
         typer.Option(help="Write the report here: a page for .html, else JSON; -: the standard output. Repeatable."),
     ] = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(help="Try every combination: sma.fast=5,10,20 or gate.collar=0.01,0.02. Repeatable."),
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=0, help="Processes for --grid; 0: one for each core.")] = 0,
     config: ConfigOption = None,
 ) -> None:
     """Run the services over a recording in virtual time, and say what they earned (docs/backtest.md).
@@ -140,7 +146,18 @@ def backtest(
     _refuse_idle_books(settings)
     if settings.replay.recording is not None:
         _refuse_idle(settings, settings.replay.recording)
-    raise typer.Exit(backtest_command.run(settings, reports=reports, errors=errors))
+    if not grid:
+        raise typer.Exit(backtest_command.run(settings, reports=reports, errors=errors))
+    try:
+        axes = backtest_grid.axes_of(grid, _settings(config, overrides))
+    except InvalidConfiguration as error:
+        _fail(str(error))
+    runs = [
+        (point, _only(_settings(config, tree), strategy, book_given=book is not None))
+        for point in backtest_grid.points_of(axes)
+        for tree in [backtest_grid.tree_of(point, axes, overrides)]
+    ]
+    raise typer.Exit(backtest_grid.run(runs, reports=reports, jobs=jobs, errors=errors))
 
 
 @app.command()

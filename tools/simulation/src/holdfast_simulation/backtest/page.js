@@ -1,10 +1,10 @@
 // The report of a backtest: figures, curves with closed hours left out, trades on the price, and who blocked what.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const found = data.backtest;
+  const found = data.backtest ?? {};
   const byId = (id) => document.getElementById(id);
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const zone = found.zone;
+  const zone = found.zone ?? "UTC";
   const clock = new Intl.DateTimeFormat("en-GB", { timeZone: zone, hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   const day = new Intl.DateTimeFormat("en-GB", { timeZone: zone, day: "numeric", month: "short" });
   const year = new Intl.DateTimeFormat("en-GB", { timeZone: zone, day: "numeric", month: "short", year: "numeric" });
@@ -19,6 +19,48 @@
     if (name) made.className = name;
     return made;
   };
+
+  // Light or dark: as the system, or as chosen here.
+  const plots = [];
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const rebuild = () => { for (const each of plots) each.build(); };
+  byId("theme").addEventListener("click", () => {
+    const root = document.documentElement;
+    root.dataset.theme = (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches) ? "light" : "dark";
+    rebuild();
+  });
+  dark.addEventListener("change", rebuild);
+
+  // Tables.
+  const rows = (card, listed) => {
+    const count = byId(card).querySelector(".count");
+    if (count) count.textContent = listed.length;
+    const body = byId(card).querySelector("tbody");
+    for (const cells of listed) {
+      const row = make("tr");
+      for (const [text, name] of cells) row.append(make("td", text, name));
+      body.append(row);
+    }
+    if (!listed.length) {
+      const row = make("tr"), cell = make("td", "None", "quiet");
+      cell.colSpan = 20; row.append(cell); body.append(row);
+    }
+  };
+  // Of a grid there is one table, the best first.
+  if (data.grid) {
+    for (const each of document.querySelectorAll("main > :not(#grid-card)")) each.remove();
+    const keys = Object.keys(data.grid[0].settings);
+    const head = byId("grid-card").querySelector("thead tr");
+    head.append(...keys.map((each) => make("th", each)));
+    head.append(...["Return", "Volatility", "Sharpe", "Sortino", "Drawdown", "Profit factor", "Win rate", "Trades", "Turnover", "Costs"].map((each) => make("th", each, "r")));
+    rows("grid-card", data.grid.map(({ settings, figures: f }) => [
+      ...keys.map((key) => [String(settings[key])]),
+      [percent(f.total_return), `num ${signed(f.total_return)}`],
+      ...[percent(f.volatility), ratio(f.sharpe), ratio(f.sortino), percent(f.max_drawdown), ratio(f.profit_factor), percent(f.win_rate, 0), whole.format(f.trades), ratio(f.turnover), money.format(Number(f.costs))].map((each) => [each, "num"]),
+    ]));
+    return;
+  }
+  byId("grid-card").remove();
 
   // Figures.
   const f = found.figures;
@@ -44,21 +86,6 @@
   const from = new Date(data.recording.from), to = new Date(data.recording.to);
   byId("span").textContent = [...new Set([year.format(from), year.format(to)])].join(" – ");
 
-  // Tables.
-  const rows = (card, listed) => {
-    const count = byId(card).querySelector(".count");
-    if (count) count.textContent = listed.length;
-    const body = byId(card).querySelector("tbody");
-    for (const cells of listed) {
-      const row = make("tr");
-      for (const [text, name] of cells) row.append(make("td", text, name));
-      body.append(row);
-    }
-    if (!listed.length) {
-      const row = make("tr"), cell = make("td", "None", "quiet");
-      cell.colSpan = 9; row.append(cell); body.append(row);
-    }
-  };
   const blocked = [...found.blocked].sort((a, b) => b.count - a.count);
   rows("blocked-card", blocked.map((each) => [[each.gate], [each.reason], [whole.format(each.count), "num"]]));
   byId("blocked-card").querySelector(".count").textContent = whole.format(blocked.reduce((sum, each) => sum + each.count, 0));
@@ -86,7 +113,6 @@
   fact("invariants", `${held} of ${data.invariants.length} held`);
 
   // Charts: x is the place of a point, so that closed hours take no room.
-  const plots = [];
   const axisOf = (times) => {
     const days = times.map((at) => day.format(new Date(1000 * at)));
     const minutes = times.map((at) => { const [h, m] = clock.format(new Date(1000 * at)).split(":"); return 60 * h + Number(m); });
@@ -185,14 +211,4 @@
     byId("symbols").append(button);
   }
   if (symbols.length) show(symbols[0]);
-
-  // Light or dark: as the system, or as chosen here.
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  const rebuild = () => { for (const each of plots) each.build(); };
-  byId("theme").addEventListener("click", () => {
-    const root = document.documentElement;
-    root.dataset.theme = (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches) ? "light" : "dark";
-    rebuild();
-  });
-  dark.addEventListener("change", rebuild);
 })();
