@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from generated import ROOT, write
+
 from holdfast_runtime.settings import Settings
 
-ROOT = Path(__file__).resolve().parent.parent
 CHART = ROOT / "deploy" / "helm" / "holdfast"
 SCHEMA = CHART / "values.schema.json"
 OBSERVABILITY = ROOT / "deploy" / "observability"
@@ -52,17 +53,5 @@ def _bare(node: Any, *, names: bool = False) -> Any:
     }
 
 
-def main() -> int:
-    stale = [(path, text) for path, text in wanted() if not path.exists() or path.read_text() != text]
-    for path, text in stale:
-        if "--check" in sys.argv:
-            print(f"{path.relative_to(ROOT)} is not current: make chart")
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-            print(f"{path.relative_to(ROOT)} written")
-    return int(bool(stale) and "--check" in sys.argv)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write(wanted(), "make chart"))

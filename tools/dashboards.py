@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from dashboard_panels import HEALTH, TRADING, Dashboard, Panel, Row
+from generated import ROOT, write
 
-FOLDER = Path(__file__).resolve().parent.parent / "deploy" / "observability" / "dashboards"
+FOLDER = ROOT / "deploy" / "observability" / "dashboards"
 SOURCE = {"type": "prometheus", "uid": "${source}"}
 NAMESPACES = 'namespace=~"$namespace"'
 ROW_HEIGHT, STAT_HEIGHT, WIDTH = 7, 4, 24
@@ -113,16 +114,5 @@ def _text(found: dict[str, Any]) -> str:
     return f'{{\n{rest} "panels": [\n{panels}\n ]\n}}\n'
 
 
-def main() -> int:
-    stale = [(path, text) for path, text in wanted() if not path.exists() or path.read_text() != text]
-    for path, text in stale:
-        if "--check" in sys.argv:
-            print(f"{path.name} is not current: python tools/dashboards.py")
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-    return int(bool(stale) and "--check" in sys.argv)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write(wanted(), "python tools/dashboards.py"))

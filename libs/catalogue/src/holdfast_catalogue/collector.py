@@ -1,6 +1,5 @@
 """Everybody's reports in one place: read from the bucket, answered as FailurePointService (DA-1, MO-1)."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC
@@ -9,13 +8,12 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from holdfast.failurepoint.v1 import failurepoint_pb2 as pb
+from holdfast_catalogue.following import follow
 from holdfast_catalogue.readiness import SILENT_AFTER_SECS, Readiness, Report, assess, gather
 from holdfast_catalogue.registry import SERVICES
 from holdfast_catalogue.reports import service_of
 from holdfast_runtime.ports.buckets import Bucket, Entry
 from holdfast_runtime.ports.clock import MarketClock, MonotonicClock
-
-IDLE_SECS = 2.0
 
 log = structlog.get_logger()
 
@@ -52,17 +50,7 @@ class Collector:
 
     async def run(self, progress: Callable[[], None]) -> None:
         """Follows the bucket until cancelled, with idle turns while it is silent."""
-        entries = self._bucket.watch()
-        following = asyncio.ensure_future(anext(entries))
-        try:
-            while True:
-                await asyncio.wait({following}, timeout=IDLE_SECS)
-                progress()
-                if following.done():
-                    self.take(following.result())
-                    following = asyncio.ensure_future(anext(entries))
-        finally:
-            following.cancel()
+        await follow(self._bucket, self.take, progress)
 
     def take(self, entry: Entry) -> None:
         """A report. One that cannot be read is left out: its service then falls silent, in plain sight."""

@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 from holdfast.doctor.v1 import doctor_pb2 as pb
 from holdfast_catalogue.doctor.checks import red, result
 from holdfast_catalogue.doctor.examiner import ASKED, REQUEST, Examiner
+from holdfast_catalogue.following import follow
 from holdfast_catalogue.registry import SERVICES
 from holdfast_catalogue.reports import service_of
 from holdfast_runtime.errors import GiveUp, Retry
@@ -18,7 +19,6 @@ from holdfast_runtime.ports.clock import MonotonicClock
 
 ANSWER_WITHIN_SECS = 15.0
 """From a request to the last answer: a process looks for requests every second, and its checks end in 10 s."""
-IDLE_SECS = 2.0
 ANSWERS = "answers"
 """Name of the check that a process fails that says nothing."""
 
@@ -57,17 +57,7 @@ class Clinic:
 
     async def run(self, progress: Callable[[], None]) -> None:
         """Follows the bucket until cancelled, with idle turns while it is silent."""
-        entries = self._bucket.watch()
-        following = asyncio.ensure_future(anext(entries))
-        try:
-            while True:
-                await asyncio.wait({following}, timeout=IDLE_SECS)
-                progress()
-                if following.done():
-                    self.take(following.result())
-                    following = asyncio.ensure_future(anext(entries))
-        finally:
-            following.cancel()
+        await follow(self._bucket, self.take, progress)
 
     def take(self, entry: Entry) -> None:
         """An examination. One that cannot be read is left out: its process then does not answer, in plain sight."""
