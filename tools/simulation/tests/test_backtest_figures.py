@@ -28,11 +28,11 @@ def test_the_return_is_the_last_equity_over_the_first_less_one() -> None:
 
 
 def test_a_day_counts_with_its_last_equity_and_ends_at_midnight_of_the_exchange() -> None:
-    """16:00, 22:00, 04:00 and 10:00 of UTC are 12:00, 18:00, 00:00 and 06:00 in New York."""
-    assert metrics.closes(curve(100, 101, 102, 103, hours=6), NEW_YORK) == dollars(101, 103)
-    assert metrics.closes(curve(100, 101, 102, 103, hours=6), UTC) == dollars(101, 103)
-    assert metrics.closes(curve(100, 101, 102, 103, hours=5), UTC) == dollars(101, 103)
-    assert metrics.closes(curve(100, 101, 102, 103, hours=5), NEW_YORK) == dollars(102, 103)
+    """16:00, 22:00, 04:00 and 10:00 of UTC are 12:00, 18:00, midnight and 06:00 in New York."""
+    points = curve(100, 101, 102, 103, hours=6)
+
+    assert metrics.closes(points, UTC) == dollars(101, 103)
+    assert metrics.closes(points, NEW_YORK) == dollars(102, 103)
 
 
 def test_volatility_is_the_sample_deviation_of_daily_returns_for_a_year() -> None:

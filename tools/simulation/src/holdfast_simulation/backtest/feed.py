@@ -1,22 +1,22 @@
 """Market data of a recording behind ports.venue.Feed: what the exchange's market shows, as it shows it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
-from holdfast_core.instruments import book_of
 from holdfast_exchange import recording
+from holdfast_exchange.lineage import under_one_name
 from holdfast_exchange.market import Market
 from holdfast_runtime.ports.venue import Bar, FeedEvent, Quote, StreamDown, StreamUp, Timeframe, Unreadable
-from holdfast_runtime.settings import Book
+
+Find = Callable[[str, datetime, datetime], list[recording.Bar]]
 
 
 class RecordedFeed:
     """The one data connection of a book. History and quotes are those that are visible now: nothing looks ahead."""
 
-    def __init__(self, market: Market, book: Book) -> None:
+    def __init__(self, market: Market) -> None:
         self._market = market
-        self._book = book
         self._symbols: frozenset[str] = frozenset()
         self._events: asyncio.Queue[FeedEvent | StreamUp] | None = None
         self._sent = 0
@@ -56,15 +56,17 @@ class RecordedFeed:
             Timeframe.HOUR: self._market.hourly_bars,
             Timeframe.DAY: self._market.daily_bars,
         }[timeframe]
-        return {symbol: [_told_bar(bar) for bar in find(symbol, start, end)] for symbol in self._recorded(symbols)}
+        return {symbol: [_told_bar(bar) for bar in self._history(symbol, find, start, end)] for symbol in symbols}
+
+    def _history(self, symbol: str, find: Find, start: datetime, end: datetime) -> list[recording.Bar]:
+        """Under all names that the company had, as the venue answers."""
+        today = recording.day_of(symbol, self._market.released)
+        return under_one_name(self._market, lambda name: find(name, start, end), symbol, today)
 
     async def latest_quotes(self, symbols: tuple[str, ...]) -> dict[str, Quote]:
         """See ports.venue.Feed."""
-        quotes = {symbol: self._market.last_quote(symbol) for symbol in self._recorded(symbols)}
+        quotes = {symbol: self._market.last_quote(symbol) for symbol in symbols if symbol in self._market.symbols}
         return {symbol: _told_quote(quote) for symbol, quote in quotes.items() if quote is not None}
-
-    def _recorded(self, symbols: tuple[str, ...]) -> list[str]:
-        return [each for each in symbols if each in self._market.symbols and book_of(each) == self._book]
 
 
 def _told_bar(bar: recording.Bar) -> Bar:

@@ -6,12 +6,13 @@ Ratios are fractions (0.01 is one percent). A figure is None where it is not def
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from itertools import groupby, pairwise
 from statistics import fmean, stdev
 
 ZERO = Decimal(0)
+MOMENT = timedelta(microseconds=1)
 EQUITY_DAYS, CRYPTO_DAYS = 252, 365
 """Days of trading in a year."""
 
@@ -73,8 +74,8 @@ def figures(
 
 
 def closes(curve: Iterable[Point], zone: tzinfo) -> list[Decimal]:
-    """The last equity of each day that has one, oldest first."""
-    days = groupby(curve, key=lambda point: point.at.astimezone(zone).date())
+    """The last equity of each day that has one, oldest first. Midnight is the end of a day, not a day of its own."""
+    days = groupby(curve, key=lambda point: (point.at.astimezone(zone) - MOMENT).date())
     return [list(points)[-1].equity for _, points in days]
 
 

@@ -30,7 +30,7 @@ from holdfast_exchange.exchange import Exchange
 from holdfast_exchange.market import Market
 from holdfast_execution.adapters.sql import tables
 from holdfast_execution.adapters.sql.sql_ledger import open_ledger
-from holdfast_papermarket import account_json
+from holdfast_papermarket import account_json, trading_json
 from holdfast_papermarket.barrier import Barrier
 from holdfast_papermarket.opening import exchange_config
 from holdfast_runtime.flows import DATA, TRADE_UPDATES
@@ -120,7 +120,7 @@ class _Backtest:
         )
         monotonic = WorldMonotonicClock(self._loop, 0.0)
         self._server = VenueServer(exchange=self._exchange, market_clock=self._clock, monotonic_clock=monotonic)
-        self._feeds = {book: RecordedFeed(self._exchange.market, book) for book in self._settings.active_books}
+        self._feeds = {book: RecordedFeed(self._exchange.market) for book in self._settings.active_books}
         self._database, _ = open_ledger("sqlite://", self._settings.account.id)
         weather = Weather((), seed=0, now_secs=self._loop.time)
         chance = random.Random(1)
@@ -212,7 +212,7 @@ class _Backtest:
         span = {"from": replay.begin + replays.LEAD, "to": replay.end}
         return (
             recording_told.told(combined.recording, replay)
-            | {name: at.isoformat() for name, at in span.items()}
+            | {name: trading_json.instant(at) for name, at in span.items()}
             | {"notes": list(notes)}
         )
 
