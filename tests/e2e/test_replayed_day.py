@@ -25,7 +25,7 @@ def test_helm_test_sends_a_signal_down_the_chain_and_finds_its_trace(day: Releas
     """CQ-5: it can never trade, and is seen in Jaeger in every service that decided about it."""
     before = day.report()
     day.cluster.helm("test", NAME, "--timeout", "4m", limit_secs=270)
-    told = day.cluster.kubectl("logs", f"job/{NAME}-test", "--container", "trial")
+    told = day.cluster.kubectl("logs", f"job/{NAME}-operator-test", "--container", "trial")
     assert "no order was made of it" in told
     assert "traced through execution, gate, scoring" in told
     assert day.report()["orders"] == before["orders"]
