@@ -5,23 +5,14 @@ what was done, step by step. `HOLDFAST_MACHINE_RUNS=2000 pytest …` searches lo
 """
 
 import os
-import shutil
-import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import cache
-from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import precondition, rule
 
-from holdfast.execution.v1 import execution_pb2 as execution
-from holdfast_execution import messages
-from holdfast_execution.adapters.sql.sql_ledger import open_ledger
 from holdfast_execution.domain.intents import (
     AT_BROKER,
     PROVEN,
@@ -32,126 +23,32 @@ from holdfast_execution.domain.intents import (
     after_fill,
     is_late_fill,
     may_claim,
-    transition,
 )
 from holdfast_execution.ledger import (
     MAX_SENDS,
     ClaimRefused,
     FillApplied,
-    HaltRow,
-    LedgerError,
-    LedgerState,
     NewFill,
     NewIntent,
     StaleFence,
 )
 from holdfast_runtime.ports.venue import OrderType, Side, TimeInForce
+from services.execution.tests.ledger_model import ModelledLedger, Order, Wish
 
 RUNS = int(os.environ.get("HOLDFAST_MACHINE_RUNS", "30"))
 STEPS = 40
-ACCOUNT, CASH = "paper", Decimal(100_000)
-BEGIN = datetime(2013, 10, 7, 14, 0, tzinfo=UTC)
-EVER = datetime(2000, 1, 1, tzinfo=UTC)
 PENDING, SENDING, UNKNOWN = IntentState.PENDING, IntentState.SENDING, IntentState.UNKNOWN
+REPORTED = (*sorted(set(IntentState) - {PENDING, SENDING}), UNKNOWN, IntentState.CANCELLED)
+"""What the engine reports by itself; the rest are claims and sends given back."""
 
 which = st.integers(0, 50)
 """One of those there are."""
 
 
-@cache
-def migrated() -> Path:
-    """A new ledger, made once: each run begins with a copy."""
-    place = Path(tempfile.mkdtemp(prefix="ledger-machine-")) / "new.db"
-    open_ledger(f"sqlite:///{place}", ACCOUNT)[0].close()
-    return place
-
-
-@dataclass
-class Order:
-    """One order at the broker, as the broker knows it, and what the ledger was told of it."""
-
-    client_id: str
-    quantity: int
-    leg: int
-    attempts: int = 0
-    trades: list[tuple[int, int, Decimal, datetime]] = field(default_factory=list)
-    """From, to, price and time of each execution."""
-    counted: set[int] = field(default_factory=set)
-    """Shares that the ledger knows of."""
-
-    @property
-    def broker_id(self) -> str:
-        return f"b-{self.client_id}"
-
-    @property
-    def filled(self) -> int:
-        return self.trades[-1][1] if self.trades else 0
-
-    @property
-    def seen(self) -> int:
-        """The largest total that the ledger was told."""
-        return max(self.counted, default=-1) + 1
-
-
-@dataclass
-class Wish:
-    """One intent, as it ought to be."""
-
-    name: str
-    side: Side
-    purpose: Purpose
-    quantity: int
-    valid_until: datetime | None
-    orders: list[Order]
-    state: IntentState = PENDING
-
-    @property
-    def present(self) -> Order:
-        return self.orders[-1]
-
-    @property
-    def filled(self) -> int:
-        return sum(order.seen for order in self.orders)
-
-
-class LedgerMachine(RuleBasedStateMachine):
+class LedgerMachine(ModelledLedger):
     """Everything that is written to the orders' part of a ledger, and what must be true after each of it."""
 
-    @initialize()
-    def begin(self) -> None:
-        self.place = Path(tempfile.mkdtemp(prefix="ledger-machine-")) / "ledger.db"
-        shutil.copy(migrated(), self.place)
-        self.now = BEGIN
-        self.epoch = 0
-        self.wishes: list[Wish] = []
-        self.halt: HaltRow | None = None
-        self.open()
-        self.seen = self.read()
-        self.log = self.events()
-        self.take_lease()
-        self.write(lambda epoch: self.ledger.open_account(epoch, self.now, CASH))
-
-    def open(self) -> None:
-        self.database, self.ledger = open_ledger(f"sqlite:///{self.place}", ACCOUNT)
-
-    def teardown(self) -> None:
-        if hasattr(self, "database"):
-            self.database.close()
-            shutil.rmtree(self.place.parent)
-
     # --- who writes
-
-    @rule()
-    def take_lease(self) -> None:
-        """Another holder, who knows nothing of what was being sent (point 4)."""
-        taken = self.ledger.acquire_lease(self.now, f"pod-{self.epoch + 1}", self.ledger.lease())
-        assert taken is not None
-        assert taken.epoch == self.epoch + 1
-        self.epoch = taken.epoch
-        for wish in self.wishes:
-            if wish.state is SENDING:
-                wish.state = UNKNOWN
-        self.check_log()
 
     @rule()
     def restart(self) -> None:
@@ -188,7 +85,7 @@ class LedgerMachine(RuleBasedStateMachine):
         symbol=st.sampled_from(("BAC", "IBM")),
         purpose=st.sampled_from((Purpose.ENTRY, Purpose.ENTRY, Purpose.STOP, Purpose.FLATTEN)),
         quantity=st.integers(1, 12),
-        valid_secs=st.integers(5, 120),
+        valid_secs=st.sampled_from((5, 5, 60, 600)),
     )
     def wish(self, symbol: str, purpose: Purpose, quantity: int, valid_secs: int) -> None:
         """Stored once, however often it is asked for."""
@@ -278,11 +175,18 @@ class LedgerMachine(RuleBasedStateMachine):
         )
 
     @precondition(lambda self: self.wishes)
-    @rule(chosen=which, state=st.sampled_from((*sorted(IntentState), UNKNOWN, IntentState.CANCELLED)))
+    @rule(chosen=which, state=st.sampled_from(REPORTED))
     def reported(self, chosen: int, state: IntentState) -> None:
         """Any move at all: the state machine decides, and terminal states stay (invariant 13)."""
         wish = self.some(chosen)
-        self.move(wish, state, lambda epoch: self.ledger.record_order_state(epoch, self.now, wish.name, state))
+
+        def report(epoch: int) -> None:
+            self.ledger.record_order_state(epoch, self.now, wish.name, state, reason="TOLD")
+
+        if wish.state in TERMINAL:
+            self.changes_nothing(report)
+        else:
+            self.move(wish, state, report)
 
     @precondition(lambda self: any(wish.state in PROVEN for wish in self.wishes))
     @rule(chosen=which)
@@ -386,112 +290,6 @@ class LedgerMachine(RuleBasedStateMachine):
             filled_at=at,
             client_order_id=order.client_id,
         )
-
-    # --- what must be true
-
-    @invariant()
-    def the_ledger_is_as_it_ought_to_be(self) -> None:
-        state = self.seen
-        rows = {row.intent_id: row for row in state.intents}
-        assert {name: row.state for name, row in rows.items()} == {wish.name: wish.state for wish in self.wishes}
-        for wish in self.wishes:
-            row = rows[wish.name]
-            assert (row.filled_quantity, row.attempts) == (wish.filled, wish.present.attempts)
-            assert row.client_order_id == wish.present.client_id, "a claim never changes the order's name"
-            assert all(order.attempts <= MAX_SENDS for order in self.ledger.orders(wish.name))
-
-    @invariant()
-    def positions_and_cash_are_the_sum_of_fills(self) -> None:
-        """Invariant 6."""
-        state = self.seen
-        held: Counter[str] = Counter()
-        cash = CASH
-        for fill in state.fills:
-            signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
-            held[fill.symbol] += int(signed)
-            cash -= (signed * fill.price).quantize(Decimal("1e-8"))
-        assert {row.symbol: row.quantity for row in state.positions if row.quantity} == {
-            symbol: quantity for symbol, quantity in held.items() if quantity
-        }
-        ordered = sum(len(order.counted) for wish in self.wishes for order in wish.orders)
-        assert sum(fill.quantity for fill in state.fills) == ordered, "each share once"
-        assert state.account.cash == cash
-        realised = sum((row.realised_pnl for row in state.positions), Decimal(0))
-        cost = sum((row.cost for row in state.positions), Decimal(0))
-        assert state.account.realised_pnl == realised
-        assert state.account.cash == CASH + realised - cost
-
-    # --- writing
-
-    def write(self, call: Callable[[int], object]) -> None:
-        """A write that changes something."""
-        call(self.epoch)
-        self.check_log()
-
-    def changes_nothing(self, call: Callable[[int], object]) -> None:
-        call(self.epoch)
-        assert self.read() == self.seen
-        assert self.events() == self.log
-
-    def refused(self, error: type[LedgerError], call: Callable[[int], object]) -> None:
-        try:
-            call(self.epoch)
-        except error:
-            assert self.read() == self.seen
-            assert self.events() == self.log
-            return
-        raise AssertionError(f"not refused by {error.__name__}")
-
-    def move(self, wish: Wish, state: IntentState, call: Callable[[int], object]) -> None:
-        try:
-            after = transition(wish.state, state)
-        except IllegalTransition:
-            self.refused(IllegalTransition, call)
-            return
-        if wish.state in TERMINAL:
-            assert after is wish.state
-        wish.state = after
-        call(self.epoch)
-        self.check_log()
-
-    def check_log(self) -> None:
-        """The version grows by one with each write that changes something; what is in the log stays, and each change
-        has one entry of its own, which tells what the row is now."""
-        before, state, log = self.seen, self.read(), self.events()
-        news = log[len(self.log) :]
-        assert log[: len(self.log)] == self.log, "the log is only ever appended to"
-        assert [fact.event_id for fact in log] == list(range(1, len(log) + 1))
-        assert state.version == before.version + bool(news)
-        known = {row.intent_id: row for row in before.intents}
-        changed = {row.intent_id: row for row in state.intents if known.get(row.intent_id) != row}
-        told = [fact for fact in news if fact.kind == "intent"]
-        assert Counter(fact.aggregate for fact in told) == Counter(list(changed))
-        assert all(fact.intent == messages.to_intent(changed[fact.aggregate]) for fact in told)
-        counted = {row.fill_id for row in state.fills} - {row.fill_id for row in before.fills}
-        assert Counter(fact.aggregate for fact in news if fact.kind == "fill") == Counter(list(counted))
-        assert (state == before) == (not news) or {fact.kind for fact in news} == {"lease"}
-        self.seen, self.log = state, log
-
-    # --- reading
-
-    def read(self) -> LedgerState:
-        return self.ledger.ledger_state(EVER)
-
-    def events(self) -> list[execution.Fact]:
-        return [execution.Fact.FromString(row.fact) for row in self.ledger.unpublished(10_000)]
-
-    def some(self, chosen: int, fits: Callable[[Wish], bool] = lambda _: True) -> Wish:
-        fitting = [wish for wish in self.wishes if fits(wish)]
-        return fitting[chosen % len(fitting)]
-
-    def tradable(self) -> Iterator[tuple[Wish, Order]]:
-        for wish in self.wishes:
-            for order in wish.orders:
-                if order.attempts and order.filled < order.quantity:
-                    yield wish, order
-
-    def traded(self) -> Iterator[tuple[Wish, Order]]:
-        return ((wish, order) for wish in self.wishes for order in wish.orders if order.trades)
 
 
 TestLedger = LedgerMachine.TestCase
