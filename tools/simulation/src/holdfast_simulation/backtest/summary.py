@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
+from holdfast_core.money import plain
 from holdfast_exchange.books import EntryKind
 from holdfast_exchange.new_york import NEW_YORK
 from holdfast_runtime.settings import Book, Settings
@@ -30,7 +31,11 @@ def summary(settings: Settings, outcome: Outcome) -> dict[str, Any]:
     drops = metrics.drawdowns([replay.starting_cash, *(point.equity for point in outcome.curve)])[1:]
     shown = thinned(list(zip(outcome.curve, drops, strict=True)))
     return {
-        "strategies": {each.id: {"kind": each.kind} | each.parameters for each in settings.traded if each.enabled},
+        "strategies": {
+            each.id: {"kind": each.kind} | each.model_dump(mode="json")["parameters"]
+            for each in settings.traded
+            if each.enabled
+        },
         "assumptions": {
             "starting_cash": str(replay.starting_cash),
             "commission_per_share": str(replay.account.commission_per_share),
@@ -63,7 +68,7 @@ def figures_of(settings: Settings, outcome: Outcome) -> dict[str, Any]:
         zone=zone_of(settings),
         days_a_year=metrics.CRYPTO_DAYS if Book.CRYPTO in settings.active_books else metrics.EQUITY_DAYS,
     )
-    return asdict(found) | {"costs": format(found.costs, "f")}
+    return asdict(found) | {"costs": format(plain(found.costs), "f")}
 
 
 def zone_of(settings: Settings) -> ZoneInfo:
