@@ -16,7 +16,7 @@ TAG ?= dev
 SEEDS ?= 10000
 SERVICES ?= signal scoring gate execution reconciliation admin papermarket cli
 
-.PHONY: help setup run test coverage lint types holes audit protos protos-check protos-baseline docs faults chart seeds simulate mutants bench contract-alpaca nightly images release e2e clean
+.PHONY: help setup run test coverage lint types holes audit protos protos-check protos-baseline docs faults chart seeds proofs simulate mutants bench contract-alpaca nightly images release e2e clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -84,11 +84,16 @@ chart: setup ## Renew what the chart has from elsewhere, and the manifests that 
 	$(BIN)/python tools/chart.py
 	$(BIN)/python -m tests.chart.golden
 
-nightly: audit seeds simulate mutants faults bench ## The long runs; `make -k nightly` goes on where one of them fails
+nightly: audit seeds proofs simulate mutants faults bench ## The long runs; `make -k nightly` goes on where one of them fails
 
 seeds: setup ## Random searches, deeper than a push has time for
 	HOLDFAST_SEEDS=0-499 HOLDFAST_MACHINE_RUNS=2000 $(BIN)/pytest --timeout 3600 \
-	  services/execution/tests/test_random_order_safety.py libs/exchange/tests/test_exchange_machine.py
+	  services/execution/tests/test_random_order_safety.py services/execution/tests/test_ledger_machine.py \
+	  libs/exchange/tests/test_exchange_machine.py
+
+proofs: setup ## Every state of the order protocol at production's size (3 GB), and a million trades that lose no unit
+	HOLDFAST_MODEL=deep HOLDFAST_TRADES=1000000 $(BIN)/pytest \
+	  tools/simulation/tests/test_protocol_model.py services/execution/tests/test_pnl_does_not_drift.py
 
 simulate: setup ## 10,000 seeds of the simulated world: [SEEDS=...]
 	$(BIN)/holdfast simulate --seeds $(SEEDS)
