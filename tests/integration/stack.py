@@ -169,6 +169,14 @@ def running(
         stack.stop()
 
 
+def backtest(folder: Path, *options: str) -> dict[str, Any]:
+    """The report of `holdfast backtest`."""
+    file = folder / "backtest.json"
+    subprocess.run([HOLDFAST, "backtest", *options, "--report", file], check=True, cwd=folder)
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
+
+
 def comparable(report: dict[str, Any]) -> dict[str, Any]:
     """What two runs of the same recording must have in common; broker-made and client order ids are left out."""
     return {

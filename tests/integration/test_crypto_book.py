@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import LOCKSTEP
-from tests.integration.stack import comparable, running
+from tests.integration.stack import backtest, comparable, running
 from tests.integration.test_replayed_day import read_books
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
@@ -42,6 +42,11 @@ def test_coins_trade_at_night_and_every_invariant_holds(undisturbed_night: Night
     assert set(report["books"]) == {"crypto"}
     assert {order["symbol"] for order in report["orders"]} <= {"BTC/USD", "ETH/USD", "LTC/USD"}
     assert any(Decimal(fill["quantity"]) % 1 for fill in report["fills"])
+
+
+def test_the_backtest_gives_the_same_night(undisturbed_night: Night, tmp_path: Path) -> None:
+    report, _ = undisturbed_night
+    assert comparable(backtest(tmp_path, *CRYPTO)) == comparable(report)
 
 
 def test_positions_and_cash_are_fills_less_fees_by_the_venues_own_books(undisturbed_night: Night) -> None:

@@ -1,7 +1,6 @@
 """A recorded day through all services, as processes, against papermarket's own books (DI-4, BR-6, TL-9, TH-2)."""
 
 import json
-import subprocess
 from collections import defaultdict
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import DAY, LOCKSTEP
-from tests.integration.stack import HOLDFAST, comparable, running
+from tests.integration.stack import backtest, comparable, running
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
@@ -89,6 +88,4 @@ def test_the_report_has_the_latency_of_each_stage(undisturbed_day: Day) -> None:
 def test_the_backtest_gives_the_same_orders_fills_and_pnl(undisturbed_day: Day, tmp_path: Path) -> None:
     """The services in one process and in virtual time decide, send and fill as the running system does."""
     report, _ = undisturbed_day
-    file = tmp_path / "backtest.json"
-    subprocess.run([HOLDFAST, "backtest", *DAY, "--report", file], check=True, cwd=tmp_path)
-    assert comparable(json.loads(file.read_text())) == comparable(report)
+    assert comparable(backtest(tmp_path, *DAY)) == comparable(report)
