@@ -152,9 +152,7 @@ async def test_after_a_refusal_of_the_credentials_nothing_is_sent_until_they_cha
     assert venue.requests[-1].headers["apca-api-key-id"] == "key-two"
 
 
-async def test_refused_credentials_that_a_person_vouches_for_are_tried_once_more(
-    venue: Any, broker: Any, answers: Any
-):
+async def test_refused_credentials_that_a_person_vouches_for_are_tried_once_more(venue: Any, broker: Any, answers: Any):
     """SQ-14: a 401 that was the venue's own mistake needs no new key; a second one shuts the door again."""
     refusal = answers.json(401, {"code": 40110000, "message": "request is not authorized"})
     venue.then(refusal, refusal, answers.json(200, []))

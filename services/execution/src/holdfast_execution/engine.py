@@ -338,7 +338,7 @@ class Engine:
     def credentials_cleared(self) -> None:
         """A person says that the credentials are good, changed or not."""
         self._halt_owed = False
-        self.guard.open()
+        self.guard.vouch_for_credentials()
         self.books.pulse()
 
     def _credentials_refused(self) -> None:

@@ -40,7 +40,7 @@ class GuardedBroker:
         self.shut = False
         self.on_refused: Callable[[], None] = lambda: None
 
-    def open(self) -> None:
+    def vouch_for_credentials(self) -> None:
         """A person says that the credentials are good: calls go through again."""
         self._broker.vouch_for_credentials()
         self.shut = False
