@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from holdfast_cli.main import EXIT_USAGE, app
+from holdfast_cli.report_command import EXIT_BROKEN
+from holdfast_signal.strategies.sma_crossover import SmaCrossover
 
 HOUR = ("--from", "2013-10-08", "--to", "2013-10-08T14:30:00Z")
 RUN_REPORT = {
@@ -49,6 +51,20 @@ def test_an_hour_gives_the_report_of_a_run_with_its_figures(tmp_path: Path) -> N
     assert told["figures"]["trades"] == len([each for each in report["fills"] if each["side"] == "sell"])
     assert len(told["curve"]["at"]) == 61
     assert told["prices"].keys() == {fill["symbol"] for fill in report["fills"]}
+
+
+def test_a_strategy_that_fails_is_named_and_nothing_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("a flat window")
+
+    monkeypatch.setattr(SmaCrossover, "on_bar", fail)
+
+    result = backtest(*HOUR, "--strategy", "sma", "--report", "hour.json")
+
+    assert result.exit_code == EXIT_BROKEN
+    assert "cannot be believed: signal" in result.output
+    assert "a flat window" in result.output
+    assert not Path("hour.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from holdfast_cli import report
 from holdfast_cli.report_command import EXIT_BROKEN, EXIT_USAGE, STANDARD_OUTPUT, conclude, say, write
-from holdfast_exchange.recording import RecordingInvalid
 from holdfast_runtime.errors import AskPerson
 from holdfast_runtime.settings import Settings
 
@@ -29,6 +28,7 @@ def run(settings: Settings, *, reports: Sequence[Path], errors: Console) -> int:
     """
     # Imported here: nobody else of this command needs the services, and the image of the command has none of them.
     try:
+        from holdfast_exchange.recording import RecordingInvalid
         from holdfast_simulation.backtest import run
     except ModuleNotFoundError as error:
         services_missing(error, errors)
