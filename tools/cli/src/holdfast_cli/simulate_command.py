@@ -36,6 +36,9 @@ def command(
     shrink: Annotated[
         Path | None, typer.Option(help="With --replay or --plan: save the smallest plan that fails.")
     ] = None,
+    incident: Annotated[
+        str | None, typer.Option(help="Print the story of what has broken another system; `list` names them.")
+    ] = None,
 ) -> None:
     """Run the services in a world where everything goes wrong, seed after seed, and check the invariants.
 
@@ -43,11 +46,25 @@ def command(
     """
     # Imported here: nobody else of this command needs the services, and the image of the command has none of them.
     try:
+        from holdfast_simulation import incidents
         from holdfast_simulation.world import plans, run, sweep
     except ModuleNotFoundError as error:
         errors.print(Text(f"holdfast: the simulated world is not installed here ({error.name}): use a checkout"))
         raise typer.Exit(EXIT_USAGE) from None
 
+    if incident == "list":
+        for each in incidents.INCIDENTS:
+            console.print(Text(f"{each.name:<26} {each.happened} ({each.source})"), soft_wrap=True)
+        return
+    if incident is not None:
+        try:
+            found = incidents.named(incident)
+        except KeyError:
+            errors.print(Text(f"holdfast: no incident {incident!r}: `holdfast simulate --incident list` names them"))
+            raise typer.Exit(EXIT_USAGE) from None
+        outcome = found.live()
+        _tell_story(outcome)
+        raise typer.Exit(EXIT_VIOLATED if outcome.violations else 0)
     if replay is not None or plan is not None:
         outcome = run.run(plans.load(plan) if plan is not None else plans.plan_of(replay or 0))
         _tell_story(outcome)

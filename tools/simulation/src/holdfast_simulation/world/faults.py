@@ -34,6 +34,8 @@ class Kind(StrEnum):
     NOT_CONNECTED = "not_connected"
     REFUSED = "refused"
     UNAUTHORISED = "unauthorised"
+    SHORT_MEMORY = "short_memory"
+    """The lists of orders and of fills go back no further than to the fault's own beginning."""
     # The stream of trade updates.
     UPDATE_LOST = "update_lost"
     UPDATE_DOUBLED = "update_doubled"
@@ -72,12 +74,17 @@ _TARGETS: dict[Kind, tuple[str, ...]] = {
     Kind.PAUSE: SERVICES,
     Kind.COMMIT_REFUSED: ("execution-0", "execution-1"),
     Kind.COMMIT_UNHEARD: ("execution-0", "execution-1"),
-    **dict.fromkeys((Kind.LOST_BEFORE, Kind.LOST_AFTER, Kind.NOT_CONNECTED, Kind.THROTTLED, Kind.SLOW), WRITES + READS),
+    # What becomes of an order matters most, and is not asked for so often.
+    **dict.fromkeys(
+        (Kind.LOST_BEFORE, Kind.LOST_AFTER, Kind.NOT_CONNECTED, Kind.THROTTLED, Kind.SLOW),
+        ("submit_order",) * 6 + WRITES + READS,
+    ),
     Kind.ACCEPTED_LATE: ("submit_order",),
     Kind.MISMATCHED: ("submit_order",),
     Kind.REFUSED: ("submit_order",),
     Kind.NOT_FOUND: ("order_by_client_id",),
     Kind.UNAUTHORISED: ("broker",),
+    Kind.SHORT_MEMORY: ("broker",),
     **dict.fromkeys(
         (Kind.UPDATE_LOST, Kind.UPDATE_DOUBLED, Kind.UPDATE_DELAYED, Kind.UPDATES_BROKEN, Kind.UPDATES_MUTE),
         ("updates",),
@@ -90,9 +97,17 @@ _TARGETS: dict[Kind, tuple[str, ...]] = {
     Kind.FOREIGN_ORDER: SYMBOLS,
     Kind.CYCLE_AGAIN: ("scoring",),
 }
-RARE = {Kind.UNAUTHORISED: 0.3, Kind.FOREIGN_ORDER: 0.3, Kind.REFUSED: 0.5}
-"""Drawn less often than the others: they end most of what could still happen."""
-LONG_SECS = {Kind.CRASH: 6.0, Kind.PAUSE: 8.0, Kind.ACCEPTED_LATE: 20.0, Kind.KILL_SWITCH: 10.0}
+WEIGHTS = {
+    Kind.UNAUTHORISED: 0.3,
+    Kind.FOREIGN_ORDER: 0.3,
+    Kind.REFUSED: 0.5,
+    Kind.SHORT_MEMORY: 0.3,
+    Kind.NOT_FOUND: 2.0,
+    Kind.LOST_AFTER: 2.0,
+    Kind.ACCEPTED_LATE: 2.0,
+}
+"""Drawn less often than the others, as they end most of what could still happen; or more, as they strike seldom."""
+LONG_SECS = {Kind.CRASH: 6.0, Kind.PAUSE: 8.0, Kind.ACCEPTED_LATE: 20.0, Kind.KILL_SWITCH: 10.0, Kind.NOT_FOUND: 6.0}
 """Kinds whose windows are longer."""
 
 
@@ -122,7 +137,7 @@ class Fault:
 def draw(chance: random.Random, *, count: int, within_secs: float) -> list[Fault]:
     """`count` faults that all end before `within_secs`."""
     kinds = list(Kind)
-    weights = [RARE.get(kind, 1.0) for kind in kinds]
+    weights = [WEIGHTS.get(kind, 1.0) for kind in kinds]
     found = []
     for number in range(count):
         [kind] = chance.choices(kinds, weights)

@@ -23,8 +23,9 @@ from holdfast_simulation.world.loop import SeededLoop
 from holdfast_simulation.world.venue import VenueServer
 
 UNPROVEN = frozenset({IntentState.PENDING, IntentState.SENDING, IntentState.UNKNOWN})
-PRICE_MEMORY = timedelta(seconds=130)
-"""The price that a limit rests on is no older than this at the decision: a bar's interval, and until it is stale."""
+PRICE_MEMORY = timedelta(seconds=190)
+"""The bar that a limit rests on began no longer than this before the cycle: its interval, and until it is stale, which
+is never under two seconds of the wall."""
 STRATEGY_GAP, ACCOUNT_WINDOW = timedelta(seconds=1), timedelta(seconds=60)
 ZERO = Decimal(0)
 
@@ -45,15 +46,17 @@ class History:
     server: VenueServer
     settings: Settings
     _last_event_id: int = 0
-    _intents: dict[str, execution.Intent] = field(default_factory=dict)
+    intents: dict[str, execution.Intent] = field(default_factory=dict)
     """As last told."""
     _entered: dict[str, list[datetime]] = field(default_factory=dict)
     """By symbol: instants of the cycles whose entries were allowed."""
-    _entries: dict[str, execution.Intent] = field(default_factory=dict)
+    entries: dict[str, execution.Intent] = field(default_factory=dict)
     """By client order id."""
     _cycles: dict[str, str] = field(default_factory=dict)
     """By strategy: the cycle that was last decided."""
     _decided: set[str] = field(default_factory=set)
+    _wished_at: dict[str, datetime] = field(default_factory=dict)
+    """By signal: the instant of its cycle."""
 
     def __post_init__(self) -> None:
         sa.event.listen(self.database.write, "commit", self._committed)
@@ -90,10 +93,10 @@ class History:
     # --- 13 and 11: moves, and what they rest on
 
     def _look_at_intent(self, connection: sa.Connection, intent: execution.Intent) -> None:
-        earlier = self._intents.get(intent.intent_id)
-        self._intents[intent.intent_id] = intent
+        earlier = self.intents.get(intent.intent_id)
+        self.intents[intent.intent_id] = intent
         if _purpose(intent) is Purpose.ENTRY:
-            self._entries[intent.client_order_id] = intent
+            self.entries[intent.client_order_id] = intent
         after = _state(intent)
         before = None if earlier is None else _state(earlier)
         if before == after:
@@ -107,12 +110,13 @@ class History:
 
     def _rests_on_evidence(self, intent: execution.Intent, after: IntentState) -> bool:
         name = intent.client_order_id
-        evidence = self.server.evidence
+        evidence, orders = self.server.evidence, self.server.exchange.orders.values()
         match after:
             case IntentState.PENDING | IntentState.SENDING | IntentState.UNKNOWN:
                 return True
             case IntentState.REJECTED if name in evidence.refused:
-                return True
+                # A refusal is that POST's alone: an earlier one of the same name may live.
+                return not any(name == o.client_order_id for o in orders if o.is_open or o.filled_quantity)
             case IntentState.TOMBSTONED:
                 young_secs = self.settings.venue.timeout_secs + self.settings.execution.tombstone_after_secs
                 return evidence.proven_absent(name, evidence.left_secs.get(name, 0.0) + young_secs)
@@ -120,7 +124,7 @@ class History:
                 return name not in evidence.left_secs
             case _:
                 # The broker has, or had, an order of that name.
-                return any(name == order.client_order_id for order in self.server.exchange.orders.values())
+                return any(name == order.client_order_id for order in orders)
 
     # --- 9: who sells
 
@@ -128,7 +132,7 @@ class History:
         if sale.side != common.SIDE_SELL:
             return
         others = [
-            each for each in self._intents.values() if each.symbol == sale.symbol and each.intent_id != sale.intent_id
+            each for each in self.intents.values() if each.symbol == sale.symbol and each.intent_id != sale.intent_id
         ]
         purpose = _purpose(sale)
         if purpose is Purpose.FLATTEN and not sale.reason:
@@ -160,6 +164,7 @@ class History:
             self.judge.violated(2, f"{decision.cycle_id} and {last} of {decision.strategy} overlap")
         self._cycles[decision.strategy] = decision.cycle_id
         self._decided.add(decision.cycle_id)
+        self._wished_at[decision.signal_id] = from_timestamp(decision.market_time)
         if not decision.allowed or decision.direction != common.DIRECTION_ENTER_LONG:
             return
         rules = self.settings.gate
@@ -174,7 +179,7 @@ class History:
 
     def left(self, departure: Departure) -> None:
         """A client order id has left for the first time."""
-        entry = self._entries.get(departure.client_order_id)
+        entry = self.entries.get(departure.client_order_id)
         if entry is None:
             return
         rules, name = self.settings.gate, departure.client_order_id
@@ -185,7 +190,7 @@ class History:
         if notional > min(rules.max_order_notional, rules.max_symbol_notional):
             self.judge.violated(16, f"entry {name} is worth {notional}")
         bars = self.server.exchange.market.minute_bars(
-            departure.symbol, from_timestamp(entry.created_at) - PRICE_MEMORY, departure.at
+            departure.symbol, self._wished_at[entry.signal_id] - PRICE_MEMORY, departure.at
         )
         highest = max((bar.high for bar in bars), default=ZERO)
         if departure.limit_price > highest * (1 + rules.collar):
@@ -198,12 +203,12 @@ class History:
         minute = [
             other
             for other in self.server.evidence.departures.values()
-            if other.client_order_id in self._entries and departure.at - other.at < ACCOUNT_WINDOW
+            if other.client_order_id in self.entries and departure.at - other.at < ACCOUNT_WINDOW
         ]
         if len(minute) > self.settings.gate.entries_per_minute:
             self.judge.violated(16, f"{len(minute)} entries have left within a minute")
         for other in minute:
-            mine = other is not departure and self._entries[other.client_order_id].strategy == strategy
+            mine = other is not departure and self.entries[other.client_order_id].strategy == strategy
             if mine and departure.at - other.at < STRATEGY_GAP:
                 self.judge.violated(16, f"{strategy} has sent two entries within a second, at {departure.at}")
 

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -71,9 +71,12 @@ class Outcome:
     story: tuple[str, ...] = field(repr=False)
 
 
-def run(plan: Plan) -> Outcome:
-    """Lives through one plan. The same plan gives the same outcome, to the last line."""
-    return World(plan).live()
+def run(plan: Plan, *, expect: Callable[["World"], Iterable[str]] = lambda _: ()) -> Outcome:
+    """Lives through one plan. The same plan gives the same outcome, to the last line.
+
+    `expect` is asked at the end what else did not hold.
+    """
+    return World(plan).live(expect)
 
 
 class World:
@@ -153,8 +156,8 @@ class World:
         self.active_secs = 0.0
         self._chance = chance
 
-    def live(self) -> Outcome:
-        """From the first second to the last."""
+    def live(self, expect: Callable[["World"], Iterable[str]] = lambda _: ()) -> Outcome:
+        """From the first second to the last. `expect`: see `run`."""
         with self.story.told_by_logs():
             try:
                 self.loop.run(self._live())
@@ -162,6 +165,7 @@ class World:
                 self.invariants.violations.append(f"{type(error).__name__}: {error}")
             digest, lines = self.story.digest, tuple(self.story.lines)
             self.invariants.logged(lines)
+            self.invariants.violations += [f"expected: {each}" for each in expect(self)]
             failures = [*self.story.failures, *self.wire.failures, *self.loop.failures]
             self.loop.clear_away()
         outcome = Outcome(
@@ -275,6 +279,7 @@ class World:
             Kind.CRASH: self._crash,
             Kind.PAUSE: self._pause,
             Kind.UNAUTHORISED: self._revoke,
+            Kind.SHORT_MEMORY: self._forget,
             Kind.TRADING_HALT: self._halt,
             Kind.PRICE_FALLS: self._fall,
             Kind.KILL_SWITCH: self._kill_switch,
@@ -292,6 +297,8 @@ class World:
             self.processes[fault.target].start()
         elif fault.kind is Kind.UNAUTHORISED:
             self.server.keys_revoked = False
+        elif fault.kind is Kind.SHORT_MEMORY:
+            self.server.forgets_before = None
 
     def _crash(self, fault: Fault) -> None:
         self.processes[fault.target].crash()
@@ -301,6 +308,9 @@ class World:
 
     def _revoke(self, _: Fault) -> None:
         self.server.keys_revoked = True
+
+    def _forget(self, _: Fault) -> None:
+        self.server.forgets_before = self.market_clock.now()
 
     def _halt(self, fault: Fault) -> None:
         now = self.market_clock.now()

@@ -46,6 +46,8 @@ class VenueServer(MemoryBroker):
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
         self.keys_revoked = False
+        self.forgets_before: datetime | None = None
+        """Set: older orders and fills are in no list any more."""
         self.listeners: list[Callable[[Item], None]] = []
         self.arrived: list[Post] = []
         self.evidence = Evidence()
@@ -170,6 +172,7 @@ class VenueLink:
         """See ports.venue.Broker."""
         found = await self._read("orders", lambda: self._server.orders(open_only=open_only, since=since))
         if not open_only:
+            found = [order for order in found if self._remembers(order.submitted_at)]
             self._server.evidence.listed(found, self._loop.time())
         return found
 
@@ -191,7 +194,8 @@ class VenueLink:
 
     async def fills(self, *, since: datetime | None) -> list[venue.FillActivity]:
         """See ports.venue.Broker."""
-        return await self._read("fills", lambda: self._server.fills(since=since))
+        found = await self._read("fills", lambda: self._server.fills(since=since))
+        return [fill for fill in found if self._remembers(fill.at)]
 
     async def fees(self, *, since: datetime | None) -> list[venue.FeeActivity]:
         """See ports.venue.Broker."""
@@ -253,6 +257,10 @@ class VenueLink:
                     return None
                 continue
             return None if item is _BROKEN else item
+
+    def _remembers(self, at: datetime | None) -> bool:
+        before = self._server.forgets_before
+        return before is None or at is None or at >= before
 
     # --- the way there and back
 

@@ -1,0 +1,229 @@
+"""What must hold in each incident beside the invariants. Each asks a world that has come to its end, and says what it
+would have expected instead of what it found."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+
+import sqlalchemy as sa
+
+from holdfast_exchange.orders import Fill, Order, Side, Status
+from holdfast_execution.adapters.sql import convert, tables
+from holdfast_execution.domain.intents import IntentState
+from holdfast_execution.rows import MAX_SENDS
+from holdfast_simulation.world.evidence import Departure
+from holdfast_simulation.world.run import World
+
+ZERO = Decimal(0)
+KNOWN_WITHIN_SECS = 45.0
+"""Virtual seconds: a fill is known here so long after it was made, however it was lost."""
+NEVER_ARRIVED = frozenset({IntentState.REJECTED, IntentState.NOT_SENT, IntentState.TOMBSTONED, IntentState.ABORTED})
+
+
+# --- what an expectation looks at
+
+
+def _fills(world: World, side: Side | None = None) -> list[Fill]:
+    return [each for each in world.server.exchange.books.fills if side is None or each.side is side]
+
+
+def _ended(world: World, *, stops: bool = False, status: Status = Status.FILLED) -> list[Order]:
+    """The broker's orders of that end; `stops`: sales by a stop alone."""
+    orders = world.server.exchange.orders.values()
+    return [each for each in orders if each.status is status and (not stops or each.stop_price is not None)]
+
+
+def _entries(world: World) -> list[Departure]:
+    entries = world.history.entries
+    return [each for each in world.server.evidence.departures.values() if each.client_order_id in entries]
+
+
+def _state(world: World, client_order_id: str) -> IntentState | None:
+    query = (
+        sa.select(tables.intents.c.state)
+        .join(tables.orders, tables.orders.c.intent_id == tables.intents.c.intent_id)
+        .where(tables.orders.c.client_order_id == client_order_id)
+    )
+    with world.database.read.connect() as connection:
+        found = connection.execute(query).scalar()
+    return None if found is None else IntentState(found)
+
+
+def _secs(world: World, instant: datetime) -> float:
+    """The virtual second of an instant of market time."""
+    return (instant - world.market_clock.now()).total_seconds() / world.plan.speed + world.loop.time()
+
+
+def _said(world: World, words: str) -> list[float]:
+    """The virtual seconds at which the story says so."""
+    return [float(line.split()[0]) for line in world.story.lines if words in line]
+
+
+# --- what must hold
+
+
+def counted_once(world: World) -> Iterator[str]:
+    """The ledger has of every order what the broker has, and each part of it once."""
+    table = tables.fills.c
+    with world.database.read.connect() as connection:
+        rows = connection.execute(sa.select(table.broker_order_id, table.side, table.quantity)).all()
+        told = Counter(
+            connection.execute(sa.select(tables.events.c.aggregate).where(tables.events.c.kind == "fill")).scalars()
+        )
+    ours: Counter[tuple[str, str]] = Counter()
+    theirs: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        ours[row.broker_order_id, row.side] += convert.quantity(row.quantity)  # type: ignore[assignment]  # Decimals add up
+    for fill in _fills(world):
+        theirs[fill.order_id, fill.side.value] += fill.quantity  # type: ignore[assignment]  # as above
+    if ours != theirs:
+        yield f"the same fills on both sides, not {ours} here and {theirs} there"
+    yield from (f"one fact about fill {name}, not {count}" for name, count in told.items() if count > 1)
+    if not theirs:
+        yield "something that fills"
+
+
+def known_soon(world: World) -> Iterator[str]:
+    """No fill waits longer than the bound, whatever became of its frame."""
+    table = tables.fills.c
+    with world.database.read.connect() as connection:
+        rows = connection.execute(sa.select(table.broker_order_id, table.filled_at, table.recorded_at)).all()
+    for row in rows:
+        late_secs = (row.recorded_at - row.filled_at) / 1e6 / world.plan.speed
+        if late_secs > KNOWN_WITHIN_SECS:
+            yield f"a fill of {row.broker_order_id} known at once, not {late_secs:.1f} s later"
+
+
+def restarts(world: World) -> Iterator[str]:
+    yield from counted_once(world)
+    if not all(world.processes[name].incarnation > 1 for name in ("execution-0", "execution-1")):
+        yield "a restart of both"
+    names = Counter(order.client_order_id for order in world.server.exchange.orders.values())
+    yield from (f"one order of the name {name}, not {count}" for name, count in names.items() if count > 1)
+
+
+def restart_sells_nothing(world: World) -> Iterator[str]:
+    """Held before, held after: nothing is sold in the seconds after the restart but by the broker's own stop."""
+    yield from restarts(world)
+    for post in world.server.arrived:
+        if 12.0 <= post.sent_secs <= 20.0 and post.order.side.value == "sell" and post.order.stop_price is None:
+            yield f"no sale after a restart, not {post.order.client_order_id}"
+
+
+def starts_without_history(world: World) -> Iterator[str]:
+    yield from restarts(world)
+    began = [secs for secs in _said(world, "merge.done") if 12.0 <= secs <= 24.0]
+    if not began:
+        yield "a start that ends while the broker's lists go back to yesterday only"
+
+
+def converges_flat(world: World) -> Iterator[str]:
+    yield from counted_once(world)
+    if not _ended(world, stops=True):
+        yield "a stop that fills while nobody listens"
+    yield from known_soon(world)
+
+
+def parts(world: World) -> Iterator[str]:
+    yield from counted_once(world)
+    if max(Counter(fill.order_id for fill in _fills(world)).values(), default=0) < 2:
+        yield "an order that fills in parts"
+
+
+def outage_buries_nothing(world: World) -> Iterator[str]:
+    """What lives at the broker is never taken for failed here."""
+    yield from counted_once(world)
+    for order in world.server.exchange.orders.values():
+        state = _state(world, order.client_order_id)
+        if order.filled_quantity and state in NEVER_ARRIVED:
+            yield f"{order.client_order_id} alive here, as it was there, not {state}"
+
+
+def ghosts_are_ours(world: World) -> Iterator[str]:
+    late = [post for post in world.server.arrived if post.at_secs - post.sent_secs > 2.0]
+    if not late:
+        yield "an order that arrives after its call was given up"
+    for post in late:
+        if _state(world, post.order.client_order_id) is None:
+            yield f"{post.order.client_order_id} known here"
+    yield from (f"no order left over, not {order.id}" for order in _working_entries(world))
+
+
+def _working_entries(world: World) -> list[Order]:
+    return [o for o in world.server.exchange.orders.values() if o.is_open and o.side is Side.BUY]
+
+
+def refusals_end(world: World) -> Iterator[str]:
+    """No wish is sent more often than it may be over all its legs, whatever the refusals."""
+    table = tables.intents.c
+    with world.database.read.connect() as connection:
+        rows = connection.execute(sa.select(table.intent_id, table.total_attempts).where(table.purpose == "entry"))
+        yield from (f"{row[0]} sent at most {MAX_SENDS} times, not {row[1]}" for row in rows if row[1] > MAX_SENDS)
+    refused = [name for name in world.server.evidence.refused if name in world.history.entries]
+    if not refused:
+        yield "entries that the broker refuses"
+    if len(refused) > len({world.history.entries[name].signal_id for name in refused}):
+        yield "one refusal for one wish"
+
+
+def one_entry_at_a_time(world: World) -> Iterator[str]:
+    """No entry leaves while something is held, however much of the last one filled before it was cancelled."""
+    yield from counted_once(world)
+    cut = [o for o in _ended(world, status=Status.CANCELED) if o.side is Side.BUY and o.filled_quantity]
+    if not cut:
+        yield "an entry that is cancelled with a part of it filled"
+    for entry in _entries(world):
+        held = sum((f.signed_quantity for f in _fills(world) if f.at <= entry.at and f.symbol == entry.symbol), ZERO)
+        if held:
+            yield f"no entry beside {held} held, not {entry.client_order_id}"
+
+
+def stale_feed_buys_nothing(world: World) -> Iterator[str]:
+    """No entry leaves in the silence; when prices come again, entries go on, and nobody had to do anything."""
+    silent = [each for each in _entries(world) if 9.0 <= _secs(world, each.at) <= 20.0]
+    yield from (f"no entry in the silence, not {each.client_order_id}" for each in silent)
+    blocked = [
+        d for a in world.stream.answered.values() for d in a.decisions if d.reason.startswith(("FEED_", "COLLAR_"))
+    ]
+    if not blocked:
+        yield "wishes that are blocked for the silence"
+    if not [each for each in _entries(world) if _secs(world, each.at) > 20.0]:
+        yield "entries after the silence"
+
+
+def no_entry_while_down(world: World) -> Iterator[str]:
+    yield from counted_once(world)
+    downs, merges = _said(world, "updates.down"), _said(world, "merge.done")
+    if not downs:
+        yield "a stream that breaks"
+    for down in downs:
+        merged = min((secs for secs in merges if secs > down), default=down)
+        for entry in _entries(world):
+            # What was on its way to the socket when the stream broke leaves.
+            if down + 0.1 < _secs(world, entry.at) < merged:
+                yield f"no entry while the stream is down, not {entry.client_order_id} at {entry.at}"
+    sends = Counter(post.order.client_order_id for post in world.server.arrived)
+    yield from (f"{name} sent at most {MAX_SENDS} times" for name, count in sends.items() if count > MAX_SENDS)
+
+
+def sold_once(world: World) -> Iterator[str]:
+    """Of every purchase no more is sold than was bought, and by no more orders than a stop, a sale and one more try."""
+    yield from known_soon(world)
+    yield from counted_once(world)
+    bought = [each for each in _ended(world) if each.side is Side.BUY]
+    sales = [each for each in world.server.evidence.departures.values() if not each.buy]
+    if not bought or not _fills(world, Side.SELL):
+        yield "something bought and sold"
+    if len(sales) > 3 * len(bought):
+        yield f"no loop of liquidations: {len(sales)} sales of {len(bought)} purchases"
+
+
+def mute_is_noticed(world: World) -> Iterator[str]:
+    yield from known_soon(world)
+    yield from counted_once(world)
+    noticed = [secs for secs in _said(world, "updates.down") if secs > 5.0]
+    if not noticed:
+        yield "a mute stream that is noticed without anybody's help"
+    elif not [secs for secs in _said(world, "merge.done") if secs > noticed[0]]:
+        yield "a merge after the silence"
