@@ -29,13 +29,14 @@ def test_a_broken_upgrade_leaves_the_old_version_trading_and_is_rolled_back(rele
 def test_a_bad_rollout_that_nobody_looked_at_first_is_named_and_rolled_back(release: Release) -> None:
     """Without the look of its hooks the services that are ended first stay away: no trade until it is undone."""
     with release.disturbed("a bad rollout without hooks, and the rollback"):
-        with pytest.raises(CommandFailed):
-            release.upgrade("--set", "image.tag=does-not-exist", "--no-hooks", limit_secs=GIVE_UP_SECS)
-
-        words = release.open_points()
-        assert words.startswith("RED"), words
-        assert "admin does not answer" in words
-        release.cluster.helm("rollback", NAME, "--wait", "--timeout", "4m", limit_secs=270)
+        try:
+            with pytest.raises(CommandFailed):
+                release.upgrade("--set", "image.tag=does-not-exist", "--no-hooks", limit_secs=GIVE_UP_SECS)
+            words = release.open_points()
+            assert words.startswith("RED"), words
+            assert "admin does not answer" in words
+        finally:
+            release.cluster.helm("rollback", NAME, "--wait", "--timeout", "4m", limit_secs=270)
 
 
 def test_a_value_that_cannot_work_is_refused_before_anything_changes(release: Release) -> None:
