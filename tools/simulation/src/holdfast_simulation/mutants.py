@@ -9,7 +9,7 @@ import importlib.machinery
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import CodeType, ModuleType
 
@@ -26,7 +26,7 @@ class Mutant:
 
 _EXECUTION = "holdfast_execution"
 TRIES = 60
-"""Seeds that may catch a mutant, the same ones for each."""
+"""Seeds that may catch a mutant, after the incidents: the same ones for each."""
 
 MUTANTS = (
     Mutant(
@@ -44,16 +44,16 @@ MUTANTS = (
             return SendOutcome(step=Step.REJECT, reason="OUTCOME_UNKNOWN")""",
     ),
     Mutant(
-        name="a duplicate client id counts as refused",
-        module=f"{_EXECUTION}.domain.outcomes",
-        safeguard='SendOutcome(step=Step.LOOK_UP, reason="CLIENT_ID_DUPLICATE")',
-        without='SendOutcome(step=Step.REJECT, reason="CLIENT_ID_DUPLICATE")',
+        name="what a look-up finds is not adopted",
+        module=f"{_EXECUTION}.resolver",
+        safeguard="            if order is None:\n                await self._absent",
+        without="            if True:\n                await self._absent",
     ),
     Mutant(
         name="one 404 is evidence",
-        module=f"{_EXECUTION}.domain.outcomes",
-        safeguard="    if age_secs < tombstone_after_secs:",
-        without="    if False:",
+        module=f"{_EXECUTION}.resolver",
+        safeguard="            last_post_deadline_secs=self._sender.deadlines.get(intent.intent_id, trail.since_secs),",
+        without="            last_post_deadline_secs=float('-inf'),",
     ),
     Mutant(
         name="an unresolved order is given up, not asked for",
@@ -63,9 +63,9 @@ MUTANTS = (
     ),
     Mutant(
         name="a cancel is believed without proof",
-        module=f"{_EXECUTION}.resolver",
-        safeguard="        if intent.state in (IntentState.UNKNOWN, IntentState.CANCELLING):\n            return True",
-        without="        if intent.state in (IntentState.UNKNOWN,):\n            return True",
+        module=f"{_EXECUTION}.sales",
+        safeguard="intent.intent_id, IntentState.CANCELLING, reason=reason",
+        without="intent.intent_id, IntentState.CANCELLED, reason=reason",
     ),
     Mutant(
         name="a send that was cut off stays SENDING",
@@ -280,31 +280,40 @@ def named(name: str) -> Mutant:
 
 
 def hunt(name: str) -> str | None:
-    """The seed that catches a mutant and what it violates, told by a fresh process; None where none of them does."""
+    """The life that catches a mutant and what it violates, told by a fresh process; None where none of them does."""
     told = subprocess.run([sys.executable, "-m", __spec__.name, name], stdout=subprocess.PIPE, text=True, check=False)
     return told.stdout.strip() or None
 
 
+def _lives() -> Iterator[tuple[str, tuple[str, ...]]]:
+    # Imported here: after the mutant was installed.
+    from holdfast_simulation.incidents import INCIDENTS
+    from holdfast_simulation.world.plans import plan_of
+    from holdfast_simulation.world.run import run
+
+    for incident in INCIDENTS:
+        yield incident.name, incident.live().violations
+    for seed in range(TRIES):
+        yield f"seed {seed}", run(plan_of(seed)).violations
+
+
 def main() -> None:
-    """With a mutant's name: lives through seeds until one catches it. Without: all of them, one after the other.
+    """With a mutant's name: lives through incidents and seeds until one catches it. Without: all, one after the other.
 
     Exits with 1 where a mutant was not caught.
     """
     if len(sys.argv) > 1:
         install(named(sys.argv[1]))
-        from holdfast_simulation.world.plans import plan_of
-        from holdfast_simulation.world.run import run
-
-        for seed in range(TRIES):
-            if violations := run(plan_of(seed)).violations:
-                sys.stdout.write(f"seed {seed}: {violations[0]}\n")
+        for name, violations in _lives():
+            if violations:
+                sys.stdout.write(f"{name}: {violations[0]}\n")
                 return
         sys.exit(1)
     missed = 0
     for mutant in MUTANTS:
         caught = hunt(mutant.name)
         missed += caught is None
-        sys.stdout.write(f"{mutant.name}: {caught or f'NOT CAUGHT by {TRIES} seeds'}\n")
+        sys.stdout.write(f"{mutant.name}: {caught or f'NOT CAUGHT by the incidents and {TRIES} seeds'}\n")
         sys.stdout.flush()
     sys.exit(1 if missed else 0)
 

@@ -112,7 +112,7 @@ class History:
         name = intent.client_order_id
         evidence, orders = self.server.evidence, self.server.exchange.orders.values()
         match after:
-            case IntentState.PENDING | IntentState.SENDING | IntentState.UNKNOWN:
+            case IntentState.SENDING | IntentState.UNKNOWN:
                 return True
             case IntentState.REJECTED if name in evidence.refused:
                 # A refusal is that POST's alone: an earlier one of the same name may live.
@@ -120,7 +120,7 @@ class History:
             case IntentState.TOMBSTONED:
                 young_secs = self.settings.venue.timeout_secs + self.settings.execution.tombstone_after_secs
                 return evidence.proven_absent(name, evidence.left_secs.get(name, 0.0) + young_secs)
-            case IntentState.NOT_SENT | IntentState.ABORTED:
+            case IntentState.PENDING | IntentState.NOT_SENT | IntentState.ABORTED:
                 return name not in evidence.left_secs
             case _:
                 # The broker has, or had, an order of that name.

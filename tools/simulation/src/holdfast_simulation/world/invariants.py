@@ -151,6 +151,7 @@ class Invariants:
         yield from self._orders_differ(rows)
         yield from self._books_differ(rows)
         yield from self._bare()
+        yield from self._oversold()
         for halt in self._reads.halts():
             if CANARY in halt.reason:
                 yield f"17: a halt tells a secret: {halt.kind}"
@@ -207,6 +208,17 @@ class Invariants:
                         f"6: {order.client_order_id} has {order.filled_quantity} filled here, "
                         f"{filled.get(order.broker_order_id)} at the broker"
                     )
+
+    def _oversold(self) -> Iterator[str]:
+        exchange = self.server.exchange
+        held = {symbol: each.quantity for symbol, each in exchange.books.positions.items()}
+        for_sale: Counter[str] = Counter()
+        for order in exchange.orders.values():
+            if order.is_open and _is_awake_sale(order):
+                for_sale[order.symbol] += int(order.remaining)
+        for symbol, quantity in sorted(for_sale.items()):
+            if quantity > held.get(symbol, ZERO) and symbol not in self.foreign:
+                yield f"8: {quantity} of {symbol} are for sale, {held.get(symbol, ZERO)} are held"
 
     def _bare(self) -> Iterator[str]:
         for symbol in sorted(self.bare_secs.keys() - self.foreign):
