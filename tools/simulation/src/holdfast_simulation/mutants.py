@@ -174,8 +174,8 @@ MUTANTS = (
     Mutant(
         name="calls go on after a 401",
         module=f"{_EXECUTION}.guard",
-        safeguard="                self.shut = True\n",
-        without="",
+        safeguard="        if self.shut:\n",
+        without="        if False:\n",
     ),
     Mutant(
         name="a decision is taken anew when its cycle comes again",

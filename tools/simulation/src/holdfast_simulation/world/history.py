@@ -80,7 +80,7 @@ class History:
             if fact.HasField("intent"):
                 self._look_at_intent(connection, fact.intent)
             elif fact.HasField("decision"):
-                self._look_at_decision(fact.decision, from_timestamp(fact.market_time))
+                self._look_at_decision(connection, fact.decision, from_timestamp(fact.market_time))
 
     # --- 12: fences
 
@@ -156,9 +156,9 @@ class History:
         bars = market.minute_bars(sale.symbol, from_micros(opened_at), market.released + timedelta(minutes=1))
         return any(bar.low <= convert.quantity(stop_price) for bar in bars)
 
-    # --- 2 and 16: decisions
+    # --- 2, 10 and 16: decisions
 
-    def _look_at_decision(self, decision: gate.Decision, decided_at: datetime) -> None:
+    def _look_at_decision(self, connection: sa.Connection, decision: gate.Decision, decided_at: datetime) -> None:
         last = self._cycles.get(decision.strategy)
         if decision.cycle_id != last and decision.cycle_id in self._decided:
             self.judge.violated(2, f"{decision.cycle_id} and {last} of {decision.strategy} overlap")
@@ -167,6 +167,14 @@ class History:
         self._wished_at[decision.signal_id] = from_timestamp(decision.market_time)
         if not decision.allowed or decision.direction != common.DIRECTION_ENTER_LONG:
             return
+        halts = tables.halts.c
+        covering = (
+            halts.cleared_at.is_(None),
+            halts.symbol.in_(("", decision.symbol)),
+            halts.strategy.in_(("", decision.strategy)),
+        )
+        if (kind := connection.execute(sa.select(halts.kind).where(*covering)).scalar()) is not None:
+            self.judge.violated(10, f"{decision.signal_id} is allowed in spite of {kind}")
         rules = self.settings.gate
         times = self._entered.setdefault(decision.symbol, [])
         if times and (decided_at - times[-1]).total_seconds() < rules.cooldown_secs:
