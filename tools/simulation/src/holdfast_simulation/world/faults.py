@@ -102,12 +102,12 @@ WEIGHTS = {
     Kind.FOREIGN_ORDER: 0.3,
     Kind.REFUSED: 0.5,
     Kind.SHORT_MEMORY: 0.3,
-    Kind.NOT_FOUND: 2.0,
+    Kind.NOT_FOUND: 5.0,
     Kind.LOST_AFTER: 2.0,
     Kind.ACCEPTED_LATE: 2.0,
 }
 """Drawn less often than the others, as they end most of what could still happen; or more, as they strike seldom."""
-LONG_SECS = {Kind.CRASH: 6.0, Kind.PAUSE: 8.0, Kind.ACCEPTED_LATE: 20.0, Kind.KILL_SWITCH: 10.0, Kind.NOT_FOUND: 6.0}
+LONG_SECS = {Kind.CRASH: 6.0, Kind.PAUSE: 8.0, Kind.ACCEPTED_LATE: 20.0, Kind.KILL_SWITCH: 10.0, Kind.NOT_FOUND: 12.0}
 """Kinds whose windows are longer."""
 
 
