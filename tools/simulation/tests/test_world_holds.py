@@ -21,6 +21,8 @@ from holdfast_simulation.world.sweep import sweep
 SAVED = sorted(Path(__file__).parent.joinpath("plans").glob("*.json"))
 SEEDS = int(os.environ.get("HOLDFAST_SIMULATED_SEEDS", "120"))
 SEEDS_TOLD = 4
+MANY, MAY_BE_MISSED = 400, 2
+"""Each kind of fault fires where there are many seeds; of fewer the rarest, a few in a hundred seeds, may have none."""
 LEAST_ACTIVE_SECS = 300
 """Of market time, on average over the seeds."""
 
@@ -36,7 +38,7 @@ def test_fresh_seeds_violate_nothing() -> None:
     assert found.posts
     assert found.fills
     assert found.active_secs >= LEAST_ACTIVE_SECS * SEEDS
-    assert SEEDS < 100 or found.never_fired == []
+    assert len(found.never_fired) <= (0 if SEEDS >= MANY else MAY_BE_MISSED)
 
 
 @pytest.mark.parametrize("file", SAVED, ids=lambda file: file.stem)
