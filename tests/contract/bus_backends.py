@@ -13,6 +13,7 @@ from holdfast_cli.nats_server import NatsServer, free_port
 from holdfast_runtime.bus.buckets import NatsBucket
 from holdfast_runtime.bus.nats_bus import NatsBus
 from holdfast_runtime.clock import SystemMonotonicClock
+from holdfast_runtime.errors import Retry
 from holdfast_runtime.ports.buckets import Bucket
 from holdfast_runtime.ports.bus import Bus, Consumer, Message
 from holdfast_simulation.memory_bus import MemoryBus
@@ -23,6 +24,7 @@ KINDS = ("memory", "embedded", pytest.param("image", marks=pytest.mark.docker))
 
 ACK_WAIT_SECS = 0.6
 PATIENCE_SECS = 30.0
+CYCLES = "cycles.v1.sma"
 
 Rebuild = Callable[[], Awaitable[None]]
 
@@ -32,6 +34,29 @@ async def eventually(condition: Callable[[], bool], *, within_secs: float = PATI
     async with asyncio.timeout(within_secs):
         while not condition():  # noqa: ASYNC110  # conditions of servers and other tasks: nobody sets an event
             await asyncio.sleep(0.01)
+
+
+async def publish_in_spite(bus: Bus, name: str, subject: str = CYCLES) -> None:
+    """As every publisher does it: again with the same id while the bus says Retry."""
+    async with asyncio.timeout(PATIENCE_SECS):
+        while True:
+            try:
+                await bus.publish(subject, name.encode(), message_id=name)
+                return
+            except Retry:
+                await asyncio.sleep(0.05)
+
+
+@contextlib.asynccontextmanager
+async def running(bus: NatsBus) -> AsyncIterator[NatsBus]:
+    """The bus as the shell runs it: connected in the background."""
+    task = asyncio.create_task(bus.run())
+    try:
+        yield bus
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await bus.close()
 
 
 class Backend(Protocol):

@@ -16,16 +16,17 @@ from holdfast_runtime.errors import GiveUp, Malformed, Retry
 from holdfast_runtime.ports.bus import Bus, Consumer, Letter, Message
 from tests.contract.bus_backends import (
     ACK_WAIT_SECS,
+    CYCLES,
     KINDS,
     PATIENCE_SECS,
     Backend,
     eventually,
+    publish_in_spite,
     reading,
     server_of,
     working,
 )
 
-CYCLES = "cycles.v1.sma"
 SCORING = Consumer(stream="CYCLES", name="scoring", subjects=("cycles.v1.>",))
 
 
@@ -44,17 +45,6 @@ async def bus(backend: Backend) -> Bus:
 async def publish(bus: Bus, *names: str, subject: str = CYCLES) -> None:
     for name in names:
         await bus.publish(subject, name.encode(), message_id=name)
-
-
-async def publish_in_spite(bus: Bus, name: str, subject: str = CYCLES) -> None:
-    """As every publisher does it: again with the same id while the bus says Retry."""
-    async with asyncio.timeout(PATIENCE_SECS):
-        while True:
-            try:
-                await bus.publish(subject, name.encode(), message_id=name)
-                return
-            except Retry:
-                await asyncio.sleep(0.05)
 
 
 async def acknowledged(bus: Bus, position: int, consumer: Consumer = SCORING) -> None:

@@ -1,7 +1,6 @@
 """The bus as production runs it: three servers, three copies of each stream (IN-1, FP-6.2)."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
@@ -12,9 +11,8 @@ from holdfast_runtime.bus.nats_bus import NatsBus
 from holdfast_runtime.clock import WallMarketClock
 from holdfast_runtime.errors import Retry
 from holdfast_runtime.ports.bus import Consumer
-from tests.contract.bus_backends import PATIENCE_SECS, eventually, working
+from tests.contract.bus_backends import CYCLES, eventually, publish_in_spite, running, working
 
-CYCLES = "cycles.v1.sma"
 SCORING = Consumer(stream="CYCLES", name="scoring", subjects=("cycles.v1.>",))
 NAMES = ("one", "two", "three")
 
@@ -54,23 +52,9 @@ def servers(tmp_path: Path) -> Iterator[dict[str, Member]]:
 async def bus(servers: dict[str, Member]) -> AsyncIterator[NatsBus]:
     """As the shell runs it, once the streams are there."""
     bus = NatsBus(url=",".join(member.url for member in servers.values()), replicas=len(NAMES))
-    running = asyncio.create_task(bus.run())
-    try:
+    async with running(bus):
         await publish_in_spite(bus, "first")
         yield bus
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await bus.close()
-
-
-async def publish_in_spite(bus: NatsBus, name: str) -> None:
-    async with asyncio.timeout(PATIENCE_SECS):
-        while True:
-            with contextlib.suppress(Retry):
-                await bus.publish(CYCLES, b"", message_id=name)
-                return
-            await asyncio.sleep(0.05)
 
 
 async def leader(bus: NatsBus) -> str:

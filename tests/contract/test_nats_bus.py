@@ -1,7 +1,6 @@
 """What only a NATS server can show: declared streams on it, credentials, and streams that are full."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +16,8 @@ from holdfast_runtime.bus.streams import BUCKETS, STREAMS, stream_named
 from holdfast_runtime.clock import WallMarketClock
 from holdfast_runtime.errors import Retry
 from holdfast_runtime.ports.bus import Consumer
-from tests.contract.bus_backends import PATIENCE_SECS, eventually, working
+from tests.contract.bus_backends import CYCLES, PATIENCE_SECS, eventually, publish_in_spite, running, working
 
-CYCLES = "cycles.v1.sma"
 SCORING = Consumer(stream="CYCLES", name="scoring", subjects=("cycles.v1.>",))
 TOKEN = "let-me-in"
 
@@ -30,33 +28,12 @@ def server(tmp_path: Path) -> Iterator[NatsServer]:
         yield running
 
 
-@contextlib.asynccontextmanager
-async def running(bus: NatsBus) -> AsyncIterator[NatsBus]:
-    """The bus as the shell runs it: connected in the background."""
-    task = asyncio.create_task(bus.run())
-    try:
-        yield bus
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await bus.close()
-
-
 @pytest.fixture
 async def bus(server: NatsServer) -> AsyncIterator[NatsBus]:
     connected = NatsBus(url=server.url)
     await connected.connect()
     yield connected
     await connected.close()
-
-
-async def publish_in_spite(bus: NatsBus, name: str) -> None:
-    async with asyncio.timeout(PATIENCE_SECS):
-        while True:
-            with contextlib.suppress(Retry):
-                await bus.publish(CYCLES, b"", message_id=name)
-                return
-            await asyncio.sleep(0.05)
 
 
 async def test_apply_makes_the_server_look_like_the_table_and_may_be_repeated(bus: NatsBus) -> None:

@@ -12,7 +12,7 @@ from holdfast_runtime.bus.link import BusAway
 from holdfast_runtime.bus.nats_bus import NatsBus
 from holdfast_runtime.bus.permissions import DUTIES
 from holdfast_runtime.bus.streams import BUCKETS, STREAMS
-from tests.contract.bus_backends import eventually, reading
+from tests.contract.bus_backends import eventually, reading, running
 
 
 @pytest.fixture
@@ -24,15 +24,9 @@ def server(tmp_path: Path) -> Iterator[NatsServer]:
 @contextlib.asynccontextmanager
 async def bus_of(server: NatsServer, service: str) -> AsyncIterator[NatsBus]:
     """As the service's shell runs it."""
-    bus = NatsBus(url=server.url, name=service, service=service)
-    running = asyncio.create_task(bus.run())
-    try:
+    async with running(NatsBus(url=server.url, name=service, service=service)) as bus:
         assert await bus.link.wait(30)
         yield bus
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await bus.close()
 
 
 def test_every_owner_is_a_service_of_the_bus() -> None:
