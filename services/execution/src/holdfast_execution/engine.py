@@ -83,13 +83,18 @@ class Engine:
         self.books = books = Books(runner, tenure=tenure, market_clock=market_clock, activity=activity)
         self._instruments = Instruments()
         adopter = Adopter(books, self.guard)
+        self._rates = EntryRates(settings.gate.entries_per_minute)
         self._sender = Sender(
-            books, self.guard, adopter, monotonic_clock=monotonic_clock, timeout_secs=settings.venue.timeout_secs
+            books,
+            self.guard,
+            adopter,
+            self._rates,
+            monotonic_clock=monotonic_clock,
+            timeout_secs=settings.venue.timeout_secs,
         )
         self._resolver = Resolver(
             books, self.guard, adopter, self._sender, monotonic_clock=monotonic_clock, settings=settings.execution
         )
-        self._rates = EntryRates(settings.gate.entries_per_minute)
         self.merger = Merger(books, self.guard, adopter)
         self._monitor = StopMonitor(books, prices, monotonic_clock=monotonic_clock, settings=settings.feed)
         hands = Hands(books, self.guard, adopter, settings, self._instruments)
@@ -106,7 +111,7 @@ class Engine:
         self.snapshots = Snapshots(books, market_clock=market_clock, monotonic_clock=monotonic_clock)
         self._updates = Updates(books, self.guard, self.merger, self._resolver, monotonic_clock=monotonic_clock)
         self._protective = self._lane("protect", protector.turn)
-        self._entry_lane = EntryLane(books, self._sender, hands, self._rates, self._yield_to_protection)
+        self._entry_lane = EntryLane(books, self._sender, hands, self._yield_to_protection)
         self._entries = self._lane("entries", self._entry_lane.turn)
         self._lookups = self._lane("look-ups", self._look_up)
         activity.settled_when(lambda: self.settled)

@@ -9,7 +9,6 @@ import structlog
 
 from holdfast_execution.books import Books, Mirror
 from holdfast_execution.domain.intents import IntentState, Purpose
-from holdfast_execution.domain.rates import EntryRates
 from holdfast_execution.lanes import Rest
 from holdfast_execution.rows import IntentRow
 from holdfast_execution.sales import Hands
@@ -39,13 +38,11 @@ class EntryLane:
         books: Books,
         sender: Sender,
         hands: Hands,
-        rates: EntryRates,
         yield_first: Callable[[float], Awaitable[None]],
     ) -> None:
         self._books = books
         self._sender = sender
         self._hands = hands
-        self._rates = rates
         self._yield_first = yield_first
         self._delayed: set[str] = set()
         self._scores: dict[str, float] = {}
@@ -59,7 +56,7 @@ class EntryLane:
         now = self._books.now
         if waits or self._sending or self._books.locked_reason or not self._sender.may_write:
             return False
-        if self._rates.free_at(strategy, now) > now:
+        if self._sender.free_at(strategy, now) > now:
             return False
         self._sending = True
         return True
@@ -103,7 +100,7 @@ class EntryLane:
                 return Rest(did=True)
         if self._books.locked_reason:
             return Rest(at=_first_end(waiting))
-        due = [_Due(intent, self._rates.free_at(intent.strategy, now)) for intent in waiting]
+        due = [_Due(intent, self._sender.free_at(intent.strategy, now)) for intent in waiting]
         ready = next((each.intent for each in due if each.free_at <= now), None)
         if ready is None:
             self._delayed |= {each.intent.intent_id for each in due}
@@ -137,9 +134,6 @@ class EntryLane:
             self._sending = False
 
     async def _finish(self, intent: IntentRow, sent: Sent) -> Rest:
-        if sent.outcome is not None:
-            # When it left at the latest: it left a little after its turn began, and the next one might leave at once.
-            self._rates.sent(intent.strategy, self._books.now)
         if sent.refused in _AGAIN:
             return Rest(pending=True, after_secs=min(LEASE_RETRY_SECS, IDLE_TURN_SECS))
         if sent.refused:

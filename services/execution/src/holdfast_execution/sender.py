@@ -14,6 +14,7 @@ from holdfast_execution.adoption import Adopter
 from holdfast_execution.books import Books
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_execution.domain.outcomes import SendOutcome, Step, read_answer
+from holdfast_execution.domain.rates import EntryRates
 from holdfast_execution.ledger import Ledger
 from holdfast_execution.rows import ClaimRefused, IntentRow
 from holdfast_runtime.errors import HoldfastError
@@ -56,9 +57,18 @@ class Sender:
     """Sends intents. `credentials_refused` is told the strategy whose send the broker answered with 401."""
 
     def __init__(
-        self, books: Books, broker: Broker, adopter: Adopter, *, monotonic_clock: MonotonicClock, timeout_secs: float
+        self,
+        books: Books,
+        broker: Broker,
+        adopter: Adopter,
+        rates: EntryRates,
+        *,
+        monotonic_clock: MonotonicClock,
+        timeout_secs: float,
     ) -> None:
+        """`rates` is told of each entry that leaves."""
         self._books = books
+        self._rates = rates
         self._broker = broker
         self._adopter = adopter
         self._monotonic_clock = monotonic_clock
@@ -91,6 +101,10 @@ class Sender:
     def may_write(self) -> bool:
         """False where the lease's margin is short: a claim now would only be given back."""
         return self._monotonic_clock.now_secs() < self._books.tenure.last_write_at_secs
+
+    def free_at(self, strategy: str, now: datetime) -> datetime:
+        """The earliest instant at which an entry of `strategy` may leave; `now` where that is at once."""
+        return self._rates.free_at(strategy, now)
 
     def forget(self, intent_id: str) -> None:
         """The outcome is known: what was kept for its look-ups is dropped."""
@@ -131,6 +145,9 @@ class Sender:
             answer = await self._post(request, last_write_at_secs, reducing=not intent.purpose.raises_risk)
             ended_secs = self._monotonic_clock.now_secs()
             outcome = read_answer(request, answer)
+            if intent.purpose is Purpose.ENTRY and outcome.step is not Step.GIVE_BACK:
+                # When it left at the latest, and whatever becomes of writing its outcome down.
+                self._rates.sent(intent.strategy, self._books.now)
             span.set(outcome=outcome.step.value, reason=outcome.reason)
             metrics.SENDS.labels(request="submit", outcome=outcome.step.value).inc()
             metrics.SEND_SECONDS.labels(request="submit").observe(ended_secs - began_secs)

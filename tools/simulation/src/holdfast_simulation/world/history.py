@@ -205,7 +205,9 @@ class History:
             self.judge.violated(
                 16, f"entry {name} may pay {departure.limit_price}, the market was at {highest} at most"
             )
-        self._look_at_rates(departure, entry.strategy)
+        # A retry whose first attempt never left has had its turn: in a lock-step it could wait for no later instant.
+        if entry.attempts <= 1:
+            self._look_at_rates(departure, entry.strategy)
 
     def _look_at_rates(self, departure: Departure, strategy: str) -> None:
         minute = [
