@@ -122,6 +122,35 @@ async def test_a_credentials_halt_that_could_not_be_stored_is_stored_later(
     assert (await desk.one(Purpose.ENTRY)).state is IntentState.ACKED
 
 
+async def test_a_halt_that_was_cleared_without_execution_hearing_it_opens_the_door_all_the_same(
+    desk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clear is committed and its answer lost: no halt stands that a person could clear again (simulation)."""
+    desk.broker.script("submit_order", Fault.UNAUTHORISED)
+    await desk.submit(desk.decision())
+    await desk.until(lambda: desk.engine.guard.shut)
+    await desk.pass_secs(1.0)
+    halts = {halt.kind: halt.halt_id for halt in await desk.halts()}
+    commit = desk.runner.run
+
+    async def unheard(call: Any) -> Any:
+        await commit(call)
+        raise Retry("the database did not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.runner, "run", unheard)
+        request = execution.ClearHaltRequest(halt_id=halts[CREDENTIALS], cleared_by="person")
+        with pytest.raises(Retry):
+            await desk.service.clear_halt(request)
+    assert desk.engine.guard.shut
+    await desk.pass_secs(2.0)
+    assert not desk.engine.guard.shut
+    (abort,) = await desk.halts()
+    await desk.service.clear_halt(execution.ClearHaltRequest(halt_id=abort.halt_id, cleared_by="person"))
+    await desk.settled()
+    assert (await desk.one(Purpose.ENTRY)).state is IntentState.ACKED
+
+
 async def test_three_failed_lookups_abort_the_strategy_and_the_reading_goes_on(desk: Any) -> None:
     """Point 9."""
     desk.broker.drop_updates = 1

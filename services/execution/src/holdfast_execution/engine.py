@@ -76,7 +76,8 @@ class Engine:
         self._tenure = tenure
         self._refused = False
         self._halt_owed = False
-        """The credentials' halt could not be stored yet: without it nobody would know what to clear."""
+        """The credentials' halt is not stored yet: without it nobody would know what to clear."""
+        self._halting = asyncio.Lock()
         self._chores: set[asyncio.Task[Any]] = set()
         self.guard = GuardedBroker(broker)
         self.guard.on_refused = self._credentials_refused
@@ -181,8 +182,8 @@ class Engine:
         await self._market_clock.sleep_until(BEFORE_ALL)
         while True:
             if not self._tenure.is_holder or self.guard.shut:
-                if self._halt_owed and self._tenure.is_holder:
-                    await self._record_credentials_halt()
+                if self._tenure.is_holder:
+                    await self._look_at_credentials_halt()
                 progress()
                 await self._clock.sleep(RETRY_SECS)
                 continue
@@ -351,20 +352,37 @@ class Engine:
         self.books.working = False
         # A person may clear the halt before this session is seen to have ended: it ends all the same.
         self._refused = True
+        self._halt_owed = True
         self._start(self._record_credentials_halt())
 
     async def _record_credentials_halt(self) -> None:
         with self.books.activity.busy():
-            try:
-                await self.books.write(
-                    lambda ledger, epoch, now: ledger.add_halt(
-                        epoch, now, CREDENTIALS, "the broker answered 401: no call until the credentials change"
+            async with self._halting:
+                if not self._halt_owed:
+                    return
+                try:
+                    await self.books.write(
+                        lambda ledger, epoch, now: ledger.add_halt(
+                            epoch, now, CREDENTIALS, "the broker answered 401: no call until the credentials change"
+                        )
                     )
-                )
-                self._halt_owed = False
-            except (Retry, Refused, StaleFence) as error:
-                self._halt_owed = True
-                log.error("credentials.halt_not_stored", error=str(error))
+                    self._halt_owed = False
+                except (Retry, Refused, StaleFence) as error:
+                    log.error("credentials.halt_not_stored", error=str(error))
+
+    async def _look_at_credentials_halt(self) -> None:
+        """While the door is shut: the halt is stored where that failed; where it is gone, a person has cleared it, and
+        only this process has not heard so (the commit's answer was lost)."""
+        if self._halt_owed:
+            await self._record_credentials_halt()
+            return
+        try:
+            halts = await self.books.read(lambda ledger: ledger.halts())
+        except Retry:
+            return
+        if self.guard.shut and not self._halt_owed and all(halt.kind != CREDENTIALS for halt in halts):
+            log.warning("credentials.halt_is_gone")
+            self.credentials_cleared()
 
 
 def _sale_waits(mirror: Mirror) -> bool:
