@@ -193,6 +193,8 @@ class Wire:
             if server is None or self._weather.strikes(Kind.CONNECTION_RESET, edge):
                 reset()
                 return
+            # A process that is lost before it has begun to answer is lost all the same.
+            server.waiting[reset] = None
             serving.append(self._loop.start(server.node, self._pump(edge, server, method, request, arrived, reset)))
 
         self._loop.later(self._latency_secs(), open_)
@@ -217,7 +219,6 @@ class Wire:
         reset: Callable[[], None],
     ) -> None:
         enter(Call(caller=edge.partition(">")[0], deadline_secs=float("inf")))
-        server.waiting[reset] = None
         earliest_secs = 0.0
 
         def send(found: object) -> None:
