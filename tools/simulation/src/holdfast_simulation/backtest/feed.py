@@ -8,6 +8,7 @@ from holdfast_exchange import recording
 from holdfast_exchange.lineage import under_one_name
 from holdfast_exchange.market import Market
 from holdfast_runtime.ports.venue import Bar, FeedEvent, Quote, StreamDown, StreamUp, Timeframe, Unreadable
+from holdfast_simulation.world.market import told_bar
 
 Find = Callable[[str, datetime, datetime], list[recording.Bar]]
 
@@ -32,7 +33,7 @@ class RecordedFeed:
             return
         market, now = self._market, self._market.released
         items: list[Quote | Bar] = [_told_quote(quote) for quote in market.quotes_ending(now).values()]
-        items += [_told_bar(bar) for bar in market.bars_ending(now).values()]
+        items += [told_bar(bar) for bar in market.bars_ending(now).values()]
         for item in items:
             if item.symbol in self._symbols:
                 self._sent += 1
@@ -56,7 +57,7 @@ class RecordedFeed:
             Timeframe.HOUR: self._market.hourly_bars,
             Timeframe.DAY: self._market.daily_bars,
         }[timeframe]
-        return {symbol: [_told_bar(bar) for bar in self._history(symbol, find, start, end)] for symbol in symbols}
+        return {symbol: [told_bar(bar) for bar in self._history(symbol, find, start, end)] for symbol in symbols}
 
     def _history(self, symbol: str, find: Find, start: datetime, end: datetime) -> list[recording.Bar]:
         """Under all names that the company had, as the venue answers."""
@@ -67,19 +68,6 @@ class RecordedFeed:
         """See ports.venue.Feed."""
         quotes = {symbol: self._market.last_quote(symbol) for symbol in symbols if symbol in self._market.symbols}
         return {symbol: _told_quote(quote) for symbol, quote in quotes.items() if quote is not None}
-
-
-def _told_bar(bar: recording.Bar) -> Bar:
-    return Bar(
-        symbol=bar.symbol,
-        start=bar.start,
-        end=bar.end,
-        open=bar.open,
-        high=bar.high,
-        low=bar.low,
-        close=bar.close,
-        volume=bar.volume,
-    )
 
 
 def _told_quote(quote: recording.QuoteBar) -> Quote:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from holdfast_exchange.recording import MINUTE, Bar, Recording
+from holdfast_runtime.ports import venue
 from holdfast_simulation.world.faults import SYMBOLS
 
 OPEN = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
@@ -27,3 +28,17 @@ def recording(chance: random.Random, *, minutes: int) -> Recording:
             last[symbol] = closed
     bars.sort(key=lambda bar: (bar.symbol, bar.start))
     return Recording(symbols=SYMBOLS, minute_bars=tuple(bars), minute_quotes=(), daily_bars=(), quarantined=())
+
+
+def told_bar(bar: Bar) -> venue.Bar:
+    """A recorded bar as a feed tells it."""
+    return venue.Bar(
+        symbol=bar.symbol,
+        start=bar.start,
+        end=bar.end,
+        open=bar.open,
+        high=bar.high,
+        low=bar.low,
+        close=bar.close,
+        volume=bar.volume,
+    )

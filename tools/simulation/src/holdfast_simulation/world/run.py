@@ -21,7 +21,6 @@ from holdfast_execution.adapters.sql import tables
 from holdfast_execution.adapters.sql.sql_ledger import open_ledger
 from holdfast_runtime.errors import Refused, Retry
 from holdfast_runtime.ledger_halts import CREDENTIALS, KILL_SWITCH, to_micros
-from holdfast_runtime.ports import venue
 from holdfast_runtime.ports.calls import ExecutionCalls
 from holdfast_runtime.settings import GateSettings, Settings
 from holdfast_simulation.world import market as markets
@@ -240,18 +239,7 @@ class World:
             for symbol, bar in sorted(self.server.exchange.market.bars_ending(at).items()):
                 if down or self.weather.holds(Kind.PRICES_MUTE, symbol) or not self.signal.running:
                     continue
-                self.signal.board.take(
-                    venue.Bar(
-                        symbol=symbol,
-                        start=bar.start,
-                        end=bar.end,
-                        open=bar.open,
-                        high=bar.high,
-                        low=bar.low,
-                        close=bar.close,
-                        volume=bar.volume,
-                    )
-                )
+                self.signal.board.take(markets.told_bar(bar))
 
     async def _looks(self) -> None:
         while True:
