@@ -67,7 +67,7 @@ class NatsLink:
         self._tls = tls
         self._client: Client | None = None
         self._context: JetStreamContext | None = None
-        self._up = asyncio.Event()
+        self._up = False
         self._changed = asyncio.Event()
         self._listeners: set[Callable[[], None]] = set()
         self._last_error = ""
@@ -79,7 +79,7 @@ class NatsLink:
 
     @property
     def connected(self) -> bool:
-        return self._up.is_set() and self._client is not None and self._client.is_connected
+        return self._up and self._client is not None and self._client.is_connected
 
     @property
     def client(self) -> Client:
@@ -208,7 +208,7 @@ class NatsLink:
         """Ends the connection, with what was written to it flushed."""
         self._closing = True
         client, self._client = self._client, None
-        self._up.clear()
+        self._up = False
         metrics.BUS_CONNECTED.set(0)
         if client is not None:
             await _end(client)
@@ -218,7 +218,7 @@ class NatsLink:
     async def _on_up(self) -> None:
         self.epoch += 1
         self._last_error = ""
-        self._up.set()
+        self._up = True
         self._changed.set()
         metrics.BUS_CONNECTED.set(1)
         log.info("bus.connected", epoch=self.epoch)
@@ -226,7 +226,7 @@ class NatsLink:
             listener()
 
     async def _on_down(self) -> None:
-        self._up.clear()
+        self._up = False
         self._changed.set()
         metrics.BUS_CONNECTED.set(0)
         if not self._closing:
