@@ -14,6 +14,7 @@ from holdfast_runtime.bus.nats_bus import NatsBus
 from holdfast_runtime.bus.permissions import DUTIES, render
 from holdfast_runtime.certificates import Certificates
 from holdfast_runtime.identity import AUTHORITY_FILE, Authority
+from tests.contract.bus_backends import running
 
 
 class SecuredNats:
@@ -72,10 +73,5 @@ class SecuredNats:
         certificates = certificates or Certificates(self.certificates, service)
         bus = NatsBus(url=self.url, name=service, tls=certificates.client_context, service=service)
         await bus.link.open(lambda: None)
-        running = asyncio.create_task(bus.run())
-        try:
+        async with running(bus):
             yield bus
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-            await bus.close()

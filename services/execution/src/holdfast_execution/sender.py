@@ -54,7 +54,7 @@ def request_of(intent: IntentRow) -> OrderRequest:
 
 
 class Sender:
-    """Sends intents. `credentials_refused` is told the strategy whose send the broker answered with 401."""
+    """Sends intents: entries, exits and stops, by the one way that claims, posts and records."""
 
     def __init__(
         self,
