@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from holdfast_cli.main import EXIT_USAGE, app
+from holdfast_cli.command_line import EXIT_USAGE
+from holdfast_cli.main import app
 from holdfast_cli.report_command import EXIT_BROKEN
 from holdfast_signal.strategies.sma_crossover import SmaCrossover
 

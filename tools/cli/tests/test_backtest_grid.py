@@ -7,7 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from holdfast_cli.backtest_grid import axes_of, points_of, tree_of
-from holdfast_cli.main import EXIT_USAGE, app
+from holdfast_cli.command_line import EXIT_USAGE
+from holdfast_cli.main import app
 from holdfast_runtime.config import InvalidConfiguration
 from holdfast_runtime.settings import Settings, StrategySettings
 

@@ -7,7 +7,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from holdfast_cli.main import EXIT_USAGE, app
+from holdfast_cli.command_line import EXIT_USAGE
+from holdfast_cli.main import app
 from holdfast_cli.plan import BROKER_KEYS
 
 SMA = {"id": "sma", "kind": "sma_crossover", "symbols": ["SPY"], "parameters": {"fast": 5, "slow": 20}}

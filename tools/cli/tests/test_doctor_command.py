@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 
 from holdfast.doctor.v1 import doctor_pb2 as pb
 from holdfast_catalogue.doctor.checks import Result, Verdict, doubtful, red, result, well
+from holdfast_cli.command_line import EXIT_USAGE
 from holdfast_cli.doctor import examine, show
-from holdfast_cli.main import EXIT_USAGE, app
+from holdfast_cli.main import app
 from holdfast_runtime.errors import Retry
 from holdfast_runtime.wire import to_timestamp
 

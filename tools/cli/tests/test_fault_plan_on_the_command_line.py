@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from holdfast_cli.main import EXIT_USAGE, app
+from holdfast_cli.command_line import EXIT_USAGE
+from holdfast_cli.main import app
 
 WRONG = "faults:\n  - {id: a, kind: latncy}\n  - {id: b, kind: halt, secs: -1}\n"
 SENTENCES = (

@@ -6,7 +6,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from holdfast_cli.main import EXIT_USAGE, app
+from holdfast_cli.command_line import EXIT_USAGE
+from holdfast_cli.main import app
 from holdfast_cli.recording_fit import fit
 from holdfast_runtime.settings import StrategySettings
 from holdfast_signal.strategy import makers_of
