@@ -64,8 +64,10 @@ def test_a_ledger_without_room_trades_nothing_is_named_and_goes_on(
         stack.wait_for_tick(TICK)
         filler = fill(disk)
         try:
-            eventually(lambda: open_points(stack).startswith("RED"), "`holdfast ready` is RED")
-            assert "the ledger's database" in open_points(stack)
+            eventually(
+                lambda: (said := open_points(stack)).startswith("RED") and "the ledger's database" in said,
+                "`holdfast ready` is RED and names the database",
+            )
         finally:
             filler.unlink()
         report = stack.report()

@@ -86,8 +86,9 @@ def _process(program: str) -> Iterator[Jaeger]:
     try:
         yield Jaeger(f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}/api")
     finally:
-        jaeger.terminate()
-        jaeger.wait(20)
+        # It has nothing to keep, and its own shutdown may take long.
+        jaeger.kill()
+        jaeger.wait()
 
 
 @contextmanager

@@ -31,6 +31,7 @@ VIEW = LedgerView(
     version=7,
     now=NOW,
     account=AccountRow(
+        opened=True,
         account_id="paper",
         starting_cash=Decimal(100_000),
         cash=Decimal(100_000),

@@ -76,6 +76,7 @@ class Books:
     def sides(self):
         broker_held = self.held if self.broker_held is None else self.broker_held
         ledger = LedgerSide(
+            opened=True,
             version=7,
             cash=self.cash,
             held={
@@ -316,7 +317,9 @@ def test_a_fraction_of_a_share_needs_no_stop():
     books = Books(held={"SPY": 0})
     ledger, broker = books.sides()
     half = Held(symbol="SPY", quantity=Decimal("0.5"), protected=False, updated_at=OLD)
-    ledger = LedgerSide(version=1, cash=ledger.cash, held={"SPY": half}, wishes=[], filled={}, halted=frozenset())
+    ledger = LedgerSide(
+        version=1, opened=True, cash=ledger.cash, held={"SPY": half}, wishes=[], filled={}, halted=frozenset()
+    )
     broker = BrokerSide(cash=broker.cash, held={"SPY": Decimal("0.5")}, orders={}, parents={}, executions=[])
     assert compare(ledger, broker, now=NOON, young=YOUNG) == []
 

@@ -91,7 +91,9 @@ class Execution:
     """ExecutionCalls as far as reconciliation uses them."""
 
     def __init__(self):
-        self.ledger = pb.GetLedgerResponse(version=7, account=pb.Account(cash=decimal("1000.00")))
+        self.ledger = pb.GetLedgerResponse(
+            version=7, account=pb.Account(starting_cash=decimal("1000.00"), cash=decimal("1000.00"))
+        )
         self.verdicts = []
         self.refreshes = []
         self.asked = []
@@ -286,6 +288,17 @@ async def test_equal_books_give_a_clean_verdict_of_this_instant_and_version(stac
     assert stack.execution.refreshes == []
     assert stack.flows.positions == {"ledger": 8}
     assert stack.flows.in_flight == 0
+
+
+async def test_nothing_is_compared_before_execution_has_seen_the_brokers_account(stack):
+    """FP-4.5: the cash of a ledger that was just made is a zero that means nothing."""
+    stack.execution.ledger.account.CopyFrom(pb.Account(cash=decimal(0)))
+    with pytest.raises(Retry, match="has not seen"):
+        await stack.round()
+    assert stack.execution.verdicts == []
+    assert stack.broker.calls == []
+    stack.execution.ledger.account.CopyFrom(pb.Account(starting_cash=decimal("1000.00"), cash=decimal("1000.00")))
+    assert (await stack.round()).state == CLEAN
 
 
 async def test_a_clean_verdict_tells_what_cash_has_not_settled(stack):
@@ -489,7 +502,7 @@ async def test_the_list_of_fills_is_gone_through_at_start_now_and_then_and_where
 async def test_the_ledger_is_asked_for_more_than_the_broker(stack):
     """Clocks that differ show nothing missing."""
     await stack.round()
-    (ledger_since,) = stack.execution.asked
+    (ledger_since,) = set(stack.execution.asked)
     assert ledger_since < lists_of_fills(stack)[0]
 
 

@@ -132,7 +132,7 @@ def to_halt(row: HaltRow) -> execution.Halt:
 def to_account(row: AccountRow) -> execution.Account:
     return execution.Account(
         account_id=row.account_id,
-        starting_cash=to_decimal(row.starting_cash),
+        starting_cash=to_decimal(row.starting_cash) if row.opened else None,
         cash=to_decimal(row.cash),
         realised_pnl=to_decimal(row.realised_pnl),
         reserved=to_decimal(row.reserved),

@@ -43,6 +43,8 @@ class ClaimRefused(LedgerError):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRow:
     account_id: str
+    opened: bool
+    """True once the broker's account was seen: until then the amounts are zeros that mean nothing."""
     starting_cash: Decimal
     cash: Decimal
     realised_pnl: Decimal

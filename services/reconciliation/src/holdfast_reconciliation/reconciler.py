@@ -209,8 +209,13 @@ class Reconciler:
             return verdict
 
     async def _judge(self, began: datetime) -> execution_pb.ReconciliationVerdict:
-        """Compares until the sides agree, or until neither a second look nor execution's own explains the rest."""
+        """Compares until the sides agree, or until neither a second look nor execution's own explains the rest.
+
+        Raises Retry while execution has not seen the broker's account.
+        """
         since = began - FIRST_LOOKBACK if self._listed_at is None else self._listed_at - OVERLAP
+        if not self.compared:
+            _require_opened(await self._reader.ledger(since))
         tries = _Tries()
         # A missing fill shows in cash, positions or orders. The list of fills is what explains it, and is gone through
         # now and then all the same: a purchase and its sale at one price leave no other mark.
@@ -292,6 +297,12 @@ class Reconciler:
                 state=state,
                 found=[f"{each.kind} {each.symbol} {each.action}" for each in verdict.discrepancies],
             )
+
+
+def _require_opened(ledger: LedgerSide) -> None:
+    """Before it, the ledger's cash means nothing: a comparison would find a difference that is none (FP-4.5)."""
+    if not ledger.opened:
+        raise Retry("execution has not seen the broker's account yet")
 
 
 def _calendars(settings: Settings) -> list[Calendar]:

@@ -48,7 +48,7 @@ def is_open(intent: pb.Intent) -> bool:
 
 def is_opened(account: pb.Account) -> bool:
     """False until the broker's cash was taken over: a ledger that was just made holds zeros that mean nothing."""
-    return bool(number(account.starting_cash))
+    return account.HasField("starting_cash")
 
 
 def number(value: object, *, field: str = "amount") -> Decimal:

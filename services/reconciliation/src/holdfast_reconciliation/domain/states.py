@@ -68,6 +68,8 @@ class LedgerSide:
     """The ledger at one version."""
 
     version: int
+    opened: bool
+    """False until execution has seen the broker's account: there is nothing to compare before."""
     cash: Decimal
     held: Mapping[str, Held]
     wishes: Sequence[Wish]
@@ -95,6 +97,7 @@ class LedgerSide:
                 filled.setdefault(intent.broker_order_id, _amount(intent.filled_quantity, "Intent.filled_quantity"))
         return cls(
             version=answer.version,
+            opened=answer.account.HasField("starting_cash"),
             cash=_amount(answer.account.cash, "Account.cash"),
             reserved=_amount(answer.account.reserved, "Account.reserved"),
             held={each.symbol: _held(each) for each in answer.positions},

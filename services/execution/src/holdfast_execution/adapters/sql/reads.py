@@ -61,6 +61,7 @@ class SqlReads:
         row = self._header()
         return AccountRow(
             account_id=self._account,
+            opened=row["starting_cash"] is not None,
             starting_cash=convert.cash(row["starting_cash"] or 0),
             cash=convert.cash(row["cash"]),
             realised_pnl=convert.cash(row["realised"]),

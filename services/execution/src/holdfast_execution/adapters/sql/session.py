@@ -224,6 +224,7 @@ def account_row(account: str, header: Header) -> AccountRow:
     """The account without what its open entries reserve."""
     return AccountRow(
         account_id=account,
+        opened=header.starting_cash is not None,
         starting_cash=convert.cash(header.starting_cash or 0),
         cash=convert.cash(header.cash),
         realised_pnl=convert.cash(header.realised),
