@@ -463,7 +463,9 @@ class Account(_message.Message):
     RESERVED_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     @_builtins.property
-    def starting_cash(self) -> _common_pb2.Decimal: ...
+    def starting_cash(self) -> _common_pb2.Decimal:
+        """Absent until execution has seen the broker's account: the other amounts mean nothing before."""
+
     @_builtins.property
     def cash(self) -> _common_pb2.Decimal: ...
     @_builtins.property
