@@ -20,6 +20,7 @@ from holdfast_execution.relay import Relay
 from holdfast_execution.watches import watches
 from holdfast_runtime.calls import Call, enter
 from holdfast_runtime.errors import Retry
+from holdfast_runtime.ports.venue import OrderType
 from holdfast_runtime.revisions import Revisions
 from holdfast_simulation.lookout import Lookout
 from holdfast_simulation.manual_clock import ManualMonotonicClock
@@ -249,17 +250,35 @@ async def test_a_flattened_position_is_told_at_once_and_shows_for_a_while(post: 
     assert await post.status("position.flattened", after_secs=400) == "OK"
 
 
-async def test_a_sale_under_way_is_no_missing_stop(post: Post) -> None:
-    """The stop is down on purpose while the position is being sold."""
+async def test_a_sale_under_way_protects_for_half_a_minute(post: Post) -> None:
+    """TL-9, SQ-7: the stop is down on purpose while the position is being sold; a sale that hangs protects nothing."""
     await post.desk.enter()
     await post.desk.minute(1)
     post.desk.broker.script("positions", Fault.GATED)
     await post.desk.submit(post.desk.decision(exit_=True))
     await post.desk.until(lambda: post.desk.engine.books.last_seen.positions["SPY"].protection != "active")
     assert await post.status("position.unprotected") == "WARN"
-    assert await post.status("position.unprotected", after_secs=60) == "WARN"
+    assert await post.status("position.unprotected", after_secs=29) == "WARN"
+    message = await post.look("position.unprotected", after_secs=2)
+    assert (message.status, "exit is selling for 31 s" in message.evidence) == (3, True)
+    assert "position.unprotected" in [alert.id for alert in post.lookout.alerts]
     post.desk.broker.open_gate()
     await post.desk.settled()
+    await post.desk.minute(2)
+    assert await post.status("position.unprotected") == "OK"
+
+
+async def test_a_sale_that_the_broker_took_and_does_not_fill_hangs_too(post: Post) -> None:
+    """TL-9: sent and acknowledged is not sold."""
+    await post.desk.enter()
+    await post.desk.minute(1)
+    await post.desk.submit(post.desk.decision(exit_=True))
+    await post.desk.settled()
+    assert (await post.desk.one(Purpose.EXIT)).state is IntentState.ACKED
+    assert await post.status("position.unprotected") == "WARN"
+    assert await post.status("position.unprotected", after_secs=31) == "ERROR"
+    await post.desk.minute(2)
+    assert await post.status("position.unprotected") == "OK"
 
 
 async def test_a_safety_abort_is_an_error_until_a_person_clears_it(post: Post) -> None:
@@ -274,6 +293,36 @@ async def test_a_safety_abort_is_an_error_until_a_person_clears_it(post: Post) -
     await post.clear_halts()
     await post.desk.settled()
     assert await post.status("strategy.aborted") == "OK"
+
+
+async def test_a_protective_sale_refused_four_times_aborts_its_strategy_once_and_is_tried_on(post: Post) -> None:
+    """SQ-7, SQ-2: a person hears of it once, no entry of the strategy is taken, and the sale goes on."""
+    desk = post.desk
+    await desk.enter()
+    await desk.minute(1)
+    await desk.minute(2)
+    rules = desk.broker.exchange.config
+    desk.broker.exchange.config = type(rules)(assets={"SPY": {"tradable": False}})
+    desk.prices.tell(desk.price("SPY", "94"))
+    await desk.settled()
+    desk.clock.set(desk.clock.now() + timedelta(seconds=5))
+    await desk.until(lambda: any(each.leg == 4 for each in desk.engine.books.last_seen.loose), advancing=True)
+    assert (sales(desk), await desk.halts()) == (3, [])
+    await desk.until(lambda: sales(desk) == 4, advancing=True)
+    await desk.until(lambda: sales(desk) == 5, advancing=True)
+    assert [(each.kind, each.strategy) for each in await desk.halts()] == [("safety_abort", "sma")]
+    await post.look("strategy.aborted")
+    await post.look("strategy.aborted", after_secs=60)
+    assert [alert.id for alert in post.lookout.alerts if alert.id == "strategy.aborted"] == ["strategy.aborted"]
+    desk.broker.exchange.config = rules
+    await desk.pass_secs(6.0)
+    await desk.minute(3)
+    assert (await desk.position()).quantity == 0
+
+
+def sales(desk: Any) -> int:
+    """Protective sales that have left."""
+    return sum(post.type is OrderType.MARKET for post in desk.broker.posts)
 
 
 async def test_a_foreign_order_shows_as_a_standing_halt(post: Post) -> None:

@@ -7,11 +7,13 @@ import asyncio
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 import structlog
 
 from holdfast_core import sessions
 from holdfast_core.money import ZERO
+from holdfast_execution.aborts import abort
 from holdfast_execution.books import Books, Mirror
 from holdfast_execution.broker_hours import BrokerHours
 from holdfast_execution.domain import protection
@@ -24,7 +26,7 @@ from holdfast_execution.guard import NO_GOOD_ANSWER
 from holdfast_execution.holdings import MONITOR_REASON, Holdings
 from holdfast_execution.lanes import Rest
 from holdfast_execution.resting import Resting
-from holdfast_execution.rows import ClaimRefused, IntentRow, PositionRow
+from holdfast_execution.rows import MAX_SENDS, ClaimRefused, IntentRow, PositionRow
 from holdfast_execution.sales import Hands
 from holdfast_execution.sender import Sender, Sent, is_working
 from holdfast_execution.stop_monitor import StopMonitor
@@ -242,9 +244,18 @@ class Protector:
                 self._backoffs.succeeded(symbol)
             return
         self._backoffs.failed(symbol)
+        if intent.purpose is Purpose.FLATTEN and sent.outcome.follow_up is not FollowUp.HANDOVER:
+            await self._give_alarm(sent.intent)
         if intent.purpose is Purpose.FLATTEN or sent.intent.leg < MAX_EXIT_LEGS:
             # The handover begins again for the next leg; until then the stop is down, at most for the backoff.
             await self._hands.sell_again(intent)
+
+    async def _give_alarm(self, sale: IntentRow) -> None:
+        """A protective sale that the broker goes on refusing: a person has to look, while it is tried on (SQ-7)."""
+        if sale.total_attempts < MAX_SENDS:
+            return
+        log.error("exit.refused", symbol=sale.symbol, sends=sale.total_attempts, reason=sale.reason)
+        await self._books.write(partial(abort, intent=sale, reason="PROTECTIVE_SALE_REFUSED"))
 
     async def _own(self, symbol: str, owner: Owner) -> None:
         await self._books.write(lambda ledger, epoch, now: ledger.set_exit_owner(epoch, now, symbol, owner.value))

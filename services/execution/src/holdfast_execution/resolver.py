@@ -9,6 +9,7 @@ from functools import partial
 
 import structlog
 
+from holdfast_execution.aborts import abort
 from holdfast_execution.adoption import Adopter
 from holdfast_execution.books import Books, Mirror
 from holdfast_execution.domain.intents import IntentState, Purpose
@@ -294,11 +295,7 @@ class Resolver:
             return
         trail.aborted = True
         log.error("strategy.safety_abort", strategy=intent.strategy, intent=intent.intent_id, reason=outcome.reason)
-        await self._books.write(
-            lambda ledger, epoch, now: ledger.add_halt(
-                epoch, now, "safety_abort", f"{outcome.reason}: {intent.intent_id}", strategy=intent.strategy
-            )
-        )
+        await self._books.write(partial(abort, intent=intent, reason=outcome.reason))
 
     async def _tombstone(self, intent: IntentRow) -> None:
         log.warning("order.tombstoned", intent=intent.intent_id, client_order_id=intent.client_order_id)

@@ -10,6 +10,7 @@ from functools import partial
 
 import structlog
 
+from holdfast_execution.aborts import abort
 from holdfast_execution.adoption import Adopter
 from holdfast_execution.books import Books
 from holdfast_execution.domain.intents import IntentState, Purpose
@@ -219,11 +220,7 @@ class Sender:
         if outcome.after_secs:
             self.resets[claimed.intent_id] = self._monotonic_clock.now_secs() + outcome.after_secs
         if outcome.step is Step.CREDENTIALS_HALT:
-            await self._books.write(
-                lambda ledger, epoch, now: ledger.add_halt(
-                    epoch, now, "safety_abort", f"{outcome.reason}: {claimed.intent_id}", strategy=claimed.strategy
-                )
-            )
+            await self._books.write(partial(abort, intent=claimed, reason=outcome.reason))
         row = await self._books.write(partial(mark_unknown, intent_id=claimed.intent_id, reason=outcome.reason))
         metrics.UNKNOWN_OUTCOMES_SEEN.inc()
         log.warning("order.outcome_unknown", intent=row.intent_id, symbol=row.symbol, reason=outcome.reason)

@@ -12,6 +12,7 @@ from holdfast_catalogue.registry import point
 from holdfast_catalogue.sentinel import Detector, Watch
 from holdfast_catalogue.standing import Finding, Status, error, ok, warn
 from holdfast_core.instruments import lot_of
+from holdfast_execution.aborts import SAFETY_ABORT
 from holdfast_execution.books import Mirror
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_execution.engine import Engine
@@ -24,12 +25,13 @@ from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.settings import Settings
 from holdfast_runtime.telemetry import metrics
 
-SAFETY_ABORT = "safety_abort"
 KINDS = frozenset({KILL_SWITCH, CREDENTIALS, SAFETY_ABORT, RECONCILIATION})
 """Kinds of halts that are shown as 0 too."""
 POINTS_OF_THEIR_OWN = frozenset({KILL_SWITCH, CREDENTIALS, SAFETY_ABORT})
 SALES = frozenset({"exit", "monitor", "flatten"})
 """Owners of an exit under way: the stop is down on purpose."""
+SALE_SECS = 30.0
+"""A sale that has not ended by then protects nothing: it hangs, unanswered or unfilled."""
 RESTING = frozenset({IntentState.ACKED, IntentState.PARTIALLY_FILLED})
 LEASE_SECS = 5.0
 LOCKED_SECS = 10.0
@@ -63,7 +65,7 @@ def watches(
         watch("credentials.refused", lambda: _credentials(engine)),
         watch("order.unknown", _unknown(engine, Ages(monotonic))),
         watch("order.rejected", _rejected(monotonic)),
-        watch("position.unprotected", _unprotected(engine, Ages(monotonic), settings.execution.protection_bound_secs)),
+        watch("position.unprotected", _unprotected(engine, monotonic, settings.execution.protection_bound_secs)),
         watch("position.flattened", _flattened(monotonic)),
         watch("strategy.aborted", lambda: _aborted(engine)),
         watch("halt.standing", lambda: _standing(engine)),
@@ -174,19 +176,24 @@ def _rejected(monotonic: MonotonicClock) -> Callable[[], Finding]:
     return detect
 
 
-def _unprotected(engine: Engine, ages: Ages, bound_secs: float) -> Callable[[], Finding]:
+def _unprotected(engine: Engine, monotonic: MonotonicClock, bound_secs: float) -> Callable[[], Finding]:
+    bare_ages, sale_ages = Ages(monotonic), Ages(monotonic)
+
     def detect() -> Finding:
         mirror = engine.books.last_seen
         held = [each for each in mirror.positions.values() if each.quantity]
         open_ = sorted((each for each in held if not _protected(each, mirror)), key=lambda each: each.symbol)
-        bare = ages(each.symbol for each in open_ if each.exit_owner not in SALES)
+        bare = bare_ages(each.symbol for each in open_ if each.exit_owner not in SALES)
+        sold = sale_ages(each.symbol for each in open_ if each.exit_owner in SALES)
+        hanging = sum(secs >= SALE_SECS for secs in sold.values())
         metrics.POSITIONS.set(_of_the_holder(engine, len(held)))
-        metrics.UNPROTECTED_POSITIONS.set(_of_the_holder(engine, len(bare)))
+        metrics.UNPROTECTED_POSITIONS.set(_of_the_holder(engine, len(bare) + hanging))
         shown = {"held": len(held), "unprotected": len(open_)}
         if not open_:
             return ok(f"{len(held)} positions, each with its stop", **shown)
-        text = ", ".join(_told(each, bare.get(each.symbol)) for each in open_[:MAX_TOLD])
-        return _lasting(max(bare.values(), default=0.0), bound_secs, text, **shown)
+        text = ", ".join(_told(each, (bare | sold)[each.symbol]) for each in open_[:MAX_TOLD])
+        late = hanging or any(secs >= bound_secs for secs in bare.values())
+        return error(text, **shown) if late else warn(text, **shown)
 
     return detect
 
@@ -211,9 +218,9 @@ def _protected(position: PositionRow, mirror: Mirror) -> bool:
     return position.protection == "active" and covered >= lot_of(position.book).tradable(position.quantity)
 
 
-def _told(position: PositionRow, bare_secs: float | None) -> str:
-    why = f"{position.exit_owner} is selling" if bare_secs is None else f"for {bare_secs:.0f} s"
-    return f"{position.symbol} {position.quantity:f} ({position.protection or 'none'}, {why})"
+def _told(position: PositionRow, secs: float) -> str:
+    who = f"{position.exit_owner} is selling " if position.exit_owner in SALES else ""
+    return f"{position.symbol} {position.quantity:f} ({position.protection or 'none'}, {who}for {secs:.0f} s)"
 
 
 # --- halts

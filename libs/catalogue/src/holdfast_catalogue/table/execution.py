@@ -141,7 +141,7 @@ POINTS: tuple[FailurePoint, ...] = (
         covers=("TL-9", "SQ-7"),
         detector="Held quantity that no live stop covers: WARN at once, ERROR where it lasts longer than the "
         "bound (5 s) and "
-        "no sale is under way.",
+        "no sale is under way, or where a sale has been under way for 30 s.",
         healer="The protective lane places the stop again without end, with backoff, and flattens where the "
         "stop price has "
         "been traded through or a stop's outcome stays unknown.",
