@@ -63,6 +63,9 @@ async def build(shell: Shell) -> None:
             "get_decisions": {"signal", "scoring", "operator"},
             "get_ledger": {"reconciliation", "admin", "operator"},
             "get_holder": {"reconciliation", "admin", "operator"},
+            "list_strategies": {"admin", "operator"},
+            "stop_strategy": {"admin"},
+            "start_strategy": {"admin"},
         },
     )
     shell.takes_part_when(lambda: lease.is_holder)

@@ -127,7 +127,11 @@ class LedgerReads(Protocol):
 
     def lease(self) -> LeaseRow: ...
 
-    def strategies(self) -> list[StrategyRow]: ...
+    def strategies(self) -> list[StrategyRow]:
+        """Those that were ever decided or steered, by id."""
+
+    def last_sale(self, strategy: str) -> IntentRow | None:
+        """The intent by which the strategy sold last; None where it never did."""
 
     def has_unnoticed_halts(self) -> bool:
         """Has admin inserted halts that `notice_halts` has not turned into facts yet?"""
@@ -318,7 +322,10 @@ class Ledger(LedgerReads, Protocol):
     def record_verdict(self, epoch: int, now: datetime, verdict: execution.ReconciliationVerdict) -> int:
         """Returns the ledger's version."""
 
-    def set_strategy_state(self, epoch: int, now: datetime, strategy: str, state: str) -> StrategyRow: ...
+    def set_strategy_state(
+        self, epoch: int, now: datetime, strategy: str, state: str, *, reason: str = "", set_by: str = "execution"
+    ) -> StrategyRow:
+        """running, stopped or failed, with why and by whom; one that is so already is returned unchanged."""
 
     def record_assets(self, epoch: int, now: datetime, assets: Sequence[BrokerAsset]) -> None:
         """Writes those that changed."""

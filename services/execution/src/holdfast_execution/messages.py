@@ -151,6 +151,17 @@ def to_progress(row: StrategyRow) -> execution.StrategyProgress:
     )
 
 
+def to_strategy(row: StrategyRow) -> execution.Strategy:
+    """Its state alone."""
+    return execution.Strategy(
+        strategy=row.strategy,
+        state=row.state,
+        reason=row.reason,
+        set_by=row.set_by,
+        since=to_timestamp(row.since),
+    )
+
+
 def to_asset(asset: BrokerAsset) -> execution.AssetFacts:
     return execution.AssetFacts(
         symbol=asset.symbol,

@@ -290,6 +290,11 @@ class StrategyRow:
     state: str
     """running, stopped, failed"""
     last_decided_cycle_time: datetime | None
+    reason: str = ""
+    """Why it does not run: a person's words, or what aborted it. Of a started one: the words it was started with."""
+    set_by: str = ""
+    """Who said so; empty: it has run from the beginning."""
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from holdfast_execution.engine import Engine
 from holdfast_execution.ledger import Ledger, LedgerError, StaleFence, UnknownRow
 from holdfast_execution.merge import DISCREPANT
 from holdfast_execution.messages import to_ledger_response
+from holdfast_execution.strategies import StrategyDesk
 from holdfast_execution.updates import RECONNECTING, STARTING
 from holdfast_execution.wishes import wish_of
 from holdfast_runtime import calls, revisions
@@ -62,6 +63,7 @@ class ExecutionService:
             entries_per_minute=gates.entries_per_minute,
             verdict_max_age=timedelta(seconds=rules.verdict_max_age_secs),
         )
+        self._strategies = StrategyDesk(engine, settings)
         self._locked_since_secs: float | None = None
 
     # --- decisions
@@ -189,6 +191,23 @@ class ExecutionService:
         if halt.kind == CREDENTIALS:
             self._engine.credentials_cleared()
         return execution.ClearHaltResponse(ledger_version=await self._books.read(lambda ledger: ledger.version()))
+
+    # --- strategies
+
+    async def list_strategies(
+        self,
+        request: execution.ListStrategiesRequest,  # noqa: ARG002 - the port names it
+    ) -> execution.ListStrategiesResponse:
+        """Every known strategy. Standbys answer too."""
+        return await self._strategies.list_all()
+
+    async def stop_strategy(self, request: execution.StopStrategyRequest) -> execution.StopStrategyResponse:
+        """A person stops a strategy: see StrategyDesk.stop."""
+        return await self._strategies.stop(request)
+
+    async def start_strategy(self, request: execution.StartStrategyRequest) -> execution.StartStrategyResponse:
+        """A person starts a strategy: see StrategyDesk.start."""
+        return await self._strategies.start(request)
 
     async def get_holder(
         self,

@@ -1167,6 +1167,192 @@ class GetHolderResponse(_message.Message):
 Global___GetHolderResponse: _TypeAlias = GetHolderResponse  # noqa: Y015
 
 @_typing.final
+class Strategy(_message.Message):
+    """What people see and steer of a strategy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STRATEGY_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    SET_BY_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    TRADE_STATE_FIELD_NUMBER: _builtins.int
+    POSITIONS_FIELD_NUMBER: _builtins.int
+    OPEN_INTENTS_FIELD_NUMBER: _builtins.int
+    HALTS_FIELD_NUMBER: _builtins.int
+    strategy: _builtins.str
+    state: _builtins.str
+    """running, stopped, failed"""
+    reason: _builtins.str
+    """Why it does not run: a person's words, or what aborted it."""
+    set_by: _builtins.str
+    trade_state: _builtins.str
+    """Where its cycle of trades stands: none, bought, sold, exited_by_sl."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def positions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Position]: ...
+    @_builtins.property
+    def open_intents(self) -> _containers.RepeatedCompositeFieldContainer[Global___Intent]: ...
+    @_builtins.property
+    def halts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Halt]: ...
+    def __init__(
+        self,
+        *,
+        strategy: _builtins.str = ...,
+        state: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        set_by: _builtins.str = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        trade_state: _builtins.str = ...,
+        positions: _abc.Iterable[Global___Position] | None = ...,
+        open_intents: _abc.Iterable[Global___Intent] | None = ...,
+        halts: _abc.Iterable[Global___Halt] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["halts", b"halts", "open_intents", b"open_intents", "positions", b"positions", "reason", b"reason", "set_by", b"set_by", "since", b"since", "state", b"state", "strategy", b"strategy", "trade_state", b"trade_state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Strategy: _TypeAlias = Strategy  # noqa: Y015
+
+@_typing.final
+class ListStrategiesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStrategiesRequest: _TypeAlias = ListStrategiesRequest  # noqa: Y015
+
+@_typing.final
+class ListStrategiesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STRATEGIES_FIELD_NUMBER: _builtins.int
+    LEDGER_VERSION_FIELD_NUMBER: _builtins.int
+    ledger_version: _builtins.int
+    @_builtins.property
+    def strategies(self) -> _containers.RepeatedCompositeFieldContainer[Global___Strategy]: ...
+    def __init__(
+        self,
+        *,
+        strategies: _abc.Iterable[Global___Strategy] | None = ...,
+        ledger_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ledger_version", b"ledger_version", "strategies", b"strategies"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStrategiesResponse: _TypeAlias = ListStrategiesResponse  # noqa: Y015
+
+@_typing.final
+class StopStrategyRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STRATEGY_FIELD_NUMBER: _builtins.int
+    STOPPED_BY_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    strategy: _builtins.str
+    stopped_by: _builtins.str
+    note: _builtins.str
+    def __init__(
+        self,
+        *,
+        strategy: _builtins.str = ...,
+        stopped_by: _builtins.str = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["note", b"note", "stopped_by", b"stopped_by", "strategy", b"strategy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopStrategyRequest: _TypeAlias = StopStrategyRequest  # noqa: Y015
+
+@_typing.final
+class StopStrategyResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STRATEGY_FIELD_NUMBER: _builtins.int
+    LEDGER_VERSION_FIELD_NUMBER: _builtins.int
+    ledger_version: _builtins.int
+    @_builtins.property
+    def strategy(self) -> Global___Strategy: ...
+    def __init__(
+        self,
+        *,
+        strategy: Global___Strategy | None = ...,
+        ledger_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["strategy", b"strategy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ledger_version", b"ledger_version", "strategy", b"strategy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopStrategyResponse: _TypeAlias = StopStrategyResponse  # noqa: Y015
+
+@_typing.final
+class StartStrategyRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STRATEGY_FIELD_NUMBER: _builtins.int
+    STARTED_BY_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    strategy: _builtins.str
+    started_by: _builtins.str
+    note: _builtins.str
+    def __init__(
+        self,
+        *,
+        strategy: _builtins.str = ...,
+        started_by: _builtins.str = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["note", b"note", "started_by", b"started_by", "strategy", b"strategy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartStrategyRequest: _TypeAlias = StartStrategyRequest  # noqa: Y015
+
+@_typing.final
+class StartStrategyResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STRATEGY_FIELD_NUMBER: _builtins.int
+    LEDGER_VERSION_FIELD_NUMBER: _builtins.int
+    ledger_version: _builtins.int
+    @_builtins.property
+    def strategy(self) -> Global___Strategy: ...
+    def __init__(
+        self,
+        *,
+        strategy: Global___Strategy | None = ...,
+        ledger_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["strategy", b"strategy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ledger_version", b"ledger_version", "strategy", b"strategy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartStrategyResponse: _TypeAlias = StartStrategyResponse  # noqa: Y015
+
+@_typing.final
 class Fact(_message.Message):
     """One row of the ledger's append-only events, as published under facts.v1.<kind>."""
 
@@ -1188,10 +1374,11 @@ class Fact(_message.Message):
     ACCOUNT_FIELD_NUMBER: _builtins.int
     RECONCILIATION_FIELD_NUMBER: _builtins.int
     ADJUSTMENT_FIELD_NUMBER: _builtins.int
+    STRATEGY_FIELD_NUMBER: _builtins.int
     CLEARED_FIELD_NUMBER: _builtins.int
     event_id: _builtins.int
     kind: _builtins.str
-    """decision, intent, fill, adjustment, position, halt, account, reconciliation, lease, note"""
+    """decision, intent, fill, adjustment, position, halt, account, reconciliation, lease, strategy, note"""
     aggregate: _builtins.str
     """Id of what the fact is about, and its version: consumers apply by it, idempotent."""
     aggregate_version: _builtins.int
@@ -1220,6 +1407,10 @@ class Fact(_message.Message):
     def reconciliation(self) -> Global___ReconciliationVerdict: ...
     @_builtins.property
     def adjustment(self) -> Global___Adjustment: ...
+    @_builtins.property
+    def strategy(self) -> Global___Strategy:
+        """Its state alone, without positions and orders."""
+
     def __init__(
         self,
         *,
@@ -1239,13 +1430,14 @@ class Fact(_message.Message):
         account: Global___Account | None = ...,
         reconciliation: Global___ReconciliationVerdict | None = ...,
         adjustment: Global___Adjustment | None = ...,
+        strategy: Global___Strategy | None = ...,
         cleared: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "body", b"body", "decision", b"decision", "fill", b"fill", "halt", b"halt", "intent", b"intent", "market_time", b"market_time", "position", b"position", "reconciliation", b"reconciliation", "recorded_at", b"recorded_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "body", b"body", "decision", b"decision", "fill", b"fill", "halt", b"halt", "intent", b"intent", "market_time", b"market_time", "position", b"position", "reconciliation", b"reconciliation", "recorded_at", b"recorded_at", "strategy", b"strategy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "aggregate", b"aggregate", "aggregate_version", b"aggregate_version", "body", b"body", "cleared", b"cleared", "decision", b"decision", "event_id", b"event_id", "fill", b"fill", "halt", b"halt", "intent", b"intent", "kind", b"kind", "market_time", b"market_time", "position", b"position", "reconciliation", b"reconciliation", "recorded_at", b"recorded_at", "summary", b"summary", "traceparent", b"traceparent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "aggregate", b"aggregate", "aggregate_version", b"aggregate_version", "body", b"body", "cleared", b"cleared", "decision", b"decision", "event_id", b"event_id", "fill", b"fill", "halt", b"halt", "intent", b"intent", "kind", b"kind", "market_time", b"market_time", "position", b"position", "reconciliation", b"reconciliation", "recorded_at", b"recorded_at", "strategy", b"strategy", "summary", b"summary", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["decision", "intent", "fill", "position", "halt", "account", "reconciliation", "adjustment"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["decision", "intent", "fill", "position", "halt", "account", "reconciliation", "adjustment", "strategy"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 

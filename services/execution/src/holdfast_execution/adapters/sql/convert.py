@@ -9,7 +9,7 @@ from typing import Any
 from holdfast_core.money import UNITS_PER_CASH, UNITS_PER_QUANTITY, from_units, to_units
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_execution.domain.positions import Adjustment, Execution, average_price, notional
-from holdfast_execution.rows import AdjustmentRow, FillRow, HaltRow, IntentRow, OrderRow, PositionRow
+from holdfast_execution.rows import AdjustmentRow, FillRow, HaltRow, IntentRow, OrderRow, PositionRow, StrategyRow
 from holdfast_runtime.ledger_halts import from_micros, to_micros
 from holdfast_runtime.ports.venue import BrokerAsset, OrderType, Side, TimeInForce
 
@@ -187,6 +187,17 @@ def position_row(row: Columns) -> PositionRow:
         exit_owner=row["exit_owner"],
         opened_at=optional_instant(row["opened_at"]),
         updated_at=from_micros(row["updated_at"]),
+    )
+
+
+def strategy_row(row: Columns) -> StrategyRow:
+    return StrategyRow(
+        strategy=row["strategy"],
+        state=row["state"],
+        last_decided_cycle_time=optional_instant(row["last_decided_cycle_time"]),
+        reason=row["reason"],
+        set_by=row["set_by"],
+        since=optional_instant(row["since"]),
     )
 
 

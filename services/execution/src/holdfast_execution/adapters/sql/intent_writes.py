@@ -1,6 +1,7 @@
 """Decisions and intents: what was wished, what was allowed, what was sent, and what became of it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -24,6 +25,7 @@ from holdfast_execution.domain.intents import (
     transition,
 )
 from holdfast_execution.domain.limits import halt_reason
+from holdfast_execution.domain.strategies import StrategyState
 from holdfast_execution.parts import EntryAllowed, IntentChange
 from holdfast_execution.rows import (
     MAX_SENDS,
@@ -292,12 +294,15 @@ class IntentWrites(SqlWrites):
         known = self.parts().strategies
         for strategy, market_time in newest.items():
             row = known.get(strategy)
-            state = "running" if row is None else row.state
-            raised = StrategyRow(strategy=strategy, state=state, last_decided_cycle_time=from_micros(market_time))
+            decided = from_micros(market_time)
             if row is None:
+                raised = StrategyRow(strategy=strategy, state=StrategyState.RUNNING, last_decided_cycle_time=decided)
                 transaction.connection.execute(
                     sa.insert(tables.strategies).values(
-                        account=self._account, strategy=strategy, state=state, last_decided_cycle_time=market_time
+                        account=self._account,
+                        strategy=strategy,
+                        state=raised.state,
+                        last_decided_cycle_time=market_time,
                     )
                 )
                 transaction.note(raised)
@@ -307,7 +312,7 @@ class IntentWrites(SqlWrites):
                     _RAISE_PROGRESS,
                     {"of_account": self._account, "of_strategy": strategy, "last_decided_cycle_time": market_time},
                 )
-                transaction.note(raised)
+                transaction.note(replace(row, last_decided_cycle_time=decided))
 
     def _insert_intents(
         self, transaction: Transaction, now: datetime, wishes: Sequence[NewIntent], *, claim_first: bool = False

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from holdfast_execution.adapters.sql import tables
+from holdfast_runtime.ports.venue import Side
 
 _account: sa.BindParameter[str] = sa.bindparam("of_account")
 _i, _o, _d = tables.intents.c, tables.orders.c, tables.decisions.c
@@ -113,6 +114,12 @@ STRATEGIES = (
     .where(tables.strategies.c.account == _account)
     .order_by(tables.strategies.c.strategy)
 )  # fmt: skip
+LAST_SALE = (
+    sa.select(_f.intent_id)
+    .where(_f.account == _account, _f.strategy == sa.bindparam("strategy"), _f.side == Side.SELL.value)
+    .order_by(_f.filled_at.desc(), _f.recorded_at.desc())
+    .limit(1)
+)
 _b = tables.assets.c
 ASSETS = (
     sa.select(

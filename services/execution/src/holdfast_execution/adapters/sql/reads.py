@@ -137,14 +137,11 @@ class SqlReads:
         return bool(self._rows(queries.UNNOTICED_HALTS))
 
     def strategies(self) -> list[StrategyRow]:
-        return [
-            StrategyRow(
-                strategy=row["strategy"],
-                state=row["state"],
-                last_decided_cycle_time=convert.optional_instant(row["last_decided_cycle_time"]),
-            )
-            for row in self._rows(queries.STRATEGIES)
-        ]
+        return [convert.strategy_row(row) for row in self._rows(queries.STRATEGIES)]
+
+    def last_sale(self, strategy: str) -> IntentRow | None:
+        rows = self._rows(queries.LAST_SALE, strategy=strategy)
+        return self.intent(rows[0]["intent_id"]) if rows else None
 
     def assets(self) -> list[BrokerAsset]:
         """By symbol."""

@@ -10,10 +10,11 @@ from holdfast_execution.adapters.sql.migrate import migrate_database
 from holdfast_execution.adapters.sql.reads import SqlReads
 from holdfast_execution.adapters.sql.session import Session
 from holdfast_execution.adapters.sql.state_writes import StateWrites
+from holdfast_execution.adapters.sql.strategy_writes import StrategyWrites
 from holdfast_execution.ledger import Ledger, LedgerReads
 
 
-class SqlLedger(IntentWrites, AdjustmentWrites, StateWrites):
+class SqlLedger(IntentWrites, AdjustmentWrites, StateWrites, StrategyWrites):
     """The port `Ledger` on one session: for one thread."""
 
 

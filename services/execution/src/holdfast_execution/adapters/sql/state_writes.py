@@ -1,4 +1,4 @@
-"""Halts, verdicts, strategies, assets, the account, the outbox and the lease."""
+"""Halts, verdicts, assets, the account, the outbox and the lease."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,12 +14,10 @@ from holdfast_execution.adapters.sql.session import Transaction
 from holdfast_execution.adapters.sql.writes import SqlWrites
 from holdfast_execution.domain.intents import IntentState
 from holdfast_execution.parts import Unforeseen
-from holdfast_execution.rows import AccountRow, HaltRow, LeaseRow, LedgerError, StaleFence, StrategyRow, UnknownRow
+from holdfast_execution.rows import AccountRow, HaltRow, LeaseRow, LedgerError, StaleFence, UnknownRow
 from holdfast_runtime.ledger_halts import halt_id, to_micros
 from holdfast_runtime.ports.venue import BrokerAsset
 from holdfast_runtime.wire import from_timestamp
-
-STRATEGY_STATES = ("running", "stopped", "failed")
 
 
 class StateWrites(SqlWrites):
@@ -79,7 +77,7 @@ class StateWrites(SqlWrites):
                 self._tell_halt(transaction, now, row)
             return found
 
-    # --- verdicts, strategies, assets, account, notes
+    # --- verdicts, assets, account, notes
 
     def record_verdict(self, epoch: int, now: datetime, verdict: execution.ReconciliationVerdict) -> int:
         with self._write(epoch) as transaction:
@@ -104,29 +102,6 @@ class StateWrites(SqlWrites):
             transaction.append(now, "reconciliation", self._account, summary, fact)
             transaction.note(verdict)
             return version
-
-    def set_strategy_state(self, epoch: int, now: datetime, strategy: str, state: str) -> StrategyRow:
-        if state not in STRATEGY_STATES:
-            raise LedgerError(f"a strategy is one of {', '.join(STRATEGY_STATES)}, not {state!r}")
-        table = tables.strategies
-        with self._write(epoch) as transaction:
-            known = {row.strategy: row for row in self.strategies()}.get(strategy)
-            if known is not None and known.state == state:
-                return known
-            if known is None:
-                values = {"account": self._account, "strategy": strategy, "state": state}
-                transaction.connection.execute(sa.insert(table).values(values))
-            else:
-                transaction.connection.execute(
-                    sa.update(table)
-                    .where(table.c.account == self._account, table.c.strategy == strategy)
-                    .values(state=state)
-                )
-            self._tell_note(transaction, now, f"strategy.{strategy}", f"strategy {strategy} is {state}")
-            last = None if known is None else known.last_decided_cycle_time
-            row = StrategyRow(strategy=strategy, state=state, last_decided_cycle_time=last)
-            transaction.note(row)
-            return row
 
     def record_assets(self, epoch: int, now: datetime, assets: Sequence[BrokerAsset]) -> None:
         table = tables.assets

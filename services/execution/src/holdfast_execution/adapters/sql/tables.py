@@ -8,14 +8,15 @@ import sqlalchemy as sa
 from holdfast_execution.rows import MAX_SENDS
 from holdfast_runtime.ledger_halts import halts_table
 
-REVISION = 2
+REVISION = 3
 """What this code expects: the newest migration."""
 
 metadata = sa.MetaData()
 
 
-def _text(name: str, *, key: bool = False) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, primary_key=key, nullable=False)
+def _text(name: str, *, key: bool = False, default: str | None = None) -> sa.Column[str]:
+    """`default`: of a column that came later, where older code inserts rows without it."""
+    return sa.Column(name, sa.Text, primary_key=key, nullable=False, server_default=default)
 
 
 def _number(name: str, *, key: bool = False) -> sa.Column[int]:
@@ -139,6 +140,7 @@ fills = sa.Table(
     sa.CheckConstraint("quantity > 0 AND quantity <= cumulative_quantity", name="fills_quantity"),
     sa.Index("fills_by_symbol", "account", "symbol", "filled_at"),
     sa.Index("fills_by_record", "account", "recorded_at"),
+    sa.Index("fills_by_strategy", "account", "strategy", "side", "filled_at"),
 )
 
 adjustments = sa.Table(
@@ -216,6 +218,9 @@ strategies = sa.Table(
     _text("strategy", key=True),
     _text("state"),
     _optional("last_decided_cycle_time"),
+    _text("reason", default=""),
+    _text("set_by", default=""),
+    _optional("since"),
 )
 
 events = sa.Table(
