@@ -24,6 +24,7 @@ from holdfast_execution.lanes import Lane, Rest
 from holdfast_execution.ledger import LedgerRunner, StaleFence
 from holdfast_execution.merge import Merger
 from holdfast_execution.protector import Protector
+from holdfast_execution.refusals import Refusals
 from holdfast_execution.resolver import Resolver
 from holdfast_execution.rows import HaltRow, IntentRow, LimitsCheck, NewIntent, StoredCycle
 from holdfast_execution.sales import Hands
@@ -89,6 +90,7 @@ class Engine:
             books,
             self.guard,
             adopter,
+            Refusals(books, self.guard, settings),
             self._rates,
             monotonic_clock=monotonic_clock,
             timeout_secs=settings.venue.timeout_secs,

@@ -100,10 +100,12 @@ class EntryLane:
                 return Rest(did=True)
         if self._books.locked_reason:
             return Rest(at=_first_end(waiting))
-        due = [_Due(intent, self._sender.free_at(intent.strategy, now)) for intent in waiting]
+        due = [
+            _Due(intent, max(self._sender.free_at(intent.strategy, now), intent.next_attempt_at)) for intent in waiting
+        ]
         ready = next((each.intent for each in due if each.free_at <= now), None)
         if ready is None:
-            self._delayed |= {each.intent.intent_id for each in due}
+            self._delayed |= {each.intent.intent_id for each in due if each.intent.leg == 1}
             ends = [each.intent.valid_until for each in due if each.intent.valid_until is not None]
             return Rest(at=min([each.free_at for each in due] + ends))
         if not self._sender.may_write:

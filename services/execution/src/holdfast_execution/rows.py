@@ -12,6 +12,7 @@ from decimal import Decimal
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_execution.domain.intents import TERMINAL, IntentState, Purpose
+from holdfast_execution.domain.next_leg import next_attempt_at
 from holdfast_runtime.errors import GiveUp
 from holdfast_runtime.ports.venue import OrderType, Side, TimeInForce
 
@@ -142,6 +143,11 @@ class IntentRow:
     @property
     def open(self) -> bool:
         return self.state not in TERMINAL
+
+    @property
+    def next_attempt_at(self) -> datetime:
+        """Where PENDING: the earliest instant of market time at which the present leg may leave."""
+        return next_attempt_at(self.leg, self.updated_at)
 
     @property
     def sent_with_stop(self) -> bool:

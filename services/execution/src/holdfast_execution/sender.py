@@ -17,6 +17,7 @@ from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_execution.domain.outcomes import SendOutcome, Step, read_answer
 from holdfast_execution.domain.rates import EntryRates
 from holdfast_execution.ledger import Ledger
+from holdfast_execution.refusals import Refusals
 from holdfast_execution.rows import ClaimRefused, IntentRow
 from holdfast_runtime.errors import HoldfastError
 from holdfast_runtime.ports.clock import MonotonicClock
@@ -62,6 +63,7 @@ class Sender:
         books: Books,
         broker: Broker,
         adopter: Adopter,
+        refusals: Refusals,
         rates: EntryRates,
         *,
         monotonic_clock: MonotonicClock,
@@ -72,6 +74,7 @@ class Sender:
         self._rates = rates
         self._broker = broker
         self._adopter = adopter
+        self._refusals = refusals
         self._monotonic_clock = monotonic_clock
         self._timeout_secs = timeout_secs
         self._in_flight: dict[asyncio.Task[Sent], str] = {}
@@ -210,10 +213,7 @@ class Sender:
             if earlier is not None:
                 outcome = SendOutcome(step=Step.LOOK_UP, reason=outcome.reason)
         if outcome.step is Step.REJECT:
-            row = await self._books.write(
-                lambda ledger, epoch, now: ledger.record_refusal(epoch, now, claimed.intent_id, outcome.reason)
-            )
-            log.warning("order.rejected", intent=row.intent_id, symbol=row.symbol, reason=outcome.reason)
+            row = await self._refusals.record(claimed, outcome)
             metrics.ORDERS.labels(purpose=row.purpose.value, state=row.state.value).inc()
             return Sent(intent=row, outcome=outcome)
         self.deadlines[claimed.intent_id] = deadline_secs

@@ -37,6 +37,8 @@ class Fault(StrEnum):
     """No answer; accepted only when `arrive` is called."""
     UNAUTHORISED = "unauthorised"
     THROTTLED = "throttled"
+    REFUSED = "refused"
+    """A proven no, for a reason that nobody knows."""
     MISMATCHED = "mismatched"
     """Accepted, but the answer describes another quantity."""
     ABSENT = "absent"
@@ -334,6 +336,8 @@ class MemoryBroker:
             raise venue.Unauthorised("401", steps=())
         if fault is Fault.THROTTLED:
             raise venue.Throttled("429", after_secs=3.0)
+        if fault is Fault.REFUSED:
+            raise venue.OrderRefused(venue.RefusalKind.OTHER, "request cannot be processed", http_status=422)
         if fault is Fault.NO_CONNECTION:
             raise venue.NotSent("no connection to the venue")
         return fault

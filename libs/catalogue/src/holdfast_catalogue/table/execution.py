@@ -126,8 +126,8 @@ POINTS: tuple[FailurePoint, ...] = (
         severity=Severity.LOW,
         covers=("FP-4.4", "SQ-2"),
         detector="Rejected orders within the last 5 minutes: WARN from one on, ERROR from five on.",
-        healer="The reason is kept and classified: a refused entry is skipped, a refused sale or stop gets its "
-        "next leg.",
+        healer="The reason is kept and classified: a refused entry is shrunk once where funds are short, skipped where "
+        "nothing would help, else tried again, at most three times; a refused sale or stop gets its next leg.",
         heal_within_secs=600.0,
         manual_steps=("Read the orders' reasons in admin: funds, session, asset, or type.",),
         proofs=(f"{_TESTS}::test_a_rejected_order_shows_for_a_while",),

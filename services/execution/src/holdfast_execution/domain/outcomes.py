@@ -51,9 +51,12 @@ class FollowUp(StrEnum):
     """The shares are held by another order: the exit handover."""
     FLATTEN = "flatten"
     """The stop is already through the price: sell now."""
-    ADJUST_ONCE = "adjust_once"
-    """One adjusted leg where a rule allows it, else skip."""
+    SHRINK = "shrink"
+    """More than can be paid for: once of what can, else skip."""
+    RETRY = "retry"
+    """Nothing is known that would help but time."""
     SKIP = "skip"
+    """The same would be refused again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +73,12 @@ class SendOutcome:
 _FOLLOW_UPS = {
     RefusalKind.WASH_TRADE: FollowUp.CANCEL_OPPOSITE,
     RefusalKind.SHARES_HELD: FollowUp.HANDOVER,
-    RefusalKind.BUYING_POWER: FollowUp.SKIP,
+    RefusalKind.BUYING_POWER: FollowUp.SHRINK,
     RefusalKind.STOP_THROUGH_PRICE: FollowUp.FLATTEN,
-    RefusalKind.MARKET_CLOSED: FollowUp.ADJUST_ONCE,
-    RefusalKind.NOT_TRADABLE: FollowUp.ADJUST_ONCE,
+    RefusalKind.MARKET_CLOSED: FollowUp.SKIP,
+    RefusalKind.NOT_TRADABLE: FollowUp.SKIP,
     RefusalKind.NOT_CANCELABLE: FollowUp.SKIP,
-    RefusalKind.OTHER: FollowUp.ADJUST_ONCE,
+    RefusalKind.OTHER: FollowUp.RETRY,
 }
 
 
