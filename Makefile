@@ -14,7 +14,7 @@ BASE ?= python:3.11-slim-bookworm
 REPOSITORY ?= holdfast
 TAG ?= dev
 SEEDS ?= 10000
-SERVICES ?= signal scoring gate execution reconciliation admin papermarket cli
+SERVICES ?= signal scoring gate execution reconciliation admin papermarket cli simulation
 
 .PHONY: help setup run test coverage lint types holes audit protos protos-check protos-baseline docs faults chart seeds proofs simulate mutants bench contract-alpaca nightly images release e2e clean
 

@@ -15,7 +15,18 @@ from tests.e2e.cluster import Cluster, NoCluster, current_context, load, run
 from tests.e2e.release import CHART, NAME, Release, Row
 from tests.integration.stack import running
 
-ORDER = ("replayed_day", "deleted_pods", "frozen_process", "stores", "upgrades", "drain", "identities", "edges", "end")
+ORDER = (
+    "replayed_day",
+    "deleted_pods",
+    "frozen_process",
+    "stores",
+    "upgrades",
+    "drain",
+    "identities",
+    "edges",
+    "end",
+    "sweeps",
+)
 """Of the subjects: what needs a market that still moves comes first, what ends the release comes last."""
 DAY = {"start": "2013-10-08", "end": "2013-10-08"}
 WEEK = {"start": "2013-10-07", "end": "2013-10-11"}
@@ -80,7 +91,7 @@ def images(context: str) -> str:
         "--kube-version", version["gitVersion"],
     )  # fmt: skip
     wanted = set(re.findall(r"^\s*(?:- )?image: [\"']?([^\s\"']+)", rendered, re.MULTILINE))
-    load(context, sorted(wanted | {f"holdfast/cli:{TAG}"}))
+    load(context, sorted(wanted | {f"holdfast/cli:{TAG}", f"holdfast/simulation:{TAG}"}))
     return TAG
 
 

@@ -16,7 +16,7 @@ from holdfast_simulation.world import plans
 from holdfast_simulation.world.faults import Kind
 from holdfast_simulation.world.plans import Plan, plan_of
 from holdfast_simulation.world.run import run
-from holdfast_simulation.world.sweep import sweep
+from holdfast_simulation.world.sweep import Summary, lives
 
 SAVED = sorted(Path(__file__).parent.joinpath("plans").glob("*.json"))
 SEEDS = int(os.environ.get("HOLDFAST_SIMULATED_SEEDS", "120"))
@@ -32,7 +32,9 @@ def test_fresh_seeds_violate_nothing() -> None:
     first = random.SystemRandom().randrange(2**32)
     print(f"seeds {first} to {first + SEEDS - 1}")
 
-    found = sweep(range(first, first + SEEDS), jobs=os.cpu_count() or 1, done=lambda _: None)
+    found = Summary()
+    for outcome, cpu_secs in lives(range(first, first + SEEDS), jobs=os.cpu_count() or 1):
+        found.add(outcome, cpu_secs)
 
     assert [(each.plan.seed, each.violations) for each in found.failed] == []
     assert found.posts

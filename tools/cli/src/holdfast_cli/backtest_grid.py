@@ -4,18 +4,27 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
+from holdfast_cli import kube_sweep
 from holdfast_cli.backtest_command import in_words, progress_bar, services_missing, write_reports
+from holdfast_cli.kube_job import Target
 from holdfast_cli.report_command import EXIT_BROKEN, EXIT_OK, EXIT_USAGE, STANDARD_OUTPUT, say
 from holdfast_runtime.config import InvalidConfiguration
+from holdfast_runtime.errors import AskPerson
 from holdfast_runtime.settings import Settings, StrategySettings
+
+if TYPE_CHECKING:
+    from holdfast_simulation.backtest.grid import Tried
+
+    Tries = Generator[tuple[int, Tried | str], None, None]
 
 MOST_RUNS = 1_000
 
@@ -87,22 +96,36 @@ def tree_of(point: Point, axes: Sequence[Axis], base: Mapping[str, Any]) -> dict
     return tree
 
 
-def run(runs: Sequence[tuple[Point, Settings]], *, reports: Sequence[Path], jobs: int, errors: Console) -> int:
-    """Runs them all and writes their table. Exit codes as of `holdfast backtest`."""
+def run(
+    runs: Sequence[tuple[Point, Settings]],
+    *,
+    reports: Sequence[Path],
+    jobs: int,
+    errors: Console,
+    target: Target | None = None,
+) -> int:
+    """Runs them all, here or on a cluster, and writes their table. Exit codes as of `holdfast backtest`."""
     try:
         from holdfast_simulation.backtest import grid
     except ModuleNotFoundError as error:
         services_missing(error, errors)
         return EXIT_USAGE
+    settings = [each for _, each in runs]
+    here = jobs or os.cpu_count() or 1
+    tries = grid.try_all(settings, jobs=here) if target is None else _tries_on(target, settings, errors)
     found: list[dict[str, Any]] = []
-    with progress_bar(errors) as told:
-        for place, tried in grid.try_all([settings for _, settings in runs], jobs=jobs or os.cpu_count() or 1):
-            point = runs[place][0]
-            if isinstance(tried, str):
-                say(errors, f": {point}: {tried}", alarm="the backtest cannot be believed")
-                return EXIT_BROKEN
-            found.append({"settings": point} | asdict(tried))
-            told(len(found), len(runs))
+    try:
+        with progress_bar(errors) as told, closing(tries):
+            for place, tried in tries:
+                point = runs[place][0]
+                if isinstance(tried, str):
+                    say(errors, f": {point}: {tried}", alarm="the backtest cannot be believed")
+                    return EXIT_BROKEN
+                found.append({"settings": point} | asdict(tried))
+                told(len(found), len(runs))
+    except (kube_sweep.SweepFailed, AskPerson) as error:
+        say(errors, f": {error}", alarm="holdfast")
+        return EXIT_USAGE
     found.sort(key=lambda each: (-each["figures"]["total_return"], json.dumps(each["settings"])))
     write_reports({"grid": found}, reports)
     console = errors if STANDARD_OUTPUT in reports else Console()
@@ -112,6 +135,14 @@ def run(runs: Sequence[tuple[Point, Settings]], *, reports: Sequence[Path], jobs
         if file != STANDARD_OUTPUT:
             say(console, f"report {file}")
     return EXIT_OK
+
+
+def _tries_on(target: Target, settings: Sequence[Settings], errors: Console) -> "Tries":
+    """The same from a cluster."""
+    from holdfast_simulation import shares
+
+    work = shares.Work(parts=kube_sweep.parts_of(len(settings), target), runs=settings)
+    return kube_sweep.run(work, target, shares.run_of, lambda what: say(errors, what))
 
 
 def _table(found: Sequence[dict[str, Any]]) -> Table:

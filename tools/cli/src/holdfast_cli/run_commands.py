@@ -11,6 +11,8 @@ from holdfast_cli import backtest_command, backtest_grid, report_command
 from holdfast_cli import plan as plans
 from holdfast_cli import up as up_command
 from holdfast_cli.command_line import ConfigOption, StateOption, console, errors, fail, settings_of
+from holdfast_cli.kube_job import IMAGE, PODS
+from holdfast_cli.kube_options import ImageOption, NamespaceOption, OnOption, PodsOption, Where, target_of
 from holdfast_cli.recording_fit import fit
 from holdfast_exchange.faults import plan as fault_plans
 from holdfast_runtime.config import InvalidConfiguration
@@ -84,21 +86,31 @@ def backtest(
         typer.Option(help="Try every combination: sma.fast=5,10,20 or gate.collar=0.01,0.02. Repeatable."),
     ] = None,
     jobs: Annotated[int, typer.Option(min=0, help="Processes for --grid; 0: one for each core.")] = 0,
+    on: OnOption = Where.HERE,
+    pods: PodsOption = PODS,
+    image: ImageOption = IMAGE,
+    namespace: NamespaceOption = "",
     config: ConfigOption = None,
 ) -> None:
     """Run the services over a recording in virtual time, and say what they earned (docs/backtest.md).
 
     It decides, sends and fills what `holdfast up --speed max` does on the same days; no process is started.
 
-    Exit codes: 0 done, 1 a service failed in it, 2 wrong usage, 3 an invariant did not hold.
+    Exit codes: 0 done, 1 a service failed in it, 2 wrong usage, or a cluster could not do it, 3 an invariant did not
+    hold.
     """
     overrides = _replayed(book=book, symbols=symbols, start=start, end=end, recording=recording)
+    target = target_of(on, pods=pods, image=image, namespace=namespace)
     settings = _only(settings_of(config, overrides), strategy, book_given=book is not None)
     reports = report or []
     for file in reports:
         if file != report_command.STANDARD_OUTPUT and (problem := _unwritable(file)):
             fail(f"--report {file}: {problem}")
     _refuse_idle_books(settings)
+    if target is not None and not grid:
+        fail("--on kube needs --grid: one backtest is one process")
+    if target is not None and settings.replay.recording is not None:
+        fail("--on kube replays the recording of its image alone: a folder of this machine is not in it")
     if settings.replay.recording is not None:
         _refuse_idle(settings, settings.replay.recording)
     if not grid:
@@ -112,7 +124,7 @@ def backtest(
         for point in backtest_grid.points_of(axes)
         for tree in [backtest_grid.tree_of(point, axes, overrides)]
     ]
-    raise typer.Exit(backtest_grid.run(runs, reports=reports, jobs=jobs, errors=errors))
+    raise typer.Exit(backtest_grid.run(runs, reports=reports, jobs=jobs, errors=errors, target=target))
 
 
 def _replayed(

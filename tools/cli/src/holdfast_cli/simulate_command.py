@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,10 +14,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from holdfast_cli import kube_sweep
+from holdfast_cli.kube_job import IMAGE, PODS, Target
+from holdfast_cli.kube_options import ImageOption, NamespaceOption, OnOption, PodsOption, Where, target_of
+from holdfast_runtime.errors import AskPerson
+
 if TYPE_CHECKING:
     from holdfast_simulation.world.plans import Plan
     from holdfast_simulation.world.run import Outcome
     from holdfast_simulation.world.sweep import Summary
+
+    Lives = Generator[tuple[Outcome, float], None, None]
 
 EXIT_VIOLATED = 1
 EXIT_USAGE = 2
@@ -39,11 +48,19 @@ def command(
     incident: Annotated[
         str | None, typer.Option(help="Print the story of what has broken another system; `list` names them.")
     ] = None,
+    on: OnOption = Where.HERE,
+    pods: PodsOption = PODS,
+    image: ImageOption = IMAGE,
+    namespace: NamespaceOption = "",
 ) -> None:
     """Run the services in a world where everything goes wrong, seed after seed, and check the invariants.
 
-    Exit codes: 0 everything held, 1 an invariant did not, 2 wrong usage.
+    Exit codes: 0 everything held, 1 an invariant did not, 2 wrong usage, or a cluster could not do it.
     """
+    target = target_of(on, pods=pods, image=image, namespace=namespace)
+    if target is not None and (replay, plan, incident) != (None, None, None):
+        errors.print("holdfast: --on kube is for many seeds: a story is told here")
+        raise typer.Exit(EXIT_USAGE)
     # Imported here: nobody else of this command needs the services, and the image of the command has none of them.
     try:
         from holdfast_simulation import incidents
@@ -76,18 +93,43 @@ def command(
         raise typer.Exit(EXIT_USAGE)
     first = int.from_bytes(os.urandom(4)) if first_seed is None else first_seed
     console.print(f"seeds {first} to {first + seeds - 1}", highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("seeds", total=seeds)
-
-        def done(found: "Outcome") -> None:
-            progress.advance(task)
-            if found.violations:
-                progress.console.print(Text(f"seed {found.plan.seed}: {found.violations[0]}"), soft_wrap=True)
-
-        summary = sweep.sweep(range(first, first + seeds), jobs=jobs or os.cpu_count() or 1, done=done)
-    _tell(summary)
+    wanted = range(first, first + seeds)
+    try:
+        lives = sweep.lives(wanted, jobs=jobs or os.cpu_count() or 1) if target is None else _lives_on(target, wanted)
+        summary = _summary(wanted, lives)
+    except (kube_sweep.SweepFailed, AskPerson) as error:
+        errors.print(Text(f"holdfast: {error}"), soft_wrap=True)
+        raise typer.Exit(EXIT_USAGE) from None
+    _tell(summary, _commit() if target is None else target.image)
     raise typer.Exit(EXIT_VIOLATED if summary.failed else 0)
+
+
+def _lives_on(target: Target, seeds: range) -> "Lives":
+    """The same from a cluster."""
+    from holdfast_simulation import shares
+
+    work = shares.Work(parts=kube_sweep.parts_of(len(seeds), target), seeds=seeds)
+    return kube_sweep.run(work, target, shares.life_of, _note)
+
+
+def _note(what: str) -> None:
+    errors.print(Text(what), soft_wrap=True)
+
+
+def _summary(seeds: range, lives: "Lives") -> "Summary":
+    """Of all of them; a bar moves, and whatever is violated is told at once."""
+    from holdfast_simulation.world.sweep import Summary
+
+    summary = Summary()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, disable=not sys.stderr.isatty()) as progress, closing(lives):
+        task = progress.add_task("seeds", total=len(seeds))
+        for outcome, cpu_secs in lives:
+            summary.add(outcome, cpu_secs)
+            progress.advance(task)
+            if outcome.violations:
+                _note(f"seed {outcome.plan.seed}: {outcome.violations[0]}")
+    return summary
 
 
 def _tell_story(outcome: "Outcome") -> None:
@@ -109,7 +151,8 @@ def _save_smallest(outcome: "Outcome", file: Path) -> None:
     console.print(f"{file}: {len(smallest.faults)} faults and {len(smallest.cycles)} cycles still fail")
 
 
-def _tell(summary: "Summary") -> None:
+def _tell(summary: "Summary", code: str) -> None:
+    """`code`: what lived through them."""
     hours = summary.market_secs / 3600
     active = summary.active_secs / 3600
     lines = [
@@ -123,7 +166,7 @@ def _tell(summary: "Summary") -> None:
         lines.append("never fired: " + ", ".join(summary.never_fired))
     for failed in summary.failed[:TOLD_AT_MOST]:
         lines += [
-            f"seed {failed.plan.seed} of {_commit()}, hash {failed.digest}: {failed.violations[0]}",
+            f"seed {failed.plan.seed} of {code}, hash {failed.digest}: {failed.violations[0]}",
             f"  holdfast simulate --replay {failed.plan.seed}",
         ]
     lines.append(f"{len(summary.failed)} seeds violated an invariant" if summary.failed else "everything held")

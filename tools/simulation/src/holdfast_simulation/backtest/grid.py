@@ -1,7 +1,7 @@
 """Many backtests on several processes: what each of many settings comes to."""
 
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ class Tried:
     figures: dict[str, Any]
 
 
-def try_all(tried: Sequence[Settings], *, jobs: int) -> Iterator[tuple[int, Tried | str]]:
+def try_all(tried: Sequence[Settings], *, jobs: int) -> Generator[tuple[int, Tried | str], None, None]:
     """Runs each; gives its place and what it came to as they end, or why it cannot be believed."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(min(jobs, len(tried))) as pool:

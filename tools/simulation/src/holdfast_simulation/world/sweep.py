@@ -3,7 +3,7 @@
 import multiprocessing
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field, replace
 
 from holdfast_simulation.world.faults import Kind
@@ -53,19 +53,15 @@ class Summary:
         return self.active_secs / self.cpu_secs if self.cpu_secs else 0.0
 
 
-def sweep(seeds: Iterable[int], *, jobs: int, done: Callable[[Outcome], None]) -> Summary:
-    """Lives through every seed; `done` is told of each as it ends, without its story."""
-    summary = Summary()
+def lives(seeds: Iterable[int], *, jobs: int) -> Generator[tuple[Outcome, float], None, None]:
+    """Lives through every seed: what became of each as it ends, without its story, and the CPU seconds that it took."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(jobs, maxtasksperchild=SEEDS_PER_PROCESS) as pool:
-        for outcome, cpu_secs in pool.imap_unordered(_live, seeds):
-            summary.add(outcome, cpu_secs)
-            done(outcome)
-    return summary
+        yield from pool.imap_unordered(_live, seeds)
 
 
 def _live(seed: int) -> tuple[Outcome, float]:
-    """One seed, and the CPU seconds that it took. Its story is told again by whoever asks for it."""
+    # Its story is told again by whoever asks for it.
     began_secs = time.process_time()
     outcome = run(plan_of(seed))
     return replace(outcome, story=()), time.process_time() - began_secs
