@@ -174,6 +174,18 @@ async def test_refused_credentials_are_an_error_until_a_person_clears_the_halt(p
     assert await post.status("credentials.refused") == "OK"
 
 
+async def test_a_halt_is_seen_while_refused_credentials_keep_the_engines_loops_at_rest(post: Post) -> None:
+    """SQ-3: what happens to the ledger meanwhile is not shown as it was before."""
+    post.desk.broker.script("submit_order", Fault.UNAUTHORISED)
+    await post.desk.submit(post.desk.decision())
+    await post.desk.until(lambda: post.desk.engine.guard.shut)
+    await post.desk.engine.books.write(
+        lambda ledger, epoch, now: ledger.add_halt(epoch, now, "reconciliation", "cash differs by 5")
+    )
+    message = await post.look("halt.standing")
+    assert (message.status, "cash differs by 5" in message.evidence) == (3, True)
+
+
 async def test_a_lost_answer_shows_until_the_order_is_found(post: Post) -> None:
     """SQ-1, SQ-4, BR-2, BR-5, PT-3."""
     assert await post.status("order.unknown") == "OK"

@@ -20,6 +20,7 @@ from holdfast_execution.lease import LeaseKeeper
 from holdfast_execution.ledger import LedgerRunner
 from holdfast_execution.rows import HaltRow, PositionRow
 from holdfast_execution.service import RECONCILIATION
+from holdfast_runtime.errors import Retry
 from holdfast_runtime.ledger_halts import CREDENTIALS, KILL_SWITCH
 from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.settings import Settings
@@ -72,6 +73,17 @@ def watches(
         watch("outbox.behind", _outbox(runner, lease, Ages(monotonic)), OUTBOX_EVERY_SECS),
         watch("ledger.incompatible", _incompatible(runner, monotonic), LEDGER_EVERY_SECS),
     ]
+
+
+async def _seen(engine: Engine) -> Mirror:
+    """The newest state: the engine's own loops may rest, as they do while credentials are refused. What was seen last
+    while the ledger does not answer, which is a point of its own."""
+    if not engine.books.tenure.is_holder:
+        return engine.books.last_seen
+    try:
+        return await engine.books.look()
+    except Retry:
+        return engine.books.last_seen
 
 
 def _of_the_holder(engine: Engine, count: int) -> int:
@@ -149,9 +161,9 @@ def _credentials(engine: Engine) -> Finding:
 # --- orders and positions
 
 
-def _unknown(engine: Engine, ages: Ages) -> Callable[[], Finding]:
-    def detect() -> Finding:
-        intents = engine.books.last_seen.intents
+def _unknown(engine: Engine, ages: Ages) -> Callable[[], Awaitable[Finding]]:
+    async def detect() -> Finding:
+        intents = (await _seen(engine)).intents
         found = ages(each.client_order_id for each in intents if each.state is IntentState.UNKNOWN)
         metrics.UNKNOWN_OUTCOMES.set(_of_the_holder(engine, len(found)))
         if not found:
@@ -176,11 +188,11 @@ def _rejected(monotonic: MonotonicClock) -> Callable[[], Finding]:
     return detect
 
 
-def _unprotected(engine: Engine, monotonic: MonotonicClock, bound_secs: float) -> Callable[[], Finding]:
+def _unprotected(engine: Engine, monotonic: MonotonicClock, bound_secs: float) -> Callable[[], Awaitable[Finding]]:
     bare_ages, sale_ages = Ages(monotonic), Ages(monotonic)
 
-    def detect() -> Finding:
-        mirror = engine.books.last_seen
+    async def detect() -> Finding:
+        mirror = await _seen(engine)
         held = [each for each in mirror.positions.values() if each.quantity]
         open_ = sorted((each for each in held if not _protected(each, mirror)), key=lambda each: each.symbol)
         bare = bare_ages(each.symbol for each in open_ if each.exit_owner not in SALES)
@@ -226,16 +238,17 @@ def _told(position: PositionRow, secs: float) -> str:
 # --- halts
 
 
-def _aborted(engine: Engine) -> Finding:
-    found = [each for each in engine.books.last_seen.halts if each.kind == SAFETY_ABORT]
+async def _aborted(engine: Engine) -> Finding:
+    found = [each for each in (await _seen(engine)).halts if each.kind == SAFETY_ABORT]
     return _halted(Status.ERROR, found) if found else ok("no strategy is aborted")
 
 
-def _standing(engine: Engine) -> Finding:
-    counts = Counter(each.kind for each in engine.books.last_seen.halts)
+async def _standing(engine: Engine) -> Finding:
+    halts = (await _seen(engine)).halts
+    counts = Counter(each.kind for each in halts)
     for kind in {*KINDS, *counts, *values(metrics.HALTS, "kind")}:
         metrics.HALTS.labels(kind=kind).set(_of_the_holder(engine, counts[kind]))
-    found = [each for each in engine.books.last_seen.halts if each.kind not in POINTS_OF_THEIR_OWN]
+    found = [each for each in halts if each.kind not in POINTS_OF_THEIR_OWN]
     if not found:
         return ok("nothing is halted")
     whole = any(not each.symbol and not each.strategy for each in found)
