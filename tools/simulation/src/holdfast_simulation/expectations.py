@@ -155,7 +155,7 @@ def _working_entries(world: World) -> list[Order]:
 
 
 def refusals_end(world: World) -> Iterator[str]:
-    """No wish is sent more often than it may be over all its legs, whatever the refusals."""
+    """No wish is sent more often than it may be over all its legs; then its strategy wishes for nothing more."""
     table = tables.intents.c
     with world.database.read.connect() as connection:
         rows = connection.execute(sa.select(table.intent_id, table.total_attempts).where(table.purpose == "entry"))
@@ -163,8 +163,8 @@ def refusals_end(world: World) -> Iterator[str]:
     refused = [name for name in world.server.evidence.refused if name in world.history.entries]
     if not refused:
         yield "entries that the broker refuses"
-    if len(refused) > len({world.history.entries[name].signal_id for name in refused}):
-        yield "one refusal for one wish"
+    if len(refused) > MAX_SENDS:
+        yield f"a strategy that stops at the first wish that is refused for good, not {len(refused)} refusals"
 
 
 def one_entry_at_a_time(world: World) -> Iterator[str]:
