@@ -10,19 +10,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from holdfast_core.ids import TRIAL
+from holdfast_runtime.schedule_settings import ScheduleSettings
+from holdfast_runtime.section import Section
 
 Fraction = Annotated[Decimal, Field(ge=0, le=1)]
 Secs = Annotated[float, Field(gt=0, le=86_400)]
 Money = Annotated[Decimal, Field(ge=0)]
-
-
-class Section(BaseModel):
-    """A part of the configuration: frozen, and closed to unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class VenueKind(StrEnum):
@@ -189,6 +185,7 @@ class StrategySettings(Section):
     )
     enabled: bool = True
     parameters: dict[str, Any] = Field(default_factory=dict, description="Checked by the strategy class itself.")
+    schedule: ScheduleSettings | None = Field(default=None, description="Times at which it buys and sells.")
 
     @model_validator(mode="after")
     def _trades_what_its_book_holds(self) -> Self:
@@ -196,6 +193,12 @@ class StrategySettings(Section):
         if wrong := [symbol for symbol in self.symbols if ("/" in symbol) != pairs]:
             allowed = "pairs with a slash (BTC/USD)" if pairs else "symbols without a slash (IBM)"
             raise ValueError(f"strategy {self.id}: {', '.join(wrong)} is not of the {self.book} book: it has {allowed}")
+        return self
+
+    @model_validator(mode="after")
+    def _follows_its_schedule(self) -> Self:
+        if self.schedule is not None and (fault := self.schedule.fault(self.book)):
+            raise ValueError(f"strategy {self.id}: {fault}")
         return self
 
 
@@ -350,6 +353,18 @@ class Settings(Section):
             raise ValueError(f"every strategy has an id of its own; given twice: {', '.join(twice)}")
         if TRIAL in ids:
             raise ValueError(f"{TRIAL!r} names the signals of `holdfast test`, which never trade: give another id")
+        return given
+
+    @field_validator("strategies")
+    @classmethod
+    def _times_are_meant_for_the_account(
+        cls, given: tuple[StrategySettings, ...], info: ValidationInfo
+    ) -> tuple[StrategySettings, ...]:
+        account = info.data.get("account", AccountSettings())
+        timed = [each for each in given if each.enabled and each.schedule is not None and each.schedule.mode == "paper"]
+        if account.live and timed:
+            names = ", ".join(each.id for each in timed)
+            raise ValueError(f"{names}: schedule.mode: paper is not allowed; allowed: live, since account.live is true")
         return given
 
     @field_validator("books")

@@ -1,15 +1,18 @@
 """The strategies of this process, and when each is asked.
 
-Minute strategies are asked as bars come, daily ones at each open of their book. All I/O they need is here.
+Minute strategies are asked as bars come, daily ones at each open of their book, timed ones at their buy times. All I/O
+they need is here.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 import structlog
 
+from holdfast_core.schedules import Firing
 from holdfast_core.sessions import Session, calendar_of
 from holdfast_runtime.errors import Retry
 from holdfast_runtime.ports.clock import MarketClock, MonotonicClock
@@ -17,7 +20,7 @@ from holdfast_runtime.ports.venue import Bar, Feed, Timeframe
 from holdfast_runtime.settings import FeedSettings
 from holdfast_signal.cycles import CycleDesk
 from holdfast_signal.prices import Prices
-from holdfast_signal.runners import MINUTE, DailyRunner, Draft, MinuteRunner
+from holdfast_signal.runners import MINUTE, DailyRunner, Draft, MinuteRunner, TimedRunner
 from holdfast_signal.strategy import InvalidStrategy, StrategyMaker
 from holdfast_signal.timers import Timers
 
@@ -30,12 +33,13 @@ log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class _Opening:
-    """A draft of the open that waits for the first prices of the session, at the latest until `deadline`."""
+class _Waiting:
+    """A draft that is made once its symbols have prices of `since` or later, at `deadline` with what there is."""
 
-    draft: Draft
-    session: Session
+    symbols: Collection[str]
+    since: datetime
     deadline: datetime
+    make: Callable[[], Draft | None]
     replayed: bool
 
 
@@ -67,7 +71,8 @@ class Engine:
         self._grace = timedelta(seconds=settings.bar_grace_secs)
         self._minute: list[MinuteRunner] = []
         self._daily: list[DailyRunner] = []
-        self._openings: list[_Opening] = []
+        self._timed: list[TimedRunner] = []
+        self._waiting: list[_Waiting] = []
         for maker in sorted(makers, key=lambda each: each.id):
             self._add(maker)
 
@@ -81,6 +86,8 @@ class Engine:
         calendar = calendar_of(maker.book)
         if daily:
             self._daily.append(DailyRunner(maker, calendar))
+        elif maker.schedule is not None and maker.kind.timeframe is None:
+            self._timed.append(TimedRunner(maker, maker.schedule))
         elif maker.kind.timeframe is Timeframe.MINUTE:
             self._minute.append(MinuteRunner(maker, calendar, grace=self._grace))
         else:
@@ -89,7 +96,8 @@ class Engine:
     def history_start(self, now: datetime) -> datetime:
         """The open of the session before the one that `now` is in or comes next: where a replay begins."""
         starts = [now]
-        for runner in self._minute:
+        runners: tuple[MinuteRunner | TimedRunner, ...] = (*self._minute, *self._timed)
+        for runner in runners:
             calendar = calendar_of(runner.maker.book)
             session = calendar.session_at(now) or calendar.previous_session(now)
             starts.append(calendar.previous_session(session.open).open)
@@ -125,21 +133,22 @@ class Engine:
             self._arm(runner)
 
     async def begin(self, now: datetime) -> None:
-        """Daily strategies: the open of a session that is under way, if it is undecided, and every later one."""
-        for runner in self._daily:
+        """Daily and timed strategies: what is undecided still of a session that is under way, and every later one."""
+        for runner in (*self._daily, *self._timed):
             session = calendar_of(runner.maker.book).session_at(now)
             if session is not None:
                 await self._open(runner, session, replayed=True)
             self._arm_open(runner, now)
 
     def look_at_prices(self) -> None:
-        """Drafts of an open leave as soon as each of their symbols has a price of that session."""
+        """Drafts of an open or a buy time leave as soon as each of their symbols has a price of then."""
         now = self._clock.now()
-        for opening in list(self._openings):
-            priced = all(self._prices.seen_at(each.symbol) >= opening.session.open for each in opening.draft.desires)
-            if priced or now >= opening.deadline:
-                self._openings.remove(opening)
-                self._desk.offer([opening.draft], replayed=opening.replayed)
+        for waiting in list(self._waiting):
+            priced = all(self._prices.seen_at(symbol) >= waiting.since for symbol in waiting.symbols)
+            if priced or now >= waiting.deadline:
+                self._waiting.remove(waiting)
+                if (made := waiting.make()) is not None:
+                    self._desk.offer([made], replayed=waiting.replayed)
 
     def _arm(self, runner: MinuteRunner) -> None:
         name = f"bars-due-{runner.maker.id}"
@@ -155,7 +164,7 @@ class Engine:
 
         self._timers.at(name, deadline, expire)
 
-    def _arm_open(self, runner: DailyRunner, after: datetime) -> None:
+    def _arm_open(self, runner: DailyRunner | TimedRunner, after: datetime) -> None:
         calendar = calendar_of(runner.maker.book)
         opens = calendar.next_open(after)
 
@@ -167,7 +176,26 @@ class Engine:
 
         self._timers.at(f"open-{runner.maker.id}", opens, work)
 
-    async def _open(self, runner: DailyRunner, session: Session, *, replayed: bool) -> None:
+    async def _open(self, runner: DailyRunner | TimedRunner, session: Session, *, replayed: bool) -> None:
+        if isinstance(runner, TimedRunner):
+            self._arm_buys(runner, session)
+        else:
+            await self._ask_daily(runner, session, replayed=replayed)
+
+    def _arm_buys(self, runner: TimedRunner, session: Session) -> None:
+        """Those of the session that are to come, or whose grace is not over: a restart is no reason to miss one."""
+        for buy in runner.buys(session):
+            if buy.ends_at > self._clock.now():
+                self._timers.at(f"buy-{buy.firing_id}", buy.due_at, partial(self._buy, runner, buy))
+
+    async def _buy(self, runner: TimedRunner, buy: Firing) -> None:
+        symbols = runner.maker.symbols
+        replayed = self._clock.now() > buy.due_at
+        self._wait_for_prices(
+            symbols, buy.due_at, lambda: runner.fire(buy, self._prices.reference(symbols)), replayed=replayed
+        )
+
+    async def _ask_daily(self, runner: DailyRunner, session: Session, *, replayed: bool) -> None:
         start = session.open - DAY * (len(runner.days(session)) * 2 + 21)
         try:
             bars = await self._history(runner.symbols, start, session.open, until=session.close)
@@ -179,9 +207,15 @@ class Engine:
             log.info("strategy.nothing_at_open", strategy=runner.maker.id, session=str(session.day))
             return
         # The first minute of a session has no price yet, and without one nothing is bought.
-        deadline = session.open + MINUTE + self._grace
-        self._openings.append(_Opening(made, session, deadline, replayed))
-        self._timers.at(f"priced-{runner.maker.id}", deadline, self._deadline_of_prices)
+        symbols = [each.symbol for each in made.desires]
+        self._wait_for_prices(symbols, session.open, lambda: made, replayed=replayed)
+
+    def _wait_for_prices(
+        self, symbols: Collection[str], since: datetime, make: Callable[[], Draft | None], *, replayed: bool
+    ) -> None:
+        deadline = since + MINUTE + self._grace
+        self._waiting.append(_Waiting(symbols, since, deadline, make, replayed))
+        self._timers.at("prices-waited-for", deadline, self._deadline_of_prices)
         self.look_at_prices()
 
     async def _deadline_of_prices(self) -> None:

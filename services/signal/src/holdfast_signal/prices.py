@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from holdfast.signal.v1 import signal_pb2 as pb
 from holdfast_runtime import flows
@@ -48,6 +49,16 @@ class Prices:
     def seen_at(self, symbol: str) -> datetime:
         """Time of the newest quote or bar of a symbol; long ago where there was none."""
         return self._seen.get(symbol, NEVER)
+
+    def reference(self, symbols: Iterable[str]) -> dict[str, Decimal]:
+        """The last close of each symbol, else the middle of its quote; a symbol that has neither is left out."""
+        found = {}
+        for price in (self._prices[symbol] for symbol in symbols):
+            if price.HasField("last"):
+                found[price.symbol] = Decimal(price.last.value)
+            elif price.HasField("bid"):
+                found[price.symbol] = (Decimal(price.bid.value) + Decimal(price.ask.value)) / 2
+        return found
 
     def take(self, item: Bar | Quote | TradingStatus) -> None:
         """Takes over what is newer than what is known, and tells the watchers."""

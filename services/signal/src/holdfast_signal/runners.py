@@ -16,6 +16,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
 
+from holdfast_core.schedules import Firing, Schedule, TradeKind, firings
 from holdfast_core.sessions import Calendar, Session
 from holdfast_runtime.ports.venue import Bar
 from holdfast_signal.strategy import Desire, Strategy, StrategyMaker, Window, Wish
@@ -41,12 +42,12 @@ def draft(
     market_time: datetime,
     valid_until: datetime,
     desires: Iterable[Desire],
-    windows: Mapping[str, Window],
+    prices: Mapping[str, Decimal],
 ) -> Draft | None:
-    """A draft of the desires whose symbols are traded and whole, sales first; None where nothing is left."""
+    """A draft of the desires whose symbols are traded and have a price, sales first; None where nothing is left."""
     kept = tuple(
         sorted(
-            (each for each in desires if each.symbol in windows and each.symbol in strategy.symbols),
+            (each for each in desires if each.symbol in prices and each.symbol in strategy.symbols),
             key=lambda each: (each.wish is not Wish.EXIT_LONG, each.symbol),
         )
     )[:MAX_SIGNALS]
@@ -57,8 +58,13 @@ def draft(
         market_time=market_time,
         valid_until=valid_until,
         desires=kept,
-        prices={each.symbol: windows[each.symbol].last.close for each in kept},
+        prices={each.symbol: prices[each.symbol] for each in kept},
     )
+
+
+def closes(windows: Mapping[str, Window]) -> dict[str, Decimal]:
+    """The last close of each window."""
+    return {symbol: window.last.close for symbol, window in windows.items()}
 
 
 def follows(end: datetime, calendar: Calendar) -> datetime:
@@ -159,7 +165,7 @@ class MinuteRunner:
     def _ask(self, end: datetime, bars: Sequence[Bar]) -> Draft | None:
         whole = {bar.symbol: window for bar in bars if (window := self._push(bar)) is not None}
         desires = [desire for window in whole.values() if (desire := self._strategy.on_bar(window)) is not None]
-        return draft(self.maker, end, end + MINUTE, desires, whole)
+        return draft(self.maker, end, end + MINUTE, desires, closes(whole))
 
     def _push(self, bar: Bar) -> Window | None:
         bars = self._windows[bar.symbol]
@@ -212,4 +218,21 @@ class DailyRunner:
             if all(day in by_day for day in days):
                 windows[symbol] = Window(symbol, tuple(by_day[day] for day in days))
         desires = self.maker.make().on_session_open(windows)
-        return draft(self.maker, session.open, session.close, desires, windows)
+        return draft(self.maker, session.open, session.close, desires, closes(windows))
+
+
+class TimedRunner:
+    """One strategy that buys by the clock: asked at each buy time of its schedule."""
+
+    def __init__(self, maker: StrategyMaker, schedule: Schedule) -> None:
+        self.maker = maker
+        self._schedule = schedule
+
+    def buys(self, session: Session) -> list[Firing]:
+        """The buys of `session` that fire."""
+        found = firings(self.maker.id, self._schedule, session)
+        return [each for each in found if each.kind is TradeKind.BUY and not each.void]
+
+    def fire(self, buy: Firing, prices: Mapping[str, Decimal]) -> Draft | None:
+        """The draft of `buy`: its market time is the planned one, so a restart finds the same ids (SQ-13)."""
+        return draft(self.maker, buy.planned_at, buy.ends_at, self.maker.make().on_buy_time(), prices)

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from holdfast_core.schedules import Schedule
 from holdfast_runtime.config import InvalidConfiguration
 from holdfast_runtime.ports.venue import Bar, Timeframe
 from holdfast_runtime.settings import StrategySettings
@@ -81,8 +82,9 @@ class Strategy:
     """Base of every strategy. One object lives for one session; what it keeps in itself begins empty at the open."""
 
     Parameters: ClassVar[type[StrategyParameters]] = StrategyParameters
-    timeframe: ClassVar[Timeframe] = Timeframe.MINUTE
-    """MINUTE: `on_bar` is called for each symbol as its bar ends. DAY: `on_session_open` once, at each open."""
+    timeframe: ClassVar[Timeframe | None] = Timeframe.MINUTE
+    """MINUTE: `on_bar` is called for each symbol as its bar ends. DAY: `on_session_open` once, at each open.
+    None: `on_buy_time`, at each buy time of its schedule, and only then."""
 
     def __init__(self, symbols: tuple[str, ...], parameters: Any) -> None:
         self.symbols = symbols
@@ -106,6 +108,10 @@ class Strategy:
         """A session opens. `windows` ends with the previous session; a symbol with a missing bar is absent."""
         raise NotImplementedError
 
+    def on_buy_time(self) -> Iterable[Desire]:
+        """A buy time of its schedule has come."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyMaker:
@@ -117,6 +123,7 @@ class StrategyMaker:
     symbols: tuple[str, ...]
     stop_fraction: Decimal
     parameters: StrategyParameters
+    schedule: Schedule | None = None
 
     def make(self) -> Strategy:
         """A fresh object: nothing of another session is in it (TL-10)."""
@@ -133,6 +140,7 @@ def makers_of(strategies: Sequence[StrategySettings]) -> list[StrategyMaker]:
             symbols=each.symbols,
             stop_fraction=each.stop_fraction,
             parameters=each.parameters,
+            schedule=each.schedule.of(each.book) if each.schedule is not None else None,
         )
         for each in strategies
         if each.enabled
@@ -158,13 +166,19 @@ def prepare(
     symbols: tuple[str, ...],
     stop_fraction: Decimal,
     parameters: Mapping[str, object],
+    schedule: Schedule | None = None,
 ) -> StrategyMaker:
     """Checks the parameters and that a first object can be made. Raises InvalidStrategy naming key, value and range."""
+    buys_by_the_clock = schedule is not None and bool(schedule.buy_at)
+    if buys_by_the_clock != (kind.timeframe is None):
+        allowed = "none: it decides by bars when it buys" if buys_by_the_clock else "at least one time"
+        raise InvalidStrategy(f"strategy {id}: schedule.buy_at of a {kind.__name__} strategy; allowed: {allowed}")
     try:
         read = kind.Parameters.model_validate(dict(parameters))
         maker = StrategyMaker(
-            id=id, kind=kind, book=book, symbols=symbols, stop_fraction=stop_fraction, parameters=read
-        )
+            id=id, kind=kind, book=book, symbols=symbols, stop_fraction=stop_fraction, parameters=read,
+            schedule=schedule,
+        )  # fmt: skip
         lookback = maker.make().lookback
     except ValidationError as error:
         faults = "; ".join(

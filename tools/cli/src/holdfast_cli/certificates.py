@@ -50,7 +50,7 @@ from holdfast_runtime.config_yaml import YamlProblem, parse_file
 from holdfast_runtime.errors import AskPerson, GiveUp, HoldfastError
 from holdfast_runtime.identity import SPIFFE_PREFIX, Authority
 from holdfast_runtime.kubernetes import Cluster, Conflict, Object
-from holdfast_runtime.settings import Section
+from holdfast_runtime.section import Section
 
 TRIES = 5
 """Times that one Secret is read and written again, where somebody else writes it too."""

@@ -158,7 +158,7 @@ class EtfRotation(Strategy):
 
     Parameters = EtfRotationParameters
     parameters: EtfRotationParameters
-    timeframe: ClassVar[Timeframe] = Timeframe.DAY
+    timeframe: ClassVar[Timeframe | None] = Timeframe.DAY
 
     def __init__(self, symbols: tuple[str, ...], parameters: EtfRotationParameters) -> None:
         super().__init__(symbols, parameters)
