@@ -27,6 +27,7 @@ from holdfast_execution.lease import LeaseKeeper
 from holdfast_execution.rows import HaltRow, IntentRow, PositionRow
 from holdfast_execution.service import ExecutionService
 from holdfast_runtime.activity import ActivityTracker
+from holdfast_runtime.schedule_settings import ScheduleSettings
 from holdfast_runtime.settings import Settings, StrategySettings
 from holdfast_runtime.wire import to_decimal, to_timestamp
 from holdfast_simulation.manual_clock import ManualMonotonicClock
@@ -74,7 +75,9 @@ def _is_of_the_engine(task: "asyncio.Task[Any]") -> bool:
 class Desk:
     """One account's stack. `start` begins a process on the ledger file, `kill` ends it without a word."""
 
-    def __init__(self, folder: Path, bars: list[Bar], config: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, bars: list[Bar], config: dict[str, Any], schedule: ScheduleSettings | None
+    ) -> None:
         pairs = tuple(sorted({bar.symbol for bar in bars if "/" in bar.symbol}))
         symbols, book = (pairs, "crypto") if pairs else (SYMBOLS, "equity")
         recording = Recording(symbols=symbols, minute_bars=tuple(bars), minute_quotes=(), daily_bars=(), quarantined=())
@@ -83,7 +86,8 @@ class Desk:
         exchange = Exchange("desk", Market(recording, OPEN - MINUTE), ExchangeConfig(slippage_bps=Decimal(0), **config))
         self.broker = MemoryBroker(exchange, self.clock, self.monotonic)
         self.settings = Settings(
-            state_dir=folder, strategies=(StrategySettings(id=STRATEGY, kind="sma", symbols=symbols, book=book),)
+            state_dir=folder,
+            strategies=(StrategySettings(id=STRATEGY, kind="sma", symbols=symbols, book=book, schedule=schedule),),
         )
         self.url = f"sqlite:///{folder / 'ledger.db'}"
         self._processes = 0
@@ -286,13 +290,18 @@ async def make_desk(tmp_path: Path) -> AsyncIterator[Callable[..., Desk]]:
     made: list[Desk] = []
 
     def make(
-        *, volume: int = 100_000, config: dict[str, Any] | None = None, bars: list[Bar] | None = None, **rows: Any
+        *,
+        volume: int = 100_000,
+        config: dict[str, Any] | None = None,
+        bars: list[Bar] | None = None,
+        schedule: ScheduleSettings | None = None,
+        **rows: Any,
     ) -> Desk:
         flat = [("100", "100.5", "99.5", "100")] * 30
         bars = bars or [bar for symbol in SYMBOLS for bar in bars_of(symbol, rows.get(symbol, flat), volume)]
         folder = tmp_path / f"desk-{len(made)}"
         folder.mkdir()
-        desk = Desk(folder, sorted(bars, key=lambda bar: (bar.end, bar.symbol)), config or {})
+        desk = Desk(folder, sorted(bars, key=lambda bar: (bar.end, bar.symbol)), config or {}, schedule)
         desk.broker.tick(OPEN)
         made.append(desk)
         return desk

@@ -11,7 +11,7 @@ import yaml
 from holdfast_core.sessions import xnys
 from holdfast_runtime.settings import StrategySettings
 from holdfast_signal.runners import MinuteRunner
-from holdfast_signal.strategy import InvalidStrategy, Strategy, installed, prepare
+from holdfast_signal.strategy import InvalidStrategy, Strategy, installed, makers_of, prepare
 
 TEXT = (Path(__file__).parents[3] / "docs/strategies.md").read_text()
 
@@ -48,11 +48,21 @@ def test_the_example_trades(bars_of):
     assert drafts[0].strategy.stop_fraction == Decimal("0.03")
 
 
+def test_the_times_in_the_docs_are_a_configuration():
+    (text,) = re.findall(r"```yaml\n(.*?)```", TEXT[TEXT.index("## Bought and sold by the clock") :], re.S)
+    (maker,) = makers_of([StrategySettings.model_validate(each) for each in yaml.safe_load(text)["strategies"]])
+    assert maker.schedule is not None
+    assert [each.symbol for each in maker.make().on_buy_time()] == ["SPY", "BAC"]
+
+
 def test_the_strategies_that_come_with_it_are_found_by_name():
     assert installed("sma_crossover").__name__ == "SmaCrossover"
     assert installed("etf_rotation").__name__ == "EtfRotation"
+    assert installed("timed").__name__ == "Timed"
 
 
 def test_a_strategy_that_is_not_installed_is_refused_and_the_others_named():
-    with pytest.raises(InvalidStrategy, match="'momentum' is not installed; there are etf_rotation, sma_crossover"):
+    with pytest.raises(
+        InvalidStrategy, match="'momentum' is not installed; there are etf_rotation, sma_crossover, timed"
+    ):
         installed("momentum")

@@ -31,6 +31,7 @@ from holdfast_execution.sales import Hands
 from holdfast_execution.sender import Sender
 from holdfast_execution.snapshots import Snapshots
 from holdfast_execution.stop_monitor import StopMonitor
+from holdfast_execution.timed_trades import TimedTrades
 from holdfast_execution.updates import STARTING, Updates
 from holdfast_runtime.errors import AskBroker, AskPerson, HoldfastError, Refused, Retry
 from holdfast_runtime.ledger_halts import CREDENTIALS
@@ -117,6 +118,8 @@ class Engine:
         self._entry_lane = EntryLane(books, self._sender, hands, self._yield_to_protection)
         self._entries = self._lane("entries", self._entry_lane.turn)
         self._lookups = self._lane("look-ups", self._look_up)
+        self._timed = TimedTrades(books, hands, settings.traded)
+        self._by_the_clock = self._lane("timed-trades", self._timed.turn) if self._timed.any else None
         activity.settled_when(lambda: self.settled)
         # Asked for at each scrape: a holder whose beats do not commit is none any more, and is told by nobody.
         metrics.LEASE_HELD.labels(account=settings.account.id).set_function(lambda: float(tenure.is_holder))
@@ -127,6 +130,7 @@ class Engine:
     @property
     def loops(self) -> dict[str, Loop]:
         """What has to run while the process lives, by name."""
+        timed = {} if self._by_the_clock is None else {"timed-trades": self._by_the_clock.run}
         return {
             "account": self.run_account,
             "protect": self._protective.run,
@@ -134,6 +138,7 @@ class Engine:
             "look-ups": self._lookups.run,
             "snapshots": self.snapshots.run,
             "prices": self._monitor.run,
+            **timed,
         }
 
     @property
@@ -144,6 +149,7 @@ class Engine:
             and self._protective.idle
             and self._entries.idle
             and self._lookups.idle
+            and (self._by_the_clock is None or self._by_the_clock.idle)
             and self.snapshots.settled
         )
 
@@ -215,6 +221,7 @@ class Engine:
             await self._record_assets()
             await self._seed_rates()
             await self.merger.merge("start")
+            await self._timed.begin()
             self.books.working = True
             self.books.pulse()
 

@@ -19,6 +19,7 @@ from typing import Protocol, TypeVar
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_execution.domain.intents import IntentState
+from holdfast_execution.firings_port import FiringReads, FiringWrites
 from holdfast_execution.parts import Parts
 from holdfast_execution.rows import (
     MAX_SENDS,
@@ -81,7 +82,7 @@ __all__ = [
 T = TypeVar("T")
 
 
-class LedgerReads(Protocol):
+class LedgerReads(FiringReads, Protocol):
     """What may be asked at any time, by standbys too."""
 
     def version(self) -> int: ...
@@ -144,7 +145,7 @@ class LedgerReads(Protocol):
         (LEDGER_NEWER or LEDGER_REQUIRES_NEWER and the revisions)."""
 
 
-class Ledger(LedgerReads, Protocol):
+class Ledger(LedgerReads, FiringWrites, Protocol):
     """Reads and fenced writes."""
 
     # --- decisions and intents

@@ -46,11 +46,14 @@ class OrderForm:
 
 
 class Origin:
-    """Where a position came from: the signal whose ids, stop and trace its protection carries on."""
+    """What a sale or a stop is about, and where that came from: the signal whose ids, stop and trace it carries on."""
 
-    def __init__(self, position: PositionRow, source: IntentRow | None) -> None:
-        opened = instant_token(position.opened_at or position.updated_at)
-        self.signal_id = source.signal_id if source else f"position.{position.symbol}.{opened}"
+    def __init__(self, held: PositionRow | IntentRow, source: IntentRow | None) -> None:
+        """`held`: a position, or an entry that still works and holds nothing yet."""
+        self.symbol, self.strategy, self.book = held.symbol, held.strategy, held.book
+        since = held.opened_at if isinstance(held, PositionRow) else held.created_at
+        opened = instant_token(since or held.updated_at)
+        self.signal_id = source.signal_id if source else f"position.{held.symbol}.{opened}"
         self.traceparent = source.traceparent if source else ""
         self.stop_price = source.protect_stop_price if source else None
 
@@ -92,7 +95,7 @@ class Hands:
             origin = origin_of(ledger, position)
             stop_price = price or origin.stop_price or self._fallback_stop(position)
             form = self._stop_of(position, stop_price)
-            return self._store(ledger, epoch, now, position, origin, Purpose.STOP, quantity, form, "PROTECT")
+            return self._store(ledger, epoch, now, origin, Purpose.STOP, quantity, form, "PROTECT")
 
         return await self._books.write(store)
 
@@ -117,10 +120,39 @@ class Hands:
             amount = position.quantity if quantity is None else quantity
             origin = origin_of(ledger, position) if sale is None else Origin(position, sale)
             form = OrderForm(OrderType.MARKET, time_in_force_of(position.book))
-            self._store(ledger, epoch, now, position, origin, purpose, amount, form, reason)
+            self._store(ledger, epoch, now, origin, purpose, amount, form, reason)
 
         await self._books.write(store)
         log.warning("exit.wanted", symbol=symbol, purpose=purpose.value, reason=reason)
+
+    def store_sales(self, ledger: Ledger, epoch: int, now: datetime, strategy: str, reason: str) -> list[IntentRow]:
+        """A PENDING market sale of all that `strategy` holds and of what its working entries may still bring, inside
+        the caller's transaction. What is being sold already is left to that sale."""
+        parts = ledger.parts()
+        selling = {each.symbol for each in parts.intents.values() if each.purpose in (Purpose.EXIT, Purpose.FLATTEN)}
+        wanted = {
+            each.symbol: (Origin(each, each), each.remaining)
+            for each in parts.intents.values()
+            if each.strategy == strategy and each.purpose is Purpose.ENTRY
+        } | {
+            each.symbol: (origin_of(ledger, each), each.quantity)
+            for each in parts.positions.values()
+            if each.strategy == strategy and each.quantity > 0
+        }
+        return [
+            self._store(
+                ledger,
+                epoch,
+                now,
+                origin,
+                Purpose.EXIT,
+                quantity,
+                OrderForm(OrderType.MARKET, time_in_force_of(origin.book)),
+                reason,
+            )
+            for symbol, (origin, quantity) in sorted(wanted.items())
+            if symbol not in selling
+        ]
 
     def _fallback_stop(self, position: PositionRow) -> Decimal:
         fraction = self._stop_fractions.get(position.strategy, DEFAULT_STOP_FRACTION)
@@ -140,7 +172,6 @@ class Hands:
         ledger: Ledger,
         epoch: int,
         now: datetime,
-        position: PositionRow,
         origin: Origin,
         purpose: Purpose,
         quantity: Decimal,
@@ -159,22 +190,22 @@ class Hands:
                     NewIntent(
                         intent_id=name,
                         signal_id=origin.signal_id,
-                        strategy=position.strategy,
-                        symbol=position.symbol,
+                        strategy=origin.strategy,
+                        symbol=origin.symbol,
                         side=Side.SELL,
                         purpose=purpose,
                         quantity=quantity,
                         order_type=form.type,
                         time_in_force=form.time_in_force,
-                        client_order_id=order_name(self._account, position.strategy, origin.signal_id, name, 1),
-                        book=position.book,
+                        client_order_id=order_name(self._account, origin.strategy, origin.signal_id, name, 1),
+                        book=origin.book,
                         limit_price=form.limit_price,
                         stop_price=form.stop_price,
                         traceparent=origin.traceparent,
                         reason=reason,
                     ),
                 )
-            if row.state in PROVEN and row.filled_quantity == 0 and row.symbol == position.symbol:
+            if row.state in PROVEN and row.filled_quantity == 0 and row.symbol == origin.symbol:
                 client_id = order_name(self._account, row.strategy, row.signal_id, name, row.leg + 1)
                 return ledger.new_leg(
                     epoch,
@@ -188,7 +219,7 @@ class Hands:
                     stop_price=form.stop_price,
                     reason=reason,
                 )
-        raise LedgerError(f"{position.symbol}: more than {MAX_INTENTS_PER_PURPOSE} intents to {purpose.value}")
+        raise LedgerError(f"{origin.symbol}: more than {MAX_INTENTS_PER_PURPOSE} intents to {purpose.value}")
 
     async def drop(self, intent_id: str, reason: str) -> None:
         """A PENDING intent ends unsent."""

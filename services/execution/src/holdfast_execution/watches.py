@@ -68,6 +68,7 @@ def watches(
         watch("order.rejected", _rejected(monotonic)),
         watch("position.unprotected", _unprotected(engine, monotonic, settings.execution.protection_bound_secs)),
         watch("position.flattened", _flattened(monotonic)),
+        watch("schedule.late", _late(monotonic)),
         watch("strategy.aborted", lambda: _aborted(engine)),
         watch("halt.standing", lambda: _standing(engine)),
         watch("outbox.behind", _outbox(runner, lease, Ages(monotonic)), OUTBOX_EVERY_SECS),
@@ -218,6 +219,20 @@ def _flattened(monotonic: MonotonicClock) -> Callable[[], Finding]:
         if count:
             return error(f"{count:.0f} fills of protective sales lately", fills=f"{count:.0f}")
         return ok("no position was flattened lately", fills="0")
+
+    return detect
+
+
+def _late(monotonic: MonotonicClock) -> Callable[[], Finding]:
+    late = Growth(lambda: total(metrics.TIMED_TRADES, outcome="late"), monotonic, within_secs=LATELY_SECS)
+    missed = Growth(lambda: total(metrics.TIMED_TRADES, outcome="missed"), monotonic, within_secs=LATELY_SECS)
+
+    def detect() -> Finding:
+        sales, buys = late(), missed()
+        shown = {"late_sales": f"{sales:.0f}", "missed_buys": f"{buys:.0f}"}
+        if sales or buys:
+            return error(f"lately {sales:.0f} timed sales ran late and {buys:.0f} timed buys were missed", **shown)
+        return ok("every timed trade came in time", **shown)
 
     return detect
 

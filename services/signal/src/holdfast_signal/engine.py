@@ -134,7 +134,8 @@ class Engine:
 
     async def begin(self, now: datetime) -> None:
         """Daily and timed strategies: what is undecided still of a session that is under way, and every later one."""
-        for runner in (*self._daily, *self._timed):
+        runners: tuple[DailyRunner | TimedRunner, ...] = (*self._daily, *self._timed)
+        for runner in runners:
             session = calendar_of(runner.maker.book).session_at(now)
             if session is not None:
                 await self._open(runner, session, replayed=True)

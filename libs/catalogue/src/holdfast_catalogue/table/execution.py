@@ -6,6 +6,7 @@ _TESTS = "services/execution/tests/test_execution_failure_points.py"
 _RECOVERY = "services/execution/tests/test_engine_recovery.py"
 _BREAKER = "libs/venue/tests/test_venue_circuit_breaker.py"
 _EXITS = "services/execution/tests/test_engine_exits.py"
+_TIMED = "services/execution/tests/test_timed_trades.py"
 _RELEASES = "services/execution/tests/test_releases_that_do_not_fit.py"
 
 POINTS: tuple[FailurePoint, ...] = (
@@ -170,6 +171,26 @@ POINTS: tuple[FailurePoint, ...] = (
             "Look at the broker's status and at the market's gap.",
         ),
         proofs=(f"{_TESTS}::test_a_flattened_position_is_told_at_once_and_shows_for_a_while",),
+    ),
+    FailurePoint(
+        id="schedule.late",
+        title="A timed trade was late or missed",
+        owner="execution",
+        severity=Severity.HIGH,
+        covers=("IN-3", "SQ-13", "SQ-9"),
+        detector="Timed trades that were settled within the last 5 minutes: ERROR where a sale ran after its grace, or "
+        "where the grace of a buy ended without a decision.",
+        healer="The sale runs at once, or at the next open; a buy is skipped: it is not traded late.",
+        heal_within_secs=600.0,
+        manual_steps=(
+            "Look at the log for `timed_trade.settled`: which firing was it?",
+            "A late sale: look why nobody held the lease at its time, and whether the position is sold by now.",
+            "A missed buy: look at feed.stale and bus.away, and whether signal and scoring ran at its time.",
+        ),
+        proofs=(
+            f"{_TIMED}::test_a_missed_sale_runs_late_at_the_next_start_and_alarms",
+            f"{_TIMED}::test_a_buy_that_no_decision_came_of_is_skipped_and_alarms",
+        ),
     ),
     FailurePoint(
         id="strategy.aborted",

@@ -189,6 +189,12 @@ SEND_SECONDS = Histogram(
 UNKNOWN_OUTCOMES = Gauge("holdfast_unknown_outcomes", "Orders whose outcome is not known now.", registry=REGISTRY)
 UNKNOWN_OUTCOMES_SEEN = Counter("holdfast_unknown_outcomes_seen", "Sends that ended unknown.", registry=REGISTRY)
 FILLS = Counter("holdfast_fills", "Executions applied to the ledger.", ["purpose", "side"], registry=REGISTRY)
+TIMED_TRADES = Counter(
+    "holdfast_timed_trades",
+    "Timed buys and sales that are settled: done, late, missed, skipped.",
+    ["kind", "outcome"],
+    registry=REGISTRY,
+)
 ZOMBIE_ORDERS = Counter(
     "holdfast_zombie_orders", "Orders that live at the venue though their intent is over.", registry=REGISTRY
 )

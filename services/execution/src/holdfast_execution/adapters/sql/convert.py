@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from holdfast_core.money import UNITS_PER_CASH, UNITS_PER_QUANTITY, from_units, to_units
+from holdfast_core.schedules import TradeKind
+from holdfast_execution.domain.firings import FiringRow, FiringState
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_execution.domain.positions import Adjustment, Execution, average_price, notional
 from holdfast_execution.rows import AdjustmentRow, FillRow, HaltRow, IntentRow, OrderRow, PositionRow, StrategyRow
@@ -199,6 +201,24 @@ def strategy_row(row: Columns) -> StrategyRow:
         set_by=row["set_by"],
         since=optional_instant(row["since"]),
     )
+
+
+def firing_row(row: Columns) -> FiringRow:
+    return FiringRow(
+        firing_id=row["firing_id"],
+        strategy=row["strategy"],
+        kind=TradeKind(row["kind"]),
+        planned_at=from_micros(row["planned_at"]),
+        due_at=from_micros(row["due_at"]),
+        ends_at=from_micros(row["ends_at"]),
+        state=FiringState(row["state"]),
+        reason=row["reason"],
+    )
+
+
+def firing_columns(row: FiringRow) -> dict[str, object]:
+    instants = {name: to_micros(getattr(row, name)) for name in ("planned_at", "due_at", "ends_at")}
+    return asdict(row) | instants | {"kind": row.kind.value, "state": row.state.value}
 
 
 def halt_row(row: Columns) -> HaltRow:

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from holdfast_execution.adapters.sql import tables
+from holdfast_execution.domain.firings import FiringState
 from holdfast_runtime.ports.venue import Side
 
 _account: sa.BindParameter[str] = sa.bindparam("of_account")
@@ -119,6 +120,13 @@ LAST_SALE = (
     .where(_f.account == _account, _f.strategy == sa.bindparam("strategy"), _f.side == Side.SELL.value)
     .order_by(_f.filled_at.desc(), _f.recorded_at.desc())
     .limit(1)
+)
+_t = tables.firings.c
+FIRING = sa.select(tables.firings).where(_t.account == _account, _t.firing_id == sa.bindparam("firing_id"))
+FIRINGS_DUE = (
+    sa.select(tables.firings)
+    .where(_t.account == _account, _t.state == FiringState.DUE.value)
+    .order_by(_t.due_at, _t.firing_id)
 )
 _b = tables.assets.c
 ASSETS = (

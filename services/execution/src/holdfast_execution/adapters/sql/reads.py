@@ -15,6 +15,7 @@ from holdfast_execution import messages
 from holdfast_execution.adapters.sql import convert, plain, queries
 from holdfast_execution.adapters.sql.migrate import compatibility, judge
 from holdfast_execution.adapters.sql.session import Session
+from holdfast_execution.domain.firings import FiringRow
 from holdfast_execution.domain.intents import OPEN, IntentState
 from holdfast_execution.parts import ENTRY_MEMORY, Parts, reserved
 from holdfast_execution.rows import (
@@ -121,6 +122,11 @@ class SqlReads:
 
     def has_adjustment(self, adjustment_id: str) -> bool:
         return bool(self._rows(queries.ADJUSTMENT, adjustment_id=adjustment_id))
+
+    # --- timed trades
+
+    def firings_due(self) -> list[FiringRow]:
+        return [convert.firing_row(row) for row in self._rows(queries.FIRINGS_DUE)]
 
     # --- decisions
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from holdfast_execution.adapters.sql.adjustment_writes import AdjustmentWrites
 from holdfast_execution.adapters.sql.database import Database, open_database
+from holdfast_execution.adapters.sql.firing_writes import FiringWrites
 from holdfast_execution.adapters.sql.intent_writes import IntentWrites
 from holdfast_execution.adapters.sql.migrate import migrate_database
 from holdfast_execution.adapters.sql.reads import SqlReads
@@ -14,7 +15,7 @@ from holdfast_execution.adapters.sql.strategy_writes import StrategyWrites
 from holdfast_execution.ledger import Ledger, LedgerReads
 
 
-class SqlLedger(IntentWrites, AdjustmentWrites, StateWrites, StrategyWrites):
+class SqlLedger(IntentWrites, AdjustmentWrites, FiringWrites, StateWrites, StrategyWrites):
     """The port `Ledger` on one session: for one thread."""
 
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from holdfast_execution.rows import MAX_SENDS
 from holdfast_runtime.ledger_halts import halts_table
 
-REVISION = 3
+REVISION = 4
 """What this code expects: the newest migration."""
 
 metadata = sa.MetaData()
@@ -222,6 +222,23 @@ strategies = sa.Table(
     _text("set_by", default=""),
     _optional("since"),
 )
+
+firings = sa.Table(
+    "firings",
+    metadata,
+    _text("account", key=True),
+    _text("firing_id", key=True),
+    _text("strategy"),
+    _text("kind"),
+    _number("planned_at"),
+    _number("due_at"),
+    _number("ends_at"),
+    _text("state"),
+    _text("reason"),
+    sa.ForeignKeyConstraint(["account"], ["account.account"]),
+    sa.Index("firings_by_state", "account", "state"),
+)
+"""Timed buys and sales, one row each."""
 
 events = sa.Table(
     "events",
