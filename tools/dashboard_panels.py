@@ -363,6 +363,11 @@ HEALTH = Dashboard(
                     },
                 ),
                 Panel(
+                    title="From start to ready",
+                    unit="s",
+                    queries={"max by (name) (holdfast_start_to_ready_seconds{@})": "{{name}}"},
+                ),
+                Panel(
                     title="Free space",
                     unit="bytes",
                     queries={"min by (job) (holdfast_disk_free_bytes{@})": "{{job}}"},

@@ -22,7 +22,7 @@ from holdfast_runtime.activity import ActivityTracker
 from holdfast_runtime.bus.buckets import NatsBucket
 from holdfast_runtime.bus.nats_bus import NatsBus
 from holdfast_runtime.certificates import Certificates
-from holdfast_runtime.clock import SystemMonotonicClock, VenueMarketClock, WallMarketClock
+from holdfast_runtime.clock import SystemMonotonicClock, VenueMarketClock, WallMarketClock, process_age_secs
 from holdfast_runtime.config import InvalidConfiguration, load_settings
 from holdfast_runtime.errors import AskPerson, GiveUp
 from holdfast_runtime.flows import VENUE
@@ -46,6 +46,7 @@ EXIT_INVALID_CONFIGURATION = 78
 EXIT_NEEDS_PERSON = 77
 EXIT_GAVE_UP = 70
 SECRETS_EVERY_SECS = 30.0
+READY_LOOK_SECS = 0.05
 STOP_GRACE_SECS = 5.0
 GARBAGE_THRESHOLD = 20_000
 """Objects made since the last search for garbage that begin the next one; Python's own 700 are one signal's."""
@@ -194,6 +195,7 @@ class Shell:
             metrics.serve(address)
         metrics.READY.labels(name=self.name).set_function(lambda: float(self.health.ready))
         self.loop("secrets", self._refresh_secrets)
+        self.loop("start", self._tell_when_ready)
         try:
             await build(self)
             if self._bus is not None:
@@ -221,6 +223,14 @@ class Shell:
         task = asyncio.create_task(supervised, name=name)
         watch_for_end(task, ended)
         self._tasks.append(task)
+
+    async def _tell_when_ready(self) -> None:
+        """How long it took until this service could be used (IN-1)."""
+        while not self.health.ready:
+            await self.monotonic_clock.sleep(READY_LOOK_SECS)
+        if (secs := process_age_secs()) is not None:
+            metrics.START_TO_READY.labels(name=self.name).set(secs)
+            log.info("service.ready", start_to_ready_secs=round(secs, 2))
 
     async def _refresh_secrets(self) -> None:
         """Mounted secrets and certificates are read again, so that a rotation needs no restart (SE-1, IN-6)."""

@@ -42,6 +42,12 @@ READY = Gauge(
     "holdfast_ready", "1 while the service of this process is ready; absent: it is not there.", ["name"],
     registry=REGISTRY,
 )  # fmt: skip
+START_TO_READY = Gauge(
+    "holdfast_start_to_ready_seconds",
+    "Time of this process from its start until it was first ready, imports included (IN-1); absent: it never was.",
+    ["name"],
+    registry=REGISTRY,
+)
 CERTIFICATE_EXPIRY = Gauge(
     "holdfast_certificate_expiry_timestamp_seconds",
     "Unix time at which a certificate in use ends (own, authority).",
