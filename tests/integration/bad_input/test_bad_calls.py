@@ -92,6 +92,7 @@ def test_a_caller_without_a_certificate_is_refused(disturbed: Disturbed) -> None
         (ExecutionCalls, "execution", "record_verdict", execution.RecordVerdictRequest(), "operator"),
         (ExecutionCalls, "execution", "refresh", execution.RefreshRequest(), "gate"),
         (ExecutionCalls, "execution", "clear_halt", execution.ClearHaltRequest(halt_id="x"), "operator"),
+        (ExecutionCalls, "execution", "claim_position", execution.ClaimPositionRequest(symbol="IBM"), "operator"),
         (ExecutionCalls, "execution", "stop_strategy", execution.StopStrategyRequest(strategy="x"), "operator"),
         (ExecutionCalls, "execution", "start_strategy", execution.StartStrategyRequest(strategy="x"), "operator"),
         (ExecutionCalls, "execution", "list_strategies", execution.ListStrategiesRequest(), "gate"),

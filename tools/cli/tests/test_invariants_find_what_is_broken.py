@@ -191,6 +191,48 @@ def test_what_breaks_an_invariant_is_found_and_told(name: str, broken: Break) ->
     assert found.detail
 
 
+def liquidated() -> World:
+    """The broker has cancelled the stop of SPY and sold the 60 itself, at 150."""
+    world = small()
+    world.books["positions"].clear()
+    world.books["cash"] = str(Decimal(world.books["cash"]) + 60 * 150)
+    world.books["orders"][-1]["status"] = "canceled"
+    world.books["orders"].append(
+        {"id": "b-x", "client_order_id": "liq-1", "replaced_by": None, "status": "filled", "symbol": "SPY"}
+    )
+    world.books["fills"].append({"order_id": "b-x", "qty": "60"})
+    world.intent("stop-SPY").state = pb.INTENT_STATE_CANCELLED
+    return world
+
+
+def claim(world: World, quantity: int, cash: int) -> None:
+    """What a person's claim makes of the ledger."""
+    _set(world.ledger.positions[0], "quantity", 60 + quantity)
+    world.ledger.positions[0].stop_quantity.value = "0"
+    _set(world.ledger.account, "cash", Decimal(world.ledger.account.cash.value) + cash)
+    world.ledger.adjustments.append(
+        pb.Adjustment(
+            adjustment_id="claim.SPY.9", kind="CLAIM", symbol="SPY", quantity=amount(quantity), cash=amount(cash)
+        )
+    )
+
+
+def test_a_claim_counts_in_positions_and_cash_and_stands_for_the_orders_of_others() -> None:
+    """Invariants 6 and 14: what the broker sold is in the claim, to the cent."""
+    world = liquidated()
+    broken = {each.name for each in check(world.ledger, world.books) if not each.held}
+    assert broken >= {"ledger_equals_venue_positions", "ledger_equals_venue_fills", "every_order_has_an_intent"}
+    claim(world, -60, 9000)
+    assert [each for each in check(world.ledger, world.books) if not each.held] == []
+
+
+@pytest.mark.parametrize(("quantity", "cash"), [(-59, 9000), (-60, 8999)])
+def test_a_claim_of_something_else_leaves_the_two_sides_apart(quantity: int, cash: int) -> None:
+    world = liquidated()
+    claim(world, quantity, cash)
+    assert [each for each in check(world.ledger, world.books) if not each.held] != []
+
+
 def test_a_position_whose_sale_waits_at_the_broker_needs_no_stop() -> None:
     """The broker gives shares to one order only: the stop goes before the sale comes."""
     world = small()

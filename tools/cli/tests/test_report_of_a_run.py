@@ -16,7 +16,7 @@ from tools.cli.tests.ledgers import START, STARTING_CASH, Trade, World, amount
 
 PARTS = {
     "orders", "fills", "positions", "cash", "equity", "realised_pnl", "unrealised_pnl", "decisions", "reconciliation",
-    "invariants", "stages", "recording", "fees", "books",
+    "invariants", "stages", "recording", "fees", "claims", "books",
 }  # fmt: skip
 
 
@@ -46,6 +46,17 @@ def test_equity_is_cash_and_what_is_held_at_its_price() -> None:
     assert (position["quantity"], position["price"], position["average_price"]) == ("60", "166.00", "100")
     assert position["unrealised_pnl"] == report["unrealised_pnl"] == money(60 * (Decimal(166) - 100))
     assert [each for each in report["invariants"] if not each["held"]] == []
+
+
+def test_a_claim_is_told_apart_from_the_fees() -> None:
+    world = World([Trade("SPY", 10, Decimal(100))])
+    world.ledger.adjustments.append(
+        pb.Adjustment(kind="CLAIM", symbol="SPY", strategy="sma", quantity=amount(7), price=amount(100), cash=amount(0))
+    )
+    report = reported(world)
+    assert report["fees"] == []
+    assert [(each["symbol"], each["strategy"], each["quantity"]) for each in report["claims"]] == [("SPY", "sma", "7")]
+    assert Decimal(report["books"]["equity"]["fees"]) == 0
 
 
 def test_a_symbol_without_a_price_counts_at_what_it_cost() -> None:

@@ -59,6 +59,7 @@ async def build(shell: Shell) -> None:
             "record_verdict": {"reconciliation"},
             "refresh": {"reconciliation"},
             "clear_halt": {"admin"},
+            "claim_position": {"admin"},
             "watch_snapshot": {"gate"},
             "get_decisions": {"signal", "scoring", "operator"},
             "get_ledger": {"reconciliation", "admin", "operator"},

@@ -41,6 +41,7 @@ from holdfast_execution.rows import (
     NewFill,
     NewIntent,
     OrderRow,
+    PositionClaim,
     PositionRow,
     StaleFence,
     StoredCycle,
@@ -72,6 +73,7 @@ __all__ = [
     "NewFill",
     "NewIntent",
     "OrderRow",
+    "PositionClaim",
     "PositionRow",
     "StaleFence",
     "StoredCycle",
@@ -120,6 +122,9 @@ class LedgerReads(FiringReads, Protocol):
 
     def has_adjustment(self, adjustment_id: str) -> bool:
         """True where it was counted."""
+
+    def adjustments(self, since: datetime | None = None) -> list[AdjustmentRow]:
+        """Those recorded after `since`, in the order in which they count."""
 
     def positions(self, *, open_only: bool = True) -> list[PositionRow]: ...
 
@@ -267,6 +272,9 @@ class Ledger(LedgerReads, FiringWrites, Protocol):
         The owner of the position bears it. In any order with the fills that it belongs to. A split keeps the cost and
         puts the position's stop price into new shares.
         """
+
+    def claim_position(self, epoch: int, now: datetime, claim: PositionClaim) -> AdjustmentRow:
+        """Books what a person took over: quantity at its price, and cash. The owner of what is held keeps it."""
 
     def record_restated(
         self,

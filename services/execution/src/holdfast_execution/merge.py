@@ -25,6 +25,8 @@ log = structlog.get_logger()
 
 DISCREPANT = "MERGE_DISCREPANT"
 """Lock of entries: after the merge the ledger's positions still differ from the broker's."""
+FOREIGN_ORDER = "foreign_order"
+"""Kind of the halt of a symbol in which somebody else trades."""
 FILLS_MARGIN = timedelta(days=1)
 INSTANT = timedelta(microseconds=1)
 READS = 3
@@ -133,7 +135,7 @@ class Merger:
             lambda ledger, epoch, now: ledger.add_halt(
                 epoch,
                 now,
-                "foreign_order",
+                FOREIGN_ORDER,
                 f"order {order.order_id} ({order.side} {order.quantity} {order.symbol}) is not ours",
                 symbol=order.symbol,
             )

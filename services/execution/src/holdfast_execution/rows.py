@@ -16,6 +16,8 @@ from holdfast_execution.domain.next_leg import next_attempt_at
 from holdfast_runtime.errors import GiveUp
 from holdfast_runtime.ports.venue import OrderType, Side, TimeInForce
 
+CLAIM = "CLAIM"
+"""Kind of the adjustment by which a person took a position over."""
 MAX_SENDS = 4
 """First send and three retries of one client order id, across restarts (SQ-1, invariant 4)."""
 
@@ -236,6 +238,20 @@ class AdjustmentRow:
     cash: Decimal
     price: Decimal | None
     at: datetime
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionClaim:
+    """What makes the ledger hold what the broker holds of a symbol. Signed; `price` is positive."""
+
+    symbol: str
+    strategy: str
+    book: str
+    quantity: Decimal
+    price: Decimal
+    """At which one unit is valued: what is added costs it."""
+    cash: Decimal
     description: str
 
 

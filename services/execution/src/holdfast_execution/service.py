@@ -1,7 +1,7 @@
 """ExecutionService as it is called: decisions in, answers after their commit, never after a POST."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -10,11 +10,13 @@ from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_execution.books import LOCKED_WITHOUT_LEASE, Books
+from holdfast_execution.claims import Asked, Claims
 from holdfast_execution.domain.limits import Breach, Limits, enforcer
 from holdfast_execution.engine import Engine
 from holdfast_execution.ledger import Ledger, LedgerError, StaleFence, UnknownRow
-from holdfast_execution.merge import DISCREPANT
-from holdfast_execution.messages import to_ledger_response
+from holdfast_execution.merge import DISCREPANT, FOREIGN_ORDER
+from holdfast_execution.messages import to_adjustment, to_ledger_response
+from holdfast_execution.rows import CLAIM, AdjustmentRow, HaltRow
 from holdfast_execution.strategies import StrategyDesk
 from holdfast_execution.updates import RECONNECTING, STARTING
 from holdfast_execution.wishes import wish_of
@@ -25,7 +27,7 @@ from holdfast_runtime.ports.clock import MonotonicClock
 from holdfast_runtime.ports.venue import Unauthorised
 from holdfast_runtime.settings import Settings
 from holdfast_runtime.telemetry import metrics, traces
-from holdfast_runtime.wire import from_timestamp, require
+from holdfast_runtime.wire import from_timestamp, require, to_decimal
 
 log = structlog.get_logger()
 
@@ -38,6 +40,9 @@ EXITS_WAIT_SECS = 5.0
 """A batch with an exit waits no longer for such a lock."""
 LOCKED_RETRY_SECS = 0.2
 RECONCILIATION = "reconciliation"
+CLAIMABLE = frozenset({RECONCILIATION, FOREIGN_ORDER})
+"""Kinds of halts that a claim settles."""
+INSTANT = timedelta(microseconds=1)
 HALT = "halt"
 """Action of a discrepancy that only a person can settle."""
 
@@ -65,6 +70,8 @@ class ExecutionService:
         )
         self._strategies = StrategyDesk(engine, settings)
         self._locked_since_secs: float | None = None
+        strategies = {each.id for each in settings.strategies}
+        self._claims = Claims(engine.books, engine.guard, engine.merger, strategies=strategies)
 
     # --- decisions
 
@@ -165,7 +172,8 @@ class ExecutionService:
     async def record_verdict(self, request: execution.RecordVerdictRequest) -> execution.RecordVerdictResponse:
         """Stores reconciliation's verdict, with a halt for each discrepancy that no evidence explains (FP-4.5).
 
-        A clean one ends the lock that a differing merge has set; a halt stays until a person clears it.
+        A clean one ends the lock that a differing merge has set, and the halts of what a person has claimed since
+        (invariant 14); any other halt stays until a person clears it.
         """
         self._books.require_holder()
         if request.verdict.state == execution.RECONCILIATION_STATE_UNSPECIFIED:
@@ -191,6 +199,28 @@ class ExecutionService:
         if halt.kind == CREDENTIALS:
             self._engine.credentials_cleared()
         return execution.ClearHaltResponse(ledger_version=await self._books.read(lambda ledger: ledger.version()))
+
+    async def claim_position(self, request: execution.ClaimPositionRequest) -> execution.ClaimPositionResponse:
+        """A person takes over what the broker holds and the ledger does not know (invariant 14).
+
+        Raises Refused(NOT_HOLDER), Malformed, and as `Claims.claim`."""
+        self._books.require_holder()
+        require("ClaimPositionRequest", [("symbol", request.symbol), ("claimed_by", request.claimed_by)])
+        claimed = await self._claims.claim(
+            Asked(
+                symbol=request.symbol,
+                strategy=request.strategy,
+                claimed_by=request.claimed_by,
+                note=request.note,
+                dry_run=request.dry_run,
+            )
+        )
+        return execution.ClaimPositionResponse(
+            adjustment=to_adjustment(claimed.adjustment),
+            ledger_quantity=to_decimal(claimed.before),
+            broker_quantity=to_decimal(claimed.theirs),
+            ledger_version=self._books.version,
+        )
 
     # --- strategies
 
@@ -232,7 +262,24 @@ def _store(ledger: Ledger, epoch: int, now: datetime, verdict: execution.Reconci
             reason = f"{found.kind} {found.subject}: ledger {found.ledger_value}, broker {found.broker_value}"
             ledger.add_halt(epoch, now, RECONCILIATION, reason, symbol=found.symbol, set_by=RECONCILIATION)
             version = ledger.version()
+    if verdict.state == execution.RECONCILIATION_STATE_CLEAN:
+        for halt, claim in _settled(ledger, verdict):
+            ledger.clear_halt(epoch, now, halt.halt_id, RECONCILIATION, f"claimed: {claim.adjustment_id}")
+            version = ledger.version()
     return version
+
+
+def _settled(ledger: Ledger, verdict: execution.ReconciliationVerdict) -> Iterator[tuple[HaltRow, AdjustmentRow]]:
+    """Halts of what differed, with the claim that a person has made of it since. Cash halts the whole account."""
+    open_ = {found.symbol for found in verdict.discrepancies}
+    for halt in ledger.halts():
+        if halt.kind not in CLAIMABLE or halt.symbol in open_ or halt.strategy:
+            continue
+        for each in ledger.adjustments(halt.since - INSTANT):
+            explains = each.symbol == halt.symbol or (not halt.symbol and each.cash)
+            if each.kind == CLAIM and each.at >= halt.since and explains:
+                yield halt, each
+                break
 
 
 def _of_another_release() -> Breach | None:

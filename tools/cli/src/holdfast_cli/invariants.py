@@ -16,6 +16,8 @@ from holdfast_core.instruments import book_of, is_dust
 from holdfast_core.money import ZERO
 
 MAX_SENDS = 4
+CLAIM = "CLAIM"
+"""Kind of the adjustment by which a person took over what the broker holds."""
 LIVE = frozenset(
     {
         pb.INTENT_STATE_SENDING,
@@ -101,7 +103,7 @@ def _positions_off(ledger: pb.GetLedgerResponse) -> list[str]:
         sums[adjustment.symbol] += number(adjustment.quantity)
     held = {p.symbol: number(p.quantity) for p in ledger.positions}
     return [
-        f"{symbol}: fills and fees {sums[symbol]}, position {held.get(symbol, ZERO)}"
+        f"{symbol}: fills, fees and claims {sums[symbol]}, position {held.get(symbol, ZERO)}"
         for symbol in sums.keys() | held.keys()
         if sums[symbol] != held.get(symbol, ZERO)
     ]
@@ -112,7 +114,7 @@ def _cash_off(ledger: pb.GetLedgerResponse) -> list[str]:
     adjusted = sum((number(each.cash) for each in ledger.adjustments), ZERO)
     expected = number(ledger.account.starting_cash) - spent + adjusted
     cash = number(ledger.account.cash)
-    return [] if expected == cash else [f"starting cash less fills and fees {expected}, cash {cash}"]
+    return [] if expected == cash else [f"starting cash, fills, fees and claims {expected}, cash {cash}"]
 
 
 def _worth(fill: pb.Fill) -> Decimal:
@@ -178,7 +180,23 @@ def _without_intent(ledger: pb.GetLedgerResponse, books: Mapping[str, Any]) -> l
         and not Decimal(order["filled_qty"])
         and _origin(order) in parents
     }
-    return [str(order["id"]) for order in books["orders"] if order["id"] not in known | replaced | ended]
+    told = known | replaced | ended | _claimed(ledger, books)
+    return [str(order["id"]) for order in books["orders"] if order["id"] not in told]
+
+
+def _claimed(ledger: pb.GetLedgerResponse, books: Mapping[str, Any]) -> set[str]:
+    """Orders of others that are over, in symbols that a person has claimed: what they did is in the claim, and shows in
+    positions and cash."""
+    known = {i.broker_order_id for i in ledger.intents}
+    symbols = {each.symbol for each in ledger.adjustments if each.kind == CLAIM}
+    return {
+        str(order["id"])
+        for order in books["orders"]
+        if order.get("symbol") in symbols
+        and order["status"] not in WORKING
+        and not _own(order)
+        and order["id"] not in known
+    }
 
 
 def _origin(order: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -214,7 +232,8 @@ def _venue_fills_off(ledger: pb.GetLedgerResponse, books: Mapping[str, Any]) -> 
         ours[fill.broker_order_id] += number(fill.quantity)
     for entry in books["fills"]:
         theirs[str(entry["order_id"])] += Decimal(entry["qty"])
-    return [f"order {order}" for order in ours.keys() | theirs.keys() if ours[order] != theirs[order]]
+    orders = (ours.keys() | theirs.keys()) - _claimed(ledger, books)
+    return [f"order {order}" for order in orders if ours[order] != theirs[order]]
 
 
 def _venue_cash_off(ledger: pb.GetLedgerResponse, books: Mapping[str, Any]) -> list[str]:

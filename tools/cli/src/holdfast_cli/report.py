@@ -11,7 +11,7 @@ from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as pb
 from holdfast.reconciliation.v1 import reconciliation_pb2
 from holdfast.signal.v1 import signal_pb2
-from holdfast_cli.invariants import CASH_STEP, check, number
+from holdfast_cli.invariants import CASH_STEP, CLAIM, check, number
 from holdfast_cli.stack_calls import StackCalls
 from holdfast_core.instruments import book_of
 from holdfast_core.money import CENT, ZERO
@@ -35,7 +35,8 @@ def build(
     return {
         "orders": [_order(intent) for intent in ledger.intents],
         "fills": [_fill(fill) for fill in ledger.fills],
-        "fees": [_fee(each) for each in ledger.adjustments],
+        "fees": [_adjustment(each) for each in ledger.adjustments if each.kind != CLAIM],
+        "claims": [_adjustment(each) for each in ledger.adjustments if each.kind == CLAIM],
         "positions": [_position(p, prices) for p in ledger.positions if number(p.quantity)],
         "cash": money(cash),
         "equity": money(cash + held),
@@ -72,12 +73,13 @@ def build(
 
 def _books(ledger: pb.GetLedgerResponse, prices: Mapping[str, Decimal]) -> dict[str, dict[str, Any]]:
     """What each book has traded. P&L in dollars, net of fees; `fees` at the price at which they were taken."""
+    fees = [each for each in ledger.adjustments if each.kind != CLAIM]
     symbols = [intent.symbol for intent in ledger.intents] + [position.symbol for position in ledger.positions]
     return {
         book: {
             "orders": sum(1 for intent in ledger.intents if book_of(intent.symbol) == book),
             "fills": sum(1 for fill in ledger.fills if book_of(fill.symbol) == book),
-            "fees": money(-sum((_fee_in_dollars(f) for f in ledger.adjustments if book_of(f.symbol) == book), ZERO)),
+            "fees": money(-sum((_fee_in_dollars(f) for f in fees if book_of(f.symbol) == book), ZERO)),
             "realised_pnl": money(_total(ledger, book, lambda p: number(p.realised_pnl))),
             "unrealised_pnl": money(_total(ledger, book, lambda p: _unrealised(p, prices))),
             "held": money(_total(ledger, book, lambda p: number(p.quantity) * _price(p, prices))),
@@ -183,16 +185,16 @@ def _fill(fill: pb.Fill) -> dict[str, Any]:
     }
 
 
-def _fee(fee: pb.Adjustment) -> dict[str, Any]:
+def _adjustment(made: pb.Adjustment) -> dict[str, Any]:
     return {
-        "kind": fee.kind,
-        "symbol": fee.symbol,
-        "strategy": fee.strategy,
-        "quantity": fee.quantity.value or "0",
-        "cash": fee.cash.value or "0",
-        "price": fee.price.value or None,
-        "at": _instant(fee.at),
-        "description": fee.description,
+        "kind": made.kind,
+        "symbol": made.symbol,
+        "strategy": made.strategy,
+        "quantity": made.quantity.value or "0",
+        "cash": made.cash.value or "0",
+        "price": made.price.value or None,
+        "at": _instant(made.at),
+        "description": made.description,
     }
 
 

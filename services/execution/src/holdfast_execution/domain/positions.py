@@ -52,6 +52,15 @@ class Adjustment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claim(Adjustment):
+    """What a person took over of the broker's holding: a quantity that is valued, and the cash that moved with it."""
+
+    price: int
+    strategy: str
+    book: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
     """A position as its fills make it."""
 
@@ -128,6 +137,28 @@ def adjust(holding: Holding, adjustment: Adjustment) -> Holding:
     )
 
 
+def take_over(holding: Holding, claim: Claim) -> Holding:
+    """The holding after a claim. What it adds costs its price, what it takes away leaves at the average cost; the cash
+    that neither explains is a gain or a loss, so that `cash = starting cash + realised − cost` goes on to hold."""
+    reduces = holding.quantity * claim.quantity < 0
+    closed = min(abs(claim.quantity), abs(holding.quantity)) if reduces else 0
+    opened = abs(claim.quantity) - closed
+    sign = 1 if claim.quantity > 0 else -1
+    cost_out = divide(holding.cost * closed, abs(holding.quantity)) if closed else 0
+    cost_in = sign * notional(opened, claim.price)
+    rest = replace(
+        holding,
+        quantity=holding.quantity + sign * closed,
+        cost=holding.cost - cost_out,
+        realised=holding.realised + claim.cash - cost_out + cost_in,
+    )
+    if not rest.quantity:
+        rest = replace(rest, opened_at=None)
+        if opened:
+            rest = replace(rest, strategy=claim.strategy, book=claim.book, opened_at=claim.at)
+    return replace(rest, quantity=rest.quantity + sign * opened, cost=rest.cost + cost_in)
+
+
 def fold(events: Iterable[Execution | Adjustment]) -> tuple[Holding, dict[tuple[str, int], int]]:
     """The holding after all of them, in their one order, and the P&L of each execution, by order id and cumulative
     quantity."""
@@ -135,7 +166,7 @@ def fold(events: Iterable[Execution | Adjustment]) -> tuple[Holding, dict[tuple[
     realised: dict[tuple[str, int], int] = {}
     for event in sorted(events, key=lambda each: each.order_key):
         if isinstance(event, Adjustment):
-            holding = adjust(holding, event)
+            holding = take_over(holding, event) if isinstance(event, Claim) else adjust(holding, event)
             continue
         holding, gained = apply(holding, event)
         realised[event.broker_order_id, event.cumulative] = gained

@@ -296,7 +296,9 @@ Global___Fill: _TypeAlias = Fill  # noqa: Y015
 
 @_typing.final
 class Adjustment(_message.Message):
-    """What changed position or cash without a trade: a fee that the broker took. Signed."""
+    """What changed position or cash without a trade of ours: a fee that the broker took, a position that a person claimed.
+    Signed.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -311,9 +313,9 @@ class Adjustment(_message.Message):
     AT_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     adjustment_id: _builtins.str
-    """The broker's id of the activity."""
+    """The broker's id of the activity; of a claim the ledger's own."""
     kind: _builtins.str
-    """The broker's word: CFEE (a fee of crypto), FEE."""
+    """The broker's word: CFEE (a fee of crypto), FEE. CLAIM: a person took over what the broker holds."""
     symbol: _builtins.str
     strategy: _builtins.str
     book: _common_pb2.Book.ValueType
@@ -1119,6 +1121,76 @@ class ClearHaltResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClearHaltResponse: _TypeAlias = ClearHaltResponse  # noqa: Y015
+
+@_typing.final
+class ClaimPositionRequest(_message.Message):
+    """A person takes over what the broker holds of a symbol and the ledger does not know."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    STRATEGY_FIELD_NUMBER: _builtins.int
+    CLAIMED_BY_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    symbol: _builtins.str
+    strategy: _builtins.str
+    """Who owns it from here on. May be empty where the ledger holds something of the symbol: its owner keeps it."""
+    claimed_by: _builtins.str
+    note: _builtins.str
+    dry_run: _builtins.bool
+    """Only says what would be booked."""
+    def __init__(
+        self,
+        *,
+        symbol: _builtins.str = ...,
+        strategy: _builtins.str = ...,
+        claimed_by: _builtins.str = ...,
+        note: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claimed_by", b"claimed_by", "dry_run", b"dry_run", "note", b"note", "strategy", b"strategy", "symbol", b"symbol"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClaimPositionRequest: _TypeAlias = ClaimPositionRequest  # noqa: Y015
+
+@_typing.final
+class ClaimPositionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADJUSTMENT_FIELD_NUMBER: _builtins.int
+    LEDGER_QUANTITY_FIELD_NUMBER: _builtins.int
+    BROKER_QUANTITY_FIELD_NUMBER: _builtins.int
+    LEDGER_VERSION_FIELD_NUMBER: _builtins.int
+    ledger_version: _builtins.int
+    @_builtins.property
+    def adjustment(self) -> Global___Adjustment:
+        """What was booked, or would be; without an id where it was not."""
+
+    @_builtins.property
+    def ledger_quantity(self) -> _common_pb2.Decimal:
+        """Both sides before the claim. The ledger's quantity is the broker's after it."""
+
+    @_builtins.property
+    def broker_quantity(self) -> _common_pb2.Decimal: ...
+    def __init__(
+        self,
+        *,
+        adjustment: Global___Adjustment | None = ...,
+        ledger_quantity: _common_pb2.Decimal | None = ...,
+        broker_quantity: _common_pb2.Decimal | None = ...,
+        ledger_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "broker_quantity", b"broker_quantity", "ledger_quantity", b"ledger_quantity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "broker_quantity", b"broker_quantity", "ledger_quantity", b"ledger_quantity", "ledger_version", b"ledger_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClaimPositionResponse: _TypeAlias = ClaimPositionResponse  # noqa: Y015
 
 @_typing.final
 class GetHolderRequest(_message.Message):

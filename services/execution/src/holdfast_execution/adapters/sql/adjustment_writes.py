@@ -1,4 +1,4 @@
-"""Fees and what else is no fill: counted once, by the broker's id of it (invariant 6)."""
+"""Fees and what else is no fill, counted once by the broker's id of it; and what a person claimed (invariant 6)."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -13,7 +13,7 @@ from holdfast_execution.adapters.sql import convert, tables
 from holdfast_execution.adapters.sql.fill_writes import FillWrites
 from holdfast_execution.adapters.sql.session import Transaction
 from holdfast_execution.domain.intents import IntentState
-from holdfast_execution.rows import AdjustmentRow, IntentRow, PositionRow
+from holdfast_execution.rows import CLAIM, AdjustmentRow, IntentRow, PositionClaim, PositionRow
 from holdfast_runtime.ledger_halts import to_micros
 from holdfast_runtime.ports.venue import SPLIT, FeeActivity
 
@@ -43,26 +43,49 @@ class AdjustmentWrites(FillWrites):
                 "recorded_at": to_micros(now),
                 "description": fee.description,
             }
-            transaction.connection.execute(_INSERT, columns)
-            row = convert.adjustment_row(columns)
-            transaction.append(
-                now,
-                "adjustment",
-                row.adjustment_id,
-                f"{row.kind} {row.quantity} {row.symbol}, {row.cash} dollars",
-                execution.Fact(adjustment=messages.to_adjustment(row)),
-            )
-            if fee.symbol:
-                # A fee may come before the fill that it belongs to.
-                holding, _ = self._refold(transaction, fee.symbol)
-                self._store_holding(transaction, now, {"symbol": fee.symbol, "traceparent": ""}, holding)
-                if fee.kind == SPLIT and held is not None:
-                    self._restate_stop(transaction, now, held)
-            else:
-                transaction.change(realised=transaction.header.realised + cash)
-            transaction.change(cash=transaction.header.cash + cash)
-            self._tell_account(transaction, now)
+            row = self._book(transaction, now, columns)
+            if fee.kind == SPLIT and held is not None:
+                self._restate_stop(transaction, now, held)
             return row
+
+    def claim_position(self, epoch: int, now: datetime, claim: PositionClaim) -> AdjustmentRow:
+        with self._write(epoch) as transaction:
+            columns: dict[str, Any] = {
+                "account": self._account,
+                "adjustment_id": f"claim.{claim.symbol}.{transaction.raise_version()}",
+                "kind": CLAIM,
+                "symbol": claim.symbol,
+                "strategy": claim.strategy,
+                "book": claim.book,
+                "quantity": convert.quantity_units(claim.quantity),
+                "cash": convert.cash_units(claim.cash),
+                "price": convert.quantity_units(claim.price, what="price"),
+                "adjusted_at": to_micros(now),
+                "recorded_at": to_micros(now),
+                "description": claim.description,
+            }
+            return self._book(transaction, now, columns)
+
+    def _book(self, transaction: Transaction, now: datetime, columns: dict[str, Any]) -> AdjustmentRow:
+        """Stores one adjustment, its fact, and what it makes of position, realised P&L and cash."""
+        transaction.connection.execute(_INSERT, columns)
+        row = convert.adjustment_row(columns)
+        transaction.append(
+            now,
+            "adjustment",
+            row.adjustment_id,
+            f"{row.kind} {row.quantity} {row.symbol}, {row.cash} dollars",
+            execution.Fact(adjustment=messages.to_adjustment(row)),
+        )
+        if row.symbol:
+            # A fee may come before the fill that it belongs to.
+            holding, _ = self._refold(transaction, row.symbol)
+            self._store_holding(transaction, now, {"symbol": row.symbol, "traceparent": ""}, holding)
+        else:
+            transaction.change(realised=transaction.header.realised + columns["cash"])
+        transaction.change(cash=transaction.header.cash + columns["cash"])
+        self._tell_account(transaction, now)
+        return row
 
     def record_restated(
         self,

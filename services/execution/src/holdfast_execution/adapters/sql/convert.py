@@ -10,8 +10,17 @@ from holdfast_core.money import UNITS_PER_CASH, UNITS_PER_QUANTITY, from_units, 
 from holdfast_core.schedules import TradeKind
 from holdfast_execution.domain.firings import FiringRow, FiringState
 from holdfast_execution.domain.intents import IntentState, Purpose
-from holdfast_execution.domain.positions import Adjustment, Execution, average_price, notional
-from holdfast_execution.rows import AdjustmentRow, FillRow, HaltRow, IntentRow, OrderRow, PositionRow, StrategyRow
+from holdfast_execution.domain.positions import Adjustment, Claim, Execution, average_price, notional
+from holdfast_execution.rows import (
+    CLAIM,
+    AdjustmentRow,
+    FillRow,
+    HaltRow,
+    IntentRow,
+    OrderRow,
+    PositionRow,
+    StrategyRow,
+)
 from holdfast_runtime.ledger_halts import from_micros, to_micros
 from holdfast_runtime.ports.venue import BrokerAsset, OrderType, Side, TimeInForce
 
@@ -158,9 +167,10 @@ def adjustment_row(row: Columns) -> AdjustmentRow:
 
 def adjustment_of(row: Columns) -> Adjustment:
     """A row of `adjustments` for the domain."""
-    return Adjustment(
-        quantity=row["quantity"], cash=row["cash"], at=row["adjusted_at"], adjustment_id=row["adjustment_id"]
-    )
+    what = {name: row[name] for name in ("quantity", "cash", "adjustment_id")} | {"at": row["adjusted_at"]}
+    if row["kind"] != CLAIM:
+        return Adjustment(**what)
+    return Claim(price=row["price"], strategy=row["strategy"], book=row["book"], **what)
 
 
 _STEPS = ("min_order_size", "min_trade_increment", "price_increment")
