@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from holdfast_catalogue.registry import SERVICES
 from holdfast_runtime.identity import Authority
@@ -16,6 +17,7 @@ from tests.integration.visitor import health
 pytestmark = pytest.mark.stack
 
 PATIENCE_SECS = 60.0
+TOPOLOGY = Path("deploy/helm/holdfast/files/topology.yaml")
 
 Checks = dict[str, dict[str, dict[str, Any]]]
 """By service and name."""
@@ -55,6 +57,12 @@ def put(files: dict[Path, bytes]) -> None:
         path.write_bytes(content)
 
 
+def calls_of_the_chart() -> dict[str, set[str]]:
+    """The checks of all calls between services that the chart's policies let through: nobody else may try them."""
+    rows = yaml.safe_load(TOPOLOGY.read_text())["services"]
+    return {s: {f"call {each}" for each, ports in rows[s]["calls"].items() if "grpc" in ports} for s in SERVICES}
+
+
 def restart(stack: Stack, service: str) -> None:
     stack.wait_for_restart(service, stack.kill(service))
 
@@ -68,6 +76,8 @@ def test_the_doctor_finds_all_well_and_names_an_edge_that_is_cut(tmp_path: Path)
         assert list(found) == list(SERVICES)
         everywhere = set.intersection(*(set(checks) for checks in found.values()))
         assert everywhere == {"bus", "certificate", "secrets", "disk", "call papermarket"}
+        called = {s: {name for name in checks if name.startswith("call ")} for s, checks in found.items()}
+        assert called == calls_of_the_chart()
         assert {"ledger", "broker", "trade updates", "clock of the venue", "calendar"} <= found["execution"].keys()
         assert {"market data equity", "stream equity"} <= found["signal"].keys()
         assert {each["verdict"] for checks in found.values() for each in checks.values()} == {"OK"}

@@ -1,5 +1,6 @@
 """IN-8: what the doctor looks at: each edge with its verdict, and with what to do where it is not well."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -112,6 +113,19 @@ async def test_a_secret_that_nobody_has_changed_for_long_is_told_by_name():
 )
 async def test_the_disk_must_have_room_and_be_writable(room, level):
     assert (await verdict(edges.disk(lambda: room)))[0] == level
+
+
+async def test_where_traces_go_is_looked_at_and_never_red():
+    """Trading needs no traces; that they go nowhere is told."""
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    url = f"http://127.0.0.1:{port}/v1/traces"
+    assert await verdict(edges.collector(url)) == ("OK", f"127.0.0.1:{port} takes connections")
+    server.close()
+    await server.wait_closed()
+    level, evidence = await verdict(edges.collector(url))
+    assert level == "WARN"
+    assert evidence.startswith(f"127.0.0.1:{port} cannot be reached")
 
 
 # --- the venue

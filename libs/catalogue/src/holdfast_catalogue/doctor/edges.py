@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
+from urllib.parse import urlsplit
 
 from holdfast_catalogue.doctor.checks import Check, Result, doubtful, red, well
 from holdfast_catalogue.machine import Room
@@ -11,6 +12,7 @@ from holdfast_runtime.errors import Retry
 
 ANSWER_SECS = 4.0
 """Of one try: a handshake on a machine that is very busy takes its time, and a door that is shut answers at once."""
+COLLECTOR_SECS = 3.0
 TRIES = 2
 """A peer that is just being restarted is asked once more."""
 SKEW_TO_WARN, SKEW_TO_REFUSE = timedelta(seconds=1), timedelta(seconds=5)
@@ -159,3 +161,27 @@ def disk(room: Callable[[], Room]) -> Check:
         return doubtful(text) if found.low else well(text)
 
     return Check(name="disk", look=look, steps=("Free space, or give the folder back to the service's user.",))
+
+
+def collector(url: str) -> Check:
+    """The way to where traces go, as far as the door of http(s)://host[:port]/…. Never RED: trading needs no traces."""
+    address = urlsplit(url)
+    host, port = address.hostname or "", address.port or (443 if address.scheme == "https" else 80)
+
+    async def look() -> Result:
+        try:
+            async with asyncio.timeout(COLLECTOR_SECS):
+                _, writer = await asyncio.open_connection(host, port)
+        except (OSError, TimeoutError) as error:
+            return doubtful(f"{host}:{port} cannot be reached, and spans are dropped: {error or 'no answer'}")
+        writer.close()
+        return well(f"{host}:{port} takes connections")
+
+    return Check(
+        name="collector",
+        look=look,
+        steps=(
+            "Look whether the collector of telemetry.otlp_endpoint runs.",
+            "In a cluster: whether networkPolicy.collector of the chart's values lets this service reach it.",
+        ),
+    )

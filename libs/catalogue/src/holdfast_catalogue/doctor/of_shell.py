@@ -1,5 +1,6 @@
 """The shared checks, wired to a service's shell."""
 
+import os
 from functools import partial
 
 from holdfast_catalogue import machine
@@ -11,6 +12,7 @@ from holdfast_runtime.flows import VENUE
 from holdfast_runtime.ledger_halts import ledger_url
 from holdfast_runtime.service import Shell
 from holdfast_runtime.settings import VenueKind
+from holdfast_runtime.telemetry import traces
 from holdfast_runtime.validity import ends_of
 
 
@@ -32,7 +34,8 @@ def ledger(shell: Shell) -> Check:
 
 
 def every_process(shell: Shell) -> list[Check]:
-    """What every service leans on: bus, certificate, secrets, disk, and in a replay the venue's clock."""
+    """What every service leans on: bus, certificate, secrets, disk, and where there are any the collector of traces and
+    the clock of the replay's venue."""
     now = WallMarketClock().now
     bus = shell.bus
     found = [
@@ -43,4 +46,6 @@ def every_process(shell: Shell) -> list[Check]:
     ]
     if shell.settings.venue.kind is VenueKind.PAPERMARKET:
         found.insert(1, call(shell, VENUE))
+    if url := traces.collector(shell.settings, os.environ):
+        found.append(edges.collector(url))
     return found
