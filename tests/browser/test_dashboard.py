@@ -11,7 +11,8 @@ from tests.integration.stack import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack]
 
-PAGES = ("/", "/orders", "/decisions", "/health", "/failure-points", "/doctor", "/kill-switch", "/audit", "/docs")
+PAGES = ("/", "/strategies", "/orders", "/decisions", "/health", "/failure-points", "/doctor", "/kill-switch", "/audit",
+         "/docs")  # fmt: skip
 
 
 def changed(page: Page, selector: str) -> None:

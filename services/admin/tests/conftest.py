@@ -17,9 +17,11 @@ from holdfast.execution.v1 import execution_pb2 as pb
 from holdfast.failurepoint.v1 import failurepoint_pb2
 from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_admin.adapters.halt_ledger import HaltLedger
-from holdfast_admin.audit import Audit
+from holdfast_admin.audit import Audit, Journal
 from holdfast_admin.domain.sources import Sources
 from holdfast_admin.operations import Operations
+from holdfast_admin.reconnection import Reconnection
+from holdfast_admin.strategies import StrategyDesk
 from holdfast_admin.web.access import Access
 from holdfast_admin.web.app import build_app
 from holdfast_admin.web.context import Context
@@ -67,23 +69,49 @@ class Execution:
         self.ledger = pb.GetLedgerResponse()
         self.readings = 0
         self.cleared: list[pb.ClearHaltRequest] = []
+        self.strategies: dict[str, pb.Strategy] = {}
+        self.version = 1
 
-    async def clear_halt(self, request: pb.ClearHaltRequest) -> pb.ClearHaltResponse:
+    async def list_strategies(self, _: pb.ListStrategiesRequest) -> pb.ListStrategiesResponse:
+        self._answer()
+        return pb.ListStrategiesResponse(strategies=self.strategies.values(), ledger_version=self.version)
+
+    async def stop_strategy(self, request: pb.StopStrategyRequest) -> pb.StopStrategyResponse:
+        changed = self._set(request.strategy, "stopped", request.note, request.stopped_by)
+        return pb.StopStrategyResponse(strategy=changed, ledger_version=self.version)
+
+    async def start_strategy(self, request: pb.StartStrategyRequest) -> pb.StartStrategyResponse:
+        changed = self._set(request.strategy, "running", request.note, request.started_by)
+        return pb.StartStrategyResponse(strategy=changed, ledger_version=self.version)
+
+    def _set(self, name: str, state: str, reason: str, set_by: str) -> pb.Strategy:
+        self._answer()
+        if name not in self.strategies:
+            known = ", ".join(self.strategies)
+            raise Refused(Code.NOT_FOUND, "STRATEGY_UNKNOWN", f"there is no strategy {name!r}, only {known}")
+        self.version += 1
+        changed = self.strategies[name]
+        changed.state, changed.reason, changed.set_by = state, reason, set_by
+        changed.since.CopyFrom(to_timestamp(NOW))
+        return changed
+
+    def _answer(self) -> None:
         if self.away:
             raise Retry("execution does not answer")
+
+    async def clear_halt(self, request: pb.ClearHaltRequest) -> pb.ClearHaltResponse:
+        self._answer()
         if not request.halt_id:
             raise Refused(Code.NOT_FOUND, "HALT_UNKNOWN", "no such halt")
         self.cleared.append(request)
         return pb.ClearHaltResponse(ledger_version=1)
 
     async def get_holder(self, _: pb.GetHolderRequest) -> pb.GetHolderResponse:
-        if self.away:
-            raise Retry("execution does not answer")
+        self._answer()
         return pb.GetHolderResponse(holder="pod-a", epoch=1, is_holder=True)
 
     async def get_ledger(self, _: pb.GetLedgerRequest) -> pb.GetLedgerResponse:
-        if self.away:
-            raise Retry("execution does not answer")
+        self._answer()
         self.readings += 1
         return self.ledger
 
@@ -175,8 +203,9 @@ class Admin:
         self.audit = Audit(folder)
         names = count(1)
         url = f"sqlite:///{self.ledger_file}"
+        journal = Journal(self.audit, market_clock=self.clock, wall_clock=self.clock)
         self.operations = Operations(
-            self.sources, halts=HaltLedger(lambda: url, ACCOUNT), execution=self.execution, audit=self.audit,  # type: ignore[arg-type]  # only clear_halt is called
+            self.sources, halts=HaltLedger(lambda: url, ACCOUNT), execution=self.execution, journal=journal,  # type: ignore[arg-type]  # only clear_halt is called
             market_clock=self.clock, wall_clock=self.clock, changed=lambda: None,
         )  # fmt: skip
         self.access = Access(token=lambda: Secret(TOKEN), clock=self.clock, new_id=lambda: f"session-{next(names)}")
@@ -187,14 +216,25 @@ class Admin:
             "admin", "host", self.checks, bucket=bucket, clock=self.clock, wall=self.clock, market=self.clock,
             calendars=[calendar_of("equity")], ready=lambda: True,
         )  # fmt: skip
-        self.clinic = Clinic(bucket, self.examiner, speaking=set, clock=self.clock)
+        self.speaking: set[str] = set()
+        self.clinic = Clinic(bucket, self.examiner, speaking=lambda: self.speaking, clock=self.clock)
+        desk = StrategyDesk(self.sources, execution=self.execution, journal=journal, changed=lambda: None)  # type: ignore[arg-type]  # only what is called
+        reconnection = Reconnection(
+            self.sources, clinic=self.clinic, operations=self.operations, journal=journal, clock=self.clock
+        )
         self.app = build_app(
             Context(
                 settings=self.settings, sources=self.sources, operations=self.operations, audit=self.audit,
+                strategies=desk, reconnection=reconnection,
                 access=self.access, market_clock=self.clock, wall_clock=self.clock, calendar=calendar_of("equity"),
                 clinic=self.clinic, failure_points=lambda: self.points,
             )
         )  # fmt: skip
+
+    def tell_strategies(self, *found: pb.Strategy) -> None:
+        """What execution has, as the reader's next turn takes it over."""
+        self.execution.strategies = {each.strategy: each for each in found}
+        self.sources.strategies.take(found, self.execution.version)
 
     def make_ledger(self) -> None:
         """The table that execution makes."""

@@ -10,7 +10,18 @@ from holdfast_admin.web.access import IDLE_SECS, MAX_SESSIONS
 
 from .conftest import TOKEN, Admin, Facts
 
-PAGES = ("/", "/orders", "/decisions", "/health", "/failure-points", "/doctor", "/kill-switch", "/audit", "/docs")
+PAGES = (
+    "/",
+    "/strategies",
+    "/orders",
+    "/decisions",
+    "/health",
+    "/failure-points",
+    "/doctor",
+    "/kill-switch",
+    "/audit",
+    "/docs",
+)
 OWN = {"X-Holdfast": "1", "Origin": "http://admin.test", "Sec-Fetch-Site": "same-origin"}
 
 
@@ -71,6 +82,8 @@ async def test_every_page_is_there_with_everything_on_it(admin: Admin, facts: Fa
     ):  # fmt: skip
         admin.sources.projection.apply(fact)
     admin.sources.holder = pb.GetHolderResponse(holder="pod-a", epoch=3, entries_locked_reason="MERGING")
+    held, under_way = facts.position("SPY", "5").position, facts.intent("open", pb.INTENT_STATE_ACKED).intent
+    admin.tell_strategies(pb.Strategy(strategy="sma", state="failed", positions=[held], open_intents=[under_way]))
     async with admin.client() as client:
         await sign_in(client)
         answer = await client.get(page)
@@ -106,8 +119,11 @@ async def test_a_page_of_another_site_can_change_nothing(admin: Admin) -> None:
             OWN | {"Sec-Fetch-Site": "cross-site"},
             {name: value for name, value in OWN.items() if name != "X-Holdfast"},
         ):
-            for path in ("/kill-switch", "/halts/clear", "/api/v1/kill-switch"):
-                assert (await client.post(path, headers=headers)).status_code == 403
+            for path in ("/kill-switch", "/halts/clear", "/strategies/stop", "/strategies/start", "/broker-connection",
+                         "/api/v1/kill-switch", "/api/v1/strategies/sma/stop"):  # fmt: skip
+                form = {"note": "a foreign page", "halt_id": "h", "strategy": "sma"}
+                sent = {"json": form} if path.startswith("/api/") else {"data": form}
+                assert (await client.post(path, headers=headers, **sent)).status_code == 403
         assert (await sign_in(client, Origin="http://evil.test")).status_code == 403
         assert admin.rows() == []
         answer = await client.post("/kill-switch", headers=OWN, data={"reason": "drill"})

@@ -167,3 +167,13 @@ async def test_a_malformed_fact_is_put_aside_and_the_next_one_taken(desk: Desk, 
     with working(desk.readers.read_facts):
         await eventually(lambda: desk.sources.projection.account is not None)
     assert await desk.bus.last_position(DEADLETTERS) == 1
+
+
+async def test_a_strategy_that_fails_by_itself_is_shown_without_being_asked_for(desk: Desk) -> None:
+    """SQ-3, SQ-14: what execution has decided is read again and again."""
+    desk.execution.strategies["sma"] = pb.Strategy(strategy="sma", state="running")
+    with working(desk.readers.watch_execution):
+        await eventually(lambda: desk.sources.strategies.by_name)
+        desk.execution.strategies["sma"] = pb.Strategy(strategy="sma", state="failed")
+        desk.execution.version += 1
+        await eventually(lambda: desk.sources.strategies.by_name["sma"].state == "failed")

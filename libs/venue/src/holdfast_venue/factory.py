@@ -139,6 +139,7 @@ async def broker_to_examine(
     """A client for one look: with the keys as they are now, and with a breaker, a limiter and metrics of its own.
 
     `access` is kept from look to look: keys that were refused are not tried again before they change (invariant 5)."""
+    secrets.refresh()
     client = open_broker(
         settings,
         secrets,

@@ -9,13 +9,15 @@ from holdfast_admin.adapters.heartbeat import Heartbeat
 from holdfast_admin.adapters.http_server import HttpServer
 from holdfast_admin.adapters.peer_health import PeerHealth
 from holdfast_admin.adapters.release import Release
-from holdfast_admin.audit import Audit
+from holdfast_admin.audit import Audit, Journal
 from holdfast_admin.checks import checks
 from holdfast_admin.domain.sources import Sources
 from holdfast_admin.gauges import keep_gauges
 from holdfast_admin.operations import Operations
 from holdfast_admin.readers import Readers
+from holdfast_admin.reconnection import Reconnection
 from holdfast_admin.release_watch import ReleaseWatch
+from holdfast_admin.strategies import StrategyDesk
 from holdfast_admin.watches import watches
 from holdfast_admin.web.access import Access
 from holdfast_admin.web.app import build_app
@@ -66,11 +68,12 @@ async def build(shell: Shell) -> None:
         wall_clock=wall,
     )
     audit = Audit(settings.state_dir)
+    journal = Journal(audit, market_clock=shell.market_clock, wall_clock=wall)
     operations = Operations(
         sources,
         halts=HaltLedger(lambda: ledger_url(settings, shell.secrets), settings.account.id),
         execution=execution,
-        audit=audit,
+        journal=journal,
         market_clock=shell.market_clock,
         wall_clock=wall,
         changed=readers.refresh_soon,
@@ -92,6 +95,10 @@ async def build(shell: Shell) -> None:
         settings=settings,
         sources=sources,
         operations=operations,
+        strategies=StrategyDesk(sources, execution=execution, journal=journal, changed=readers.refresh_soon),
+        reconnection=Reconnection(
+            sources, clinic=clinic, operations=operations, journal=journal, clock=shell.monotonic_clock
+        ),
         audit=audit,
         access=access,
         market_clock=shell.market_clock,

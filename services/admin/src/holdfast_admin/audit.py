@@ -1,14 +1,18 @@
 """Every action of a person, kept for ever in `audit.jsonl` (bounded, rotated) and in the log."""
 
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 from pydantic import ValidationError
 
+from holdfast_admin.domain.projection import NEVER
 from holdfast_admin.domain.views import AuditEntry
 from holdfast_runtime.errors import Retry
+from holdfast_runtime.ports.clock import MarketClock
 from holdfast_runtime.rotation import BoundedFile
+from holdfast_runtime.telemetry import metrics
 
 FILE = "audit.jsonl"
 MAX_BYTES = 50_000_000
@@ -19,6 +23,15 @@ log = structlog.get_logger()
 
 class AuditUnavailable(Retry):
     """The audit cannot be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who acts: the name given at login or with the call, and from where. The token is the same for all."""
+
+    name: str
+    via: str
+    remote: str
 
 
 class Audit:
@@ -53,6 +66,41 @@ class Audit:
 
     def close(self) -> None:
         self._file.close()
+
+
+class Journal:
+    """Writes down what people do: who, when by the wall and the market, and what came of it."""
+
+    def __init__(self, audit: Audit, *, market_clock: MarketClock, wall_clock: MarketClock) -> None:
+        self._audit = audit
+        self._market_clock = market_clock
+        self._wall = wall_clock
+
+    def record(self, person: Person, action: str, what: str, result: str, detail: str = "") -> None:
+        """`result`: requested, ok, refused or failed. Raises AuditUnavailable."""
+        metrics.ADMIN_ACTIONS.labels(action=action, result=result).inc()
+        now = self._market_clock.now()
+        self._audit.record(
+            AuditEntry(
+                at=self._wall.now(),
+                who=person.name,
+                via=person.via,
+                remote=person.remote,
+                action=action,
+                what=what,
+                result=result,
+                detail=detail,
+                market_time=now if now > NEVER else None,
+            )
+        )
+
+    def record_or_go_on(self, person: Person, action: str, what: str, result: str, detail: str = "") -> None:
+        """The same of what must not wait for the disk."""
+        try:
+            self.record(person, action, what, result, detail)
+        except AuditUnavailable:
+            # The log has the entry, and that the file refused it.
+            return
 
 
 def _tail(path: Path) -> list[AuditEntry]:

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 
 from holdfast.doctor.v1 import doctor_pb2 as pb
+from holdfast_admin.audit import Person
 from holdfast_admin.domain import convert
 from holdfast_admin.domain.views import CheckView, DoctorView, ExaminationView
-from holdfast_admin.operations import Operations, Person
+from holdfast_admin.operations import Operations
 from holdfast_catalogue.doctor.clinic import Clinic
 from holdfast_runtime.calls import current
 

@@ -2,21 +2,19 @@
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from holdfast.execution.v1 import execution_pb2 as pb
-from holdfast_admin.audit import Audit, AuditUnavailable
+from holdfast_admin.audit import Journal, Person
 from holdfast_admin.domain import board
 from holdfast_admin.domain.projection import NEVER
 from holdfast_admin.domain.sources import Sources
-from holdfast_admin.domain.views import AuditEntry, HaltView, KillSwitchView
+from holdfast_admin.domain.views import HaltView, KillSwitchView
 from holdfast_runtime.errors import Code, HoldfastError, Refused, Retry
 from holdfast_runtime.ledger_halts import KILL_SWITCH, OpenHalt
 from holdfast_runtime.ports.calls import ExecutionCalls
 from holdfast_runtime.ports.clock import MarketClock, MonotonicClock
-from holdfast_runtime.telemetry import metrics
 
 LOOK_EVERY_SECS = 2.0
 
@@ -29,15 +27,6 @@ class Halts(Protocol):
     async def open(self) -> list[OpenHalt]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Who acts: the name given at login or with the call, and from where. The token is the same for all."""
-
-    name: str
-    via: str
-    remote: str
-
-
 class Operations:
     """The actions, and the look at the ledger's own halts while execution cannot tell of them."""
 
@@ -47,7 +36,7 @@ class Operations:
         *,
         halts: Halts,
         execution: ExecutionCalls,
-        audit: Audit,
+        journal: Journal,
         market_clock: MarketClock,
         wall_clock: MarketClock,
         changed: Callable[[], None],
@@ -55,7 +44,7 @@ class Operations:
         self._sources = sources
         self._halts = halts
         self._execution = execution
-        self._audit = audit
+        self._journal = journal
         self._market_clock = market_clock
         self._wall = wall_clock
         self._changed = changed
@@ -69,10 +58,10 @@ class Operations:
         try:
             halt_id = await self._halts.engage(reason, person.name, self._now())
         except Retry as error:
-            self._record_or_go_on(person, "engage", what, "failed", str(error))
+            self._journal.record_or_go_on(person, "engage", what, "failed", str(error))
             raise
         await self._look_or_remember(halt_id, reason, person)
-        self._record_or_go_on(person, "engage", what, "ok", halt_id)
+        self._journal.record_or_go_on(person, "engage", what, "ok", halt_id)
         self._changed()
         return board.kill_switch(self._sources)
 
@@ -80,12 +69,12 @@ class Operations:
         """Entries are taken again. Execution does it, and only with an audit. Raises Refused NOT_ENGAGED, or Retry."""
         view = board.kill_switch(self._sources)
         if not view.engaged:
-            self._record(person, "lift", f"kill switch: {note}", "refused", "not engaged")
+            self._journal.record(person, "lift", f"kill switch: {note}", "refused", "not engaged")
             raise Refused(Code.FAILED_PRECONDITION, "NOT_ENGAGED", "the kill switch is not engaged")
-        self._record(person, "lift", f"kill switch: {note}", "requested", ", ".join(view.halt_ids))
+        self._journal.record(person, "lift", f"kill switch: {note}", "requested", ", ".join(view.halt_ids))
         for halt_id in view.halt_ids:
             await self._clear(person, "lift", halt_id, note)
-        self._record_or_go_on(person, "lift", f"kill switch: {note}", "ok", ", ".join(view.halt_ids))
+        self._journal.record_or_go_on(person, "lift", f"kill switch: {note}", "ok", ", ".join(view.halt_ids))
         self._changed()
         return board.kill_switch(self._sources)
 
@@ -96,11 +85,11 @@ class Operations:
         what = f"{halt_id}: {note}"
         halt = next((each for each in board.halts(self._sources) if each.halt_id == halt_id), None)
         if halt is None or halt_id in board.kill_switch(self._sources).halt_ids:
-            self._record(person, "clear", what, "refused", "no such halt is in force")
+            self._journal.record(person, "clear", what, "refused", "no such halt is in force")
             raise Refused(Code.NOT_FOUND, "HALT_UNKNOWN", f"no halt {halt_id!r} is in force (GET /halts lists them)")
-        self._record(person, "clear", what, "requested", halt.reason)
+        self._journal.record(person, "clear", what, "requested", halt.reason)
         await self._clear(person, "clear", halt_id, note)
-        self._record_or_go_on(person, "clear", what, "ok", halt.reason)
+        self._journal.record_or_go_on(person, "clear", what, "ok", halt.reason)
         self._changed()
         return board.halts(self._sources)
 
@@ -108,18 +97,18 @@ class Operations:
         try:
             await self._execution.clear_halt(pb.ClearHaltRequest(halt_id=halt_id, cleared_by=person.name, note=note))
         except HoldfastError as error:
-            self._record_or_go_on(person, action, halt_id, "failed", str(error))
+            self._journal.record_or_go_on(person, action, halt_id, "failed", str(error))
             raise
         self._sources.own_halts.pop(halt_id, None)
         self._sources.projection.lift(halt_id)
 
     def examine(self, person: Person, request: int) -> None:
         """Somebody had every service examine its edges."""
-        self._record_or_go_on(person, "examine", "every service", "ok", f"request {request}")
+        self._journal.record_or_go_on(person, "examine", "every service", "ok", f"request {request}")
 
     def login(self, person: Person, result: str, detail: str = "") -> None:
         """A login, good or bad."""
-        self._record_or_go_on(person, "login", "session", result, detail)
+        self._journal.record_or_go_on(person, "login", "session", result, detail)
 
     async def watch_halts(self, progress: Callable[[], None], clock: MonotonicClock) -> None:
         """While execution is away, and at the start, the ledger itself tells which halts are in force."""
@@ -150,30 +139,6 @@ class Operations:
         if now > NEVER:
             return now
         return self._sources.projection.last_fact_at or self._wall.now()
-
-    def _record(self, person: Person, action: str, what: str, result: str, detail: str) -> None:
-        metrics.ADMIN_ACTIONS.labels(action=action, result=result).inc()
-        now = self._market_clock.now()
-        self._audit.record(
-            AuditEntry(
-                at=self._wall.now(),
-                who=person.name,
-                via=person.via,
-                remote=person.remote,
-                action=action,
-                what=what,
-                result=result,
-                detail=detail,
-                market_time=now if now > NEVER else None,
-            )
-        )
-
-    def _record_or_go_on(self, person: Person, action: str, what: str, result: str, detail: str) -> None:
-        try:
-            self._record(person, action, what, result, detail)
-        except AuditUnavailable:
-            # The log has the entry, and that the file refused it.
-            return
 
 
 def _view(halt: OpenHalt) -> HaltView:

@@ -201,7 +201,7 @@ class Readers:
     # --- execution
 
     async def watch_execution(self, progress: Callable[[], None]) -> None:
-        """Asks for the holder each second; reads the whole ledger at the start, after a loss and now and then."""
+        """Asks for holder and strategies each second; reads the ledger at the start, after a loss and now and then."""
         while True:
             began_secs = self._clock.now_secs()
             wall = self._wall.now()
@@ -212,6 +212,7 @@ class Readers:
                 if not self._sources.execution.up:
                     self._ledger_due_secs = 0.0
                 self._sources.execution.answered(wall)
+                await self.read_strategies()
                 if self._clock.now_secs() >= self._ledger_due_secs:
                     await self.read_ledger()
             except (Retry, Refused) as error:
@@ -219,6 +220,11 @@ class Readers:
             self._judge_verdict()
             progress()
             await self._clock.sleep(HOLDER_EVERY_SECS)
+
+    async def read_strategies(self) -> None:
+        """Takes over every strategy as it stands. Raises Retry or Refused where execution does not answer."""
+        answer = await self._execution.list_strategies(pb.ListStrategiesRequest())
+        self._sources.strategies.take(answer.strategies, answer.ledger_version)
 
     async def read_ledger(self) -> None:
         """Takes over the ledger itself. Raises Retry or Refused where execution does not answer."""

@@ -15,6 +15,7 @@ from holdfast_cli import (
     report_command,
     run_commands,
     simulate_command,
+    strategy_commands,
 )
 from holdfast_cli import doctor as doctor_command
 from holdfast_cli import ready as ready_command
@@ -44,6 +45,7 @@ app.command()(run_commands.up)
 app.command()(run_commands.backtest)
 config_app = typer.Typer(help="Look at the configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+app.add_typer(strategy_commands.app, name="strategy")
 app.add_typer(fault_commands.app, name="faults")
 app.command("certificates")(certificates.command)
 bus_app = typer.Typer(help="The streams and buckets of the bus.", no_args_is_help=True)

@@ -13,6 +13,8 @@ from holdfast_runtime.ports.clock import MarketClock
 from holdfast_runtime.ports.venue import BrokerAccount, BrokerClock
 
 DEADLINE_SECS = 6.0
+BROKER = "broker"
+"""Name of the check that tries the account's keys."""
 
 
 class Asked(Protocol):
@@ -37,7 +39,7 @@ def broker(opened: Opened) -> Check:
         return well(f"the {'live' if account.live else 'paper'} account answers")
 
     return Check(
-        name="broker",
+        name=BROKER,
         look=look,
         steps=(
             "Look whether the keys are right and belong to this kind of account.",

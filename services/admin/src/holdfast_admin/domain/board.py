@@ -43,10 +43,11 @@ def market_time(sources: Sources, clock_now: datetime, calendar: Calendar) -> Ma
 
 def positions(sources: Sources) -> list[PositionView]:
     """What is held, by symbol."""
-    return [_position(sources, each) for each in sources.projection.held()]
+    return [position(sources, each) for each in sources.projection.held()]
 
 
-def _position(sources: Sources, held: pb.Position) -> PositionView:
+def position(sources: Sources, held: pb.Position) -> PositionView:
+    """What is held of one symbol, at its newest price."""
     known = sources.prices.get(held.symbol)
     live = known is not None and known.last is not None and sources.signal.up and sources.feed_connected
     price = known.last if known is not None and known.last is not None else sources.curve.latest(held.symbol)

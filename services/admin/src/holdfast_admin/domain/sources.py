@@ -1,5 +1,6 @@
 """Where the shown state comes from, and whether each source can be reached: pages never pass old data off as new."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -40,6 +41,25 @@ class Link:
 
 
 @dataclass(slots=True)
+class KnownStrategies:
+    """Every strategy as execution last told of it."""
+
+    by_name: dict[str, pb.Strategy] = field(default_factory=dict)
+    as_of: int | None = None
+    """Version of the ledger; None before the first answer."""
+
+    def take(self, found: Iterable[pb.Strategy], version: int) -> None:
+        """All of them. An answer that something newer has overtaken is ignored."""
+        if self.as_of is None or version >= self.as_of:
+            self.by_name, self.as_of = {each.strategy: each for each in found}, version
+
+    def take_one(self, changed: pb.Strategy, version: int) -> None:
+        """One that has just been stopped or started."""
+        if self.as_of is not None and version >= self.as_of:
+            self.by_name[changed.strategy], self.as_of = changed, version
+
+
+@dataclass(slots=True)
 class Sources:
     """Everything known. Written by the readers, read by the pages."""
 
@@ -52,6 +72,7 @@ class Sources:
     signal: Link = field(default_factory=Link)
     bus: Link = field(default_factory=Link)
     holder: pb.GetHolderResponse | None = None
+    strategies: KnownStrategies = field(default_factory=KnownStrategies)
     services: dict[str, ServiceView] = field(default_factory=dict)
     verdict_stale_secs: float = 0.0
     """For so long, in monotonic time, the verdict has been too old."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from holdfast.failurepoint.v1 import failurepoint_pb2
-from holdfast_admin.domain import board, formats, points, words
+from holdfast_admin.domain import board, formats, points, strategies, words
 from holdfast_admin.domain.sources import Link, Sources
 from holdfast_admin.domain.views import Light, MarketTime, Notice, PositionView, Reason
 from holdfast_runtime.ledger_halts import KILL_SWITCH
@@ -32,6 +32,7 @@ def assess(
     """The status and its reasons, the gravest first."""
     reasons = [
         *_halts(sources),
+        *_strategies(sources),
         *_services(sources),
         *_execution(sources),
         *_reconciliation(sources, market, settings),
@@ -55,6 +56,20 @@ def _halts(sources: Sources) -> list[Reason]:
         detail = "; ".join(part for part in (halt.reason, who, unconfirmed) if part)
         light = Light.RED if whole else Light.YELLOW
         found.append(Reason(light=light, code=halt.kind.upper(), text=title, detail=detail))
+    return found
+
+
+def _strategies(sources: Sources) -> list[Reason]:
+    """Those that do not run; where a halt of theirs says why, it is said already."""
+    halted = {halt.strategy for halt in board.halts(sources)}
+    found = []
+    for each in strategies.views(sources):
+        if each.state == strategies.RUNNING or each.strategy in halted:
+            continue
+        who = f"by {each.set_by}, " if each.set_by else ""
+        detail = f"{each.reason or 'no reason was given'}; {who}since {formats.day_clock(each.since)}"
+        text = f"Strategy {each.strategy} {'has failed' if each.state == strategies.FAILED else 'is stopped'}"
+        found.append(Reason(light=Light.YELLOW, code=f"STRATEGY_{each.state.upper()}", text=text, detail=detail))
     return found
 
 

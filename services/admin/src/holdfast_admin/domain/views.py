@@ -321,6 +321,31 @@ class HaltView(View):
     confirmed: bool = Field(default=True, description="Execution knows of it.")
 
 
+class StrategyView(View):
+    """One strategy: whether it runs and why not, what it holds, and what it has under way."""
+
+    strategy: str
+    state: str = Field(description="running, stopped or failed.")
+    reason: str = Field(description="Why it does not run; of a started one the words it was started with.")
+    set_by: str = Field(description="Empty: it has run from the beginning.")
+    since: datetime | None = Field(description="Market time of the last stop or start.")
+    trade_state: str = Field(description="none, bought, sold or exited_by_sl.")
+    positions: list[PositionView]
+    open_orders: list[OrderView]
+    halts: list[HaltView]
+
+
+class ConnectionView(View):
+    """The connection to the broker: expired from the refusal of its credentials until a person reconnects it."""
+
+    expired: bool
+    text: str
+    reason: str = ""
+    since: datetime | None = None
+    what_to_do: list[str] = []
+    halt_ids: list[str] = []
+
+
 class HealthView(View):
     services: list[ServiceView]
     lease: LeaseView | None

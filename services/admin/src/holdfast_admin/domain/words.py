@@ -30,6 +30,7 @@ REASONS: dict[str, str] = {
     "SESSION_CLOSED": "The market is closed",
     "SIZE_ZERO": "The allocation does not buy the smallest order",
     "STRATEGY_HALTED": "The strategy is halted",
+    "STRATEGY_STOPPED": "The strategy does not run: a person starts it",
     "STRATEGY_SYMBOL": "The strategy may not trade this symbol",
     "STRATEGY_UNKNOWN": "The strategy is not configured and enabled",
     "SYMBOL_HALTED": "The symbol is halted",
@@ -64,10 +65,18 @@ ORDER_REASONS: dict[str, str] = {
 HALTS: dict[str, str] = {
     "kill_switch": "Kill switch",
     "reconciliation": "Ledger and broker differ",
-    "credentials": "The broker refuses the credentials",
+    "credentials": "Broker connection expired",
     "safety_abort": "Safety abort",
     "foreign_order": "An order that is not ours",
 }
+
+TRADE_STATES: dict[str, str] = {
+    "none": "Nothing traded",
+    "bought": "Bought",
+    "sold": "Sold",
+    "exited_by_sl": "Exited by stop-loss",
+}
+"""Where a strategy's cycle of trades stands (SQ-12)."""
 
 EXIT_OWNERS: dict[str, str] = {
     "": "nobody",
@@ -85,6 +94,10 @@ def reason(code: str) -> str:
 
 def halt(kind: str) -> str:
     return HALTS.get(kind) or sentence(kind)
+
+
+def trade_state(state: str) -> str:
+    return TRADE_STATES.get(state) or sentence(state)
 
 
 def exit_owner(owner: str, protection: str = "none") -> str:

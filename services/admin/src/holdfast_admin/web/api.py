@@ -1,14 +1,16 @@
-"""The JSON API, /api/v1: everything the pages show, and the same two actions."""
+"""The JSON API, /api/v1: everything the pages show, and the same actions."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 
 from holdfast_admin import doctors
-from holdfast_admin.domain import board, convert, points
+from holdfast_admin.audit import Person
+from holdfast_admin.domain import board, convert, points, strategies
 from holdfast_admin.domain.views import (
     AuditEntry,
+    ConnectionView,
     DecisionView,
     DoctorView,
     EquityView,
@@ -21,8 +23,8 @@ from holdfast_admin.domain.views import (
     PositionView,
     ReconciliationView,
     StatusView,
+    StrategyView,
 )
-from holdfast_admin.operations import Person
 from holdfast_admin.web.context import Context
 from holdfast_admin.web.guard import person_of
 from holdfast_runtime.errors import Code, Refused
@@ -31,6 +33,9 @@ MAX_ROWS = 1_000
 DEFAULT_ROWS = 200
 
 Limit = Annotated[int, Query(ge=1, le=MAX_ROWS, description="Rows, newest first.")]
+
+
+NoteText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=300)]
 
 
 class Problem(BaseModel):
@@ -46,12 +51,14 @@ class EngageRequest(BaseModel):
     reason: str = Field(default="engaged by hand", min_length=1, max_length=300)
 
 
-class ClearRequest(BaseModel):
-    """Why the kill switch may be lifted, or a halt cleared, for the record."""
+class Note(BaseModel):
+    """Why this is done, for the record."""
 
-    note: str = Field(min_length=3, max_length=300, description="Why it is safe to trade again.")
+    note: NoteText = Field(description="In your words: why it is right, why it is safe.")
 
 
+UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "Names the known ones."}}
+REFUSED: dict[int | str, dict[str, Any]] = {409: {"model": Problem, "description": "Not as things stand."}}
 ERRORS: dict[int | str, dict[str, object]] = {
     401: {"model": Problem, "description": "No token, or a wrong one."},
     403: {"model": Problem, "description": "A request that a foreign page made."},
@@ -129,8 +136,38 @@ def build_api(context: Context) -> APIRouter:
         return board.halts(sources)
 
     @api.delete("/halts/{halt_id:path}", summary="Clear a halt; the answer lists those that stay")
-    async def clear(halt_id: str, body: ClearRequest, person: Asker) -> list[HaltView]:
+    async def clear(halt_id: str, body: Note, person: Asker) -> list[HaltView]:
         return await operations.clear(person, halt_id, body.note)
+
+    @api.get("/strategies", summary="Every strategy: does it run, what it holds, what it has under way")
+    async def list_strategies() -> list[StrategyView]:
+        return strategies.views(sources)
+
+    @api.get("/strategies/{name}", summary="One of them", responses=UNKNOWN)
+    async def strategy(name: str) -> StrategyView:
+        return strategies.view(sources, name)
+
+    @api.post(
+        "/strategies/{name}/stop", summary="Stop it: no new entries, its stops and sales go on", responses=UNKNOWN
+    )
+    async def stop(name: str, body: Note, person: Asker) -> StrategyView:
+        return await context.strategies.stop(person, name, body.note)
+
+    @api.post("/strategies/{name}/start", summary="Start it again", responses=UNKNOWN | REFUSED)
+    async def start(name: str, body: Note, person: Asker) -> StrategyView:
+        return await context.strategies.start(person, name, body.note)
+
+    @api.get("/broker-connection", summary="Does the broker take the credentials, and what to do where not")
+    async def connection() -> ConnectionView:
+        return strategies.connection(sources)
+
+    @api.post(
+        "/broker-connection",
+        summary="Verify the present credentials and reconnect; starts no strategy",
+        responses=REFUSED,
+    )
+    async def reconnect(body: Note, person: Asker) -> ConnectionView:
+        return await context.reconnection.reconnect(person, body.note)
 
     @api.get("/reconciliation", summary="The newest verdict")
     async def reconciliation() -> ReconciliationView:
@@ -145,7 +182,7 @@ def build_api(context: Context) -> APIRouter:
         return await operations.engage(person, body.reason)
 
     @api.delete("/kill-switch", summary="Lift the kill switch", responses={409: {"model": Problem}})
-    async def lift(body: ClearRequest, person: Asker) -> KillSwitchView:
+    async def lift(body: Note, person: Asker) -> KillSwitchView:
         return await operations.lift(person, body.note)
 
     @api.get("/audit", summary="Actions of people, newest first")

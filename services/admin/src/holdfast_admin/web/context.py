@@ -12,6 +12,8 @@ from holdfast_admin.domain.projection import is_open
 from holdfast_admin.domain.sources import Sources
 from holdfast_admin.domain.views import FillView, OrderView, StatusView
 from holdfast_admin.operations import Operations
+from holdfast_admin.reconnection import Reconnection
+from holdfast_admin.strategies import StrategyDesk
 from holdfast_admin.web.access import Access
 from holdfast_catalogue.doctor.clinic import Clinic
 from holdfast_core.sessions import Calendar
@@ -26,6 +28,8 @@ class Context:
     settings: Settings
     sources: Sources
     operations: Operations
+    strategies: StrategyDesk
+    reconnection: Reconnection
     audit: Audit
     access: Access
     market_clock: MarketClock

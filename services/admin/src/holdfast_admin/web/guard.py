@@ -8,7 +8,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from holdfast_admin.operations import Person
+from holdfast_admin.audit import Person
 from holdfast_admin.web.access import Access, Verdict
 from holdfast_runtime.errors import Code, Refused
 

@@ -10,11 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from holdfast_admin import doctors
-from holdfast_admin.domain import board, convert, formats, points, words
+from holdfast_admin.audit import Person
+from holdfast_admin.domain import board, convert, formats, points, strategies, words
 from holdfast_admin.domain.views import PositionView, RecordView
-from holdfast_admin.operations import Person
 from holdfast_admin.web import describe, guard
 from holdfast_admin.web.access import LIFETIME_SECS, Verdict
+from holdfast_admin.web.api import NoteText
 from holdfast_admin.web.context import Context
 from holdfast_runtime.errors import Refused
 from holdfast_runtime.settings import Settings, VenueKind
@@ -38,6 +39,7 @@ ROWS = 100
 FEED_ROWS = 8
 PAGES = (
     ("/", "overview", "Overview"),
+    ("/strategies", "strategies", "Strategies"),
     ("/orders", "orders", "Orders"),
     ("/decisions", "decisions", "Decisions"),
     ("/health", "health", "Health"),
@@ -46,6 +48,12 @@ PAGES = (
     ("/kill-switch", "kill", "Kill switch"),
     ("/audit", "audit", "Audit"),
 )
+
+
+Subject = Annotated[str, Form(min_length=1, max_length=300)]
+"""Id of the halt, name of the strategy."""
+NoteField = Annotated[NoteText, Form()]
+"""Why it is done, for the record."""
 
 
 class LoginNeeded(Exception):
@@ -61,7 +69,11 @@ def templates() -> Environment:
     for name in FILTERS:
         environment.filters[name] = getattr(formats, name)
     environment.filters.update(
-        reason_words=words.reason, halt_words=words.halt, owner_words=_owner_words, sentence=words.sentence
+        reason_words=words.reason,
+        halt_words=words.halt,
+        trade_words=words.trade_state,
+        owner_words=_owner_words,
+        sentence=words.sentence,
     )
     return environment
 
@@ -88,6 +100,7 @@ class Pages:
         self.router = APIRouter(include_in_schema=False)
         for path, method in (
             ("/", self.overview),
+            ("/strategies", self.strategies),
             ("/orders", self.orders),
             ("/decisions", self.decisions),
             ("/health", self.health),
@@ -105,6 +118,9 @@ class Pages:
         self.router.post("/kill-switch")(self.engage)
         self.router.post("/kill-switch/lift")(self.lift)
         self.router.post("/halts/clear")(self.clear)
+        self.router.post("/strategies/stop")(self.stop)
+        self.router.post("/strategies/start")(self.start)
+        self.router.post("/broker-connection")(self.reconnect)
 
     # --- rendering
 
@@ -149,6 +165,15 @@ class Pages:
             "has_curve": len(context.sources.curve.points()) > 1,
         }
         return self._page(request, "overview", "Overview", values)
+
+    async def strategies(self, request: Request) -> Response:
+        sources = self._context.sources
+        values = {
+            "strategies": strategies.views(sources),
+            "connection": strategies.connection(sources),
+            "told": sources.strategies.as_of is not None,
+        }
+        return self._page(request, "strategies", "Strategies", values)
 
     async def orders(self, request: Request) -> Response:
         found = self._context.orders(ROWS * 2)
@@ -280,14 +305,22 @@ class Pages:
         await self._context.operations.lift(person, note.strip())
         return self._plain("parts/done.html", text="Kill switch lifted: entries are taken again.")
 
-    async def clear(
-        self,
-        request: Request,
-        halt_id: Annotated[str, Form(max_length=300)] = "",
-        note: Annotated[str, Form(max_length=300)] = "",
-    ) -> Response:
+    async def clear(self, request: Request, halt_id: Subject, note: NoteField) -> Response:
         person = self._person(request)
-        if len(note.strip()) < 3:
-            return self._plain("parts/problem.html", 422, text="Write why it is safe to go on.")
-        await self._context.operations.clear(person, halt_id, note.strip())
+        await self._context.operations.clear(person, halt_id, note)
         return self._plain("parts/done.html", text="The halt is cleared.")
+
+    async def stop(self, request: Request, strategy: Subject, note: NoteField) -> Response:
+        person = self._person(request)
+        await self._context.strategies.stop(person, strategy, note)
+        return self._plain("parts/done.html", text=f"{strategy} is stopped: it opens nothing until it is started.")
+
+    async def start(self, request: Request, strategy: Subject, note: NoteField) -> Response:
+        person = self._person(request)
+        await self._context.strategies.start(person, strategy, note)
+        return self._plain("parts/done.html", text=f"{strategy} is started: it enters again at its next signal.")
+
+    async def reconnect(self, request: Request, note: NoteField) -> Response:
+        person = self._person(request)
+        await self._context.reconnection.reconnect(person, note)
+        return self._plain("parts/done.html", text="The broker takes the credentials. Start what has failed.")
