@@ -18,6 +18,7 @@ from holdfast.failurepoint.v1 import failurepoint_pb2
 from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_admin.adapters.halt_ledger import HaltLedger
 from holdfast_admin.audit import Audit, Journal
+from holdfast_admin.claims import ClaimDesk
 from holdfast_admin.domain.sources import Sources
 from holdfast_admin.operations import Operations
 from holdfast_admin.reconnection import Reconnection
@@ -61,6 +62,10 @@ class Clock:
         await asyncio.sleep(0)
 
 
+FOREIGN = "IBM"
+"""Of which the broker holds 7 that the ledger does not know."""
+
+
 class Execution:
     """Answers as execution does; `away` makes it unreachable."""
 
@@ -70,6 +75,7 @@ class Execution:
         self.readings = 0
         self.cleared: list[pb.ClearHaltRequest] = []
         self.strategies: dict[str, pb.Strategy] = {}
+        self.claims: list[pb.ClaimPositionRequest] = []
         self.version = 1
 
     async def list_strategies(self, _: pb.ListStrategiesRequest) -> pb.ListStrategiesResponse:
@@ -98,6 +104,18 @@ class Execution:
     def _answer(self) -> None:
         if self.away:
             raise Retry("execution does not answer")
+
+    async def claim_position(self, request: pb.ClaimPositionRequest) -> pb.ClaimPositionResponse:
+        self._answer()
+        if request.symbol != FOREIGN:
+            raise Refused(Code.FAILED_PRECONDITION, "NOTHING_DIFFERS", "nothing to claim")
+        self.claims.append(request)
+        booked = pb.Adjustment(
+            adjustment_id="" if request.dry_run else f"claim.{FOREIGN}.9", kind="CLAIM", symbol=FOREIGN,
+            strategy=request.strategy, quantity=amount("7"), price=amount("180.5"), cash=amount("0"),
+            description=f"claimed by {request.claimed_by}: {request.note}",
+        )  # fmt: skip
+        return pb.ClaimPositionResponse(adjustment=booked, ledger_quantity=amount("0"), broker_quantity=amount("7"))
 
     async def clear_halt(self, request: pb.ClearHaltRequest) -> pb.ClearHaltResponse:
         self._answer()
@@ -219,13 +237,14 @@ class Admin:
         self.speaking: set[str] = set()
         self.clinic = Clinic(bucket, self.examiner, speaking=lambda: self.speaking, clock=self.clock)
         desk = StrategyDesk(self.sources, execution=self.execution, journal=journal, changed=lambda: None)  # type: ignore[arg-type]  # only what is called
+        claims = ClaimDesk(execution=self.execution, journal=journal, changed=lambda: None)  # type: ignore[arg-type]  # only what is called
         reconnection = Reconnection(
             self.sources, clinic=self.clinic, operations=self.operations, journal=journal, clock=self.clock
         )
         self.app = build_app(
             Context(
                 settings=self.settings, sources=self.sources, operations=self.operations, audit=self.audit,
-                strategies=desk, reconnection=reconnection,
+                strategies=desk, claims=claims, reconnection=reconnection,
                 access=self.access, market_clock=self.clock, wall_clock=self.clock, calendar=calendar_of("equity"),
                 clinic=self.clinic, failure_points=lambda: self.points,
             )

@@ -191,7 +191,7 @@ async def test_a_body_that_is_too_large_is_refused(api: httpx.AsyncClient) -> No
 async def test_openapi_describes_every_route(api: httpx.AsyncClient) -> None:
     paths = (await api.get("/api/openapi.json")).json()["paths"]
     assert {path.removeprefix("/api/v1/") for path in paths} == {
-        *GETS, "halts/{halt_id}", "strategies/{name}", "strategies/{name}/stop", "strategies/{name}/start",
+        *GETS, "halts/{halt_id}", "claims", "strategies/{name}", "strategies/{name}/stop", "strategies/{name}/start",
     }  # fmt: skip
     assert set(paths["/api/v1/kill-switch"]) == {"get", "post", "delete"}
     assert "404" in paths["/api/v1/strategies/{name}/stop"]["post"]["responses"]

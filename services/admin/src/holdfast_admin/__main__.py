@@ -11,6 +11,7 @@ from holdfast_admin.adapters.peer_health import PeerHealth
 from holdfast_admin.adapters.release import Release
 from holdfast_admin.audit import Audit, Journal
 from holdfast_admin.checks import checks
+from holdfast_admin.claims import ClaimDesk
 from holdfast_admin.domain.sources import Sources
 from holdfast_admin.gauges import keep_gauges
 from holdfast_admin.operations import Operations
@@ -96,6 +97,7 @@ async def build(shell: Shell) -> None:
         sources=sources,
         operations=operations,
         strategies=StrategyDesk(sources, execution=execution, journal=journal, changed=readers.refresh_soon),
+        claims=ClaimDesk(execution=execution, journal=journal, changed=readers.refresh_soon),
         reconnection=Reconnection(
             sources, clinic=clinic, operations=operations, journal=journal, clock=shell.monotonic_clock
         ),

@@ -10,6 +10,7 @@ from rich.text import Text
 from holdfast_cli import (
     bus_command,
     certificates,
+    claim_command,
     fault_commands,
     recording_commands,
     report_command,
@@ -52,6 +53,7 @@ bus_app = typer.Typer(help="The streams and buckets of the bus.", no_args_is_hel
 app.add_typer(bus_app, name="bus")
 app.add_typer(recording_commands.app, name="recording")
 app.command("simulate")(simulate_command.command)
+app.command("claim")(claim_command.command)
 
 
 @app.command()

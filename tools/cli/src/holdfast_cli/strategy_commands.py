@@ -42,7 +42,7 @@ def list_all(as_json: JsonOption = False, admin: AdminOption = "", state_dir: St
 
     Exit codes: 0 told, 1 admin does not answer, 2 wrong usage.
     """
-    with _admin(admin, state_dir) as api:
+    with admin_meant(admin, state_dir) as api:
         found, connection = api.get("strategies"), api.get("broker-connection")
     if as_json:
         _print_json(found)
@@ -60,7 +60,7 @@ def show(
 
     Exit codes: 0 told, 1 admin does not answer, 2 wrong usage or no such strategy.
     """
-    with _admin(admin, state_dir) as api:
+    with admin_meant(admin, state_dir) as api:
         found = api.get(_path(name))
     if as_json:
         _print_json(found)
@@ -74,7 +74,7 @@ def stop(name: NameArgument, note: NoteOption, admin: AdminOption = "", state_di
 
     Exit codes: 0 stopped, 1 admin or execution does not answer, 2 wrong usage or no such strategy.
     """
-    with _admin(admin, state_dir) as api:
+    with admin_meant(admin, state_dir) as api:
         tell(api.post(f"{_path(name)}/stop", {"note": note}), console)
 
 
@@ -84,7 +84,7 @@ def start(name: NameArgument, note: NoteOption, admin: AdminOption = "", state_d
 
     Exit codes: 0 it runs, 1 refused as things stand or no answer, 2 wrong usage or no such strategy.
     """
-    with _admin(admin, state_dir) as api:
+    with admin_meant(admin, state_dir) as api:
         tell(api.post(f"{_path(name)}/start", {"note": note}), console)
 
 
@@ -178,7 +178,7 @@ def _print_json(found: object) -> None:
 
 
 @contextmanager
-def _admin(base: str, state_dir: Path | None) -> Iterator[AdminApi]:
+def admin_meant(base: str, state_dir: Path | None) -> Iterator[AdminApi]:
     """The admin that is meant. What it refuses, or cannot answer now, ends the command with a sentence."""
     try:
         if not base:

@@ -321,6 +321,20 @@ class HaltView(View):
     confirmed: bool = Field(default=True, description="Execution knows of it.")
 
 
+class ClaimView(View):
+    """What a person's claim of a position booked, or would book."""
+
+    adjustment_id: str = Field(description="Empty where nothing was booked.")
+    symbol: str
+    strategy: str = Field(description="Who owns it from here on.")
+    ledger_quantity: Amount = Field(description="Until the claim; after it the ledger holds what the broker holds.")
+    broker_quantity: Amount
+    quantity: Amount = Field(description="What differed, signed.")
+    price: Amount = Field(description="What one unit of it is valued at.")
+    cash: Amount = Field(description="Dollars that came with it, signed.")
+    description: str
+
+
 class StrategyView(View):
     """One strategy: whether it runs and why not, what it holds, and what it has under way."""
 

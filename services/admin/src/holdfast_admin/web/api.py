@@ -10,6 +10,7 @@ from holdfast_admin.audit import Person
 from holdfast_admin.domain import board, convert, points, strategies
 from holdfast_admin.domain.views import (
     AuditEntry,
+    ClaimView,
     ConnectionView,
     DecisionView,
     DoctorView,
@@ -55,6 +56,14 @@ class Note(BaseModel):
     """Why this is done, for the record."""
 
     note: NoteText = Field(description="In your words: why it is right, why it is safe.")
+
+
+class ClaimRequest(Note):
+    """Which position, for whom, and why the broker holds something else."""
+
+    symbol: str = Field(min_length=1, max_length=20)
+    strategy: str = Field(default="", max_length=64, description="Who shall own it; empty: who owns it already.")
+    dry_run: bool = Field(default=False, description="Only say what would be booked.")
 
 
 UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "Names the known ones."}}
@@ -138,6 +147,11 @@ def build_api(context: Context) -> APIRouter:
     @api.delete("/halts/{halt_id:path}", summary="Clear a halt; the answer lists those that stay")
     async def clear(halt_id: str, body: Note, person: Asker) -> list[HaltView]:
         return await operations.clear(person, halt_id, body.note)
+
+    @api.post("/claims", summary="Take over what the broker holds and the ledger does not know", responses=REFUSED)
+    async def claim(body: ClaimRequest, person: Asker) -> ClaimView:
+        act = context.claims.show if body.dry_run else context.claims.claim
+        return await act(person, body.symbol, body.strategy, body.note)
 
     @api.get("/strategies", summary="Every strategy: does it run, what it holds, what it has under way")
     async def list_strategies() -> list[StrategyView]:

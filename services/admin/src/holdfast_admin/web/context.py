@@ -7,6 +7,7 @@ from datetime import datetime
 from holdfast.failurepoint.v1 import failurepoint_pb2
 from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_admin.audit import Audit
+from holdfast_admin.claims import ClaimDesk
 from holdfast_admin.domain import board, convert, status
 from holdfast_admin.domain.projection import is_open
 from holdfast_admin.domain.sources import Sources
@@ -29,6 +30,7 @@ class Context:
     sources: Sources
     operations: Operations
     strategies: StrategyDesk
+    claims: ClaimDesk
     reconnection: Reconnection
     audit: Audit
     access: Access
