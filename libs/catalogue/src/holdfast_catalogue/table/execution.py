@@ -215,7 +215,7 @@ POINTS: tuple[FailurePoint, ...] = (
         why_no_healer="Something on the account is not ours or not explained: a person decides what it is.",
         manual_steps=(
             "Look at the foreign order or the difference.",
-            "Set it right at the broker, then clear the halt.",
+            "Take over what the broker holds with `holdfast claim`, or set it right there and clear the halt.",
         ),
         proofs=(
             f"{_TESTS}::test_a_foreign_order_shows_as_a_standing_halt",

@@ -19,8 +19,8 @@ POINTS: tuple[FailurePoint, ...] = (
         heal_within_secs=60.0,
         manual_steps=(
             "Look at the discrepancies in admin: each names both values.",
-            "Find out who traded on the account, and set it right at the broker.",
-            "Clear the halt: the next comparison has to be clean before entries are taken.",
+            "Find out who traded on the account: take over what the broker rightly holds with `holdfast claim`.",
+            "Or set it right at the broker, and clear the halt: the next comparison has to be clean.",
         ),
         proofs=(
             f"{_TESTS}::test_a_difference_that_nothing_explains_is_an_error_until_it_is_gone",
