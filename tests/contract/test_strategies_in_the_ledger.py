@@ -10,8 +10,8 @@ from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_execution.adapters.sql import tables
 from holdfast_execution.adapters.sql.database import Database
 from holdfast_execution.adapters.sql.sql_ledger import SqlLedger, open_ledger
-from holdfast_execution.domain.intents import Purpose
-from holdfast_execution.ledger import LedgerError
+from holdfast_execution.domain.intents import IntentState, Purpose
+from holdfast_execution.ledger import ClaimRefused, LedgerError
 from tests.contract.ledger_samples import ACCOUNT, MINUTE, NOW, decision, entry, fill, sale, verdict
 
 
@@ -107,3 +107,56 @@ def test_the_last_sale_of_a_strategy_is_found(ledger: SqlLedger, epoch: int) -> 
         assert last is not None
         assert last.purpose is purpose
     assert ledger.last_sale("etf") is None
+
+
+@pytest.mark.parametrize("state", ["stopped", "failed"])
+def test_an_entry_that_was_stored_is_not_claimed_once_its_strategy_runs_no_longer(
+    ledger: SqlLedger, epoch: int, state: str
+) -> None:
+    """SQ-10, invariant 10: checked in the transaction that stores SENDING, as halts are; what protects is sent."""
+    made = decision()
+    (row,) = ledger.store_cycle(epoch, NOW, [made], {made.signal_id: entry(made)}).intents
+    ledger.claim_send(epoch, NOW, row.intent_id)
+    ledger.record_unknown(epoch, NOW, row.intent_id, "OUTCOME_UNKNOWN")
+    ledger.set_strategy_state(epoch, NOW, "sma", state, reason="earnings", set_by="ann")
+    with pytest.raises(ClaimRefused, match=f"sma is {state}: earnings") as refused:
+        ledger.claim_send(epoch, NOW, row.intent_id)
+    assert refused.value.reason == "STRATEGY_STOPPED"
+    assert ledger.intent(row.intent_id).state is IntentState.UNKNOWN
+    stop = ledger.add_intent(epoch, NOW, sale(purpose=Purpose.STOP))
+    assert ledger.claim_send(epoch, NOW, stop.intent_id).state is IntentState.SENDING
+    ledger.set_strategy_state(epoch, NOW, "sma", "running", set_by="ann")
+    assert ledger.claim_send(epoch, NOW, row.intent_id).state is IntentState.SENDING
+
+
+def test_a_stop_ends_what_was_not_sent_yet_and_nothing_of_others(ledger: SqlLedger, epoch: int) -> None:
+    """SQ-10: its entries that wait for their turn; its sales, and other strategies, go on."""
+    mine, theirs = decision("IBM"), decision("BAC", strategy="etf")
+    for made in (mine, theirs):
+        ledger.store_cycle(epoch, NOW, [made], {made.signal_id: entry(made)})
+    sold = ledger.add_intent(epoch, NOW, sale("AIG"))
+    ledger.set_strategy_state(epoch, NOW, "sma", "stopped", set_by="ann")
+    assert ledger.intent(entry(mine).intent_id).state is IntentState.NOT_SENT
+    assert ledger.intent(entry(mine).intent_id).reason == "STRATEGY_STOPPED"
+    assert ledger.intent(entry(theirs).intent_id).state is IntentState.PENDING
+    assert ledger.intent(sold.intent_id).state is IntentState.PENDING
+    assert set(ledger.parts().intents) == {entry(theirs).intent_id, sold.intent_id}
+
+
+def test_a_word_in_the_database_that_is_no_state_fails_that_strategy_alone(
+    opened: tuple[Database, SqlLedger], epoch: int
+) -> None:
+    """SQ-8, DI-3."""
+    database, ledger = opened
+    for name in ("etf", "sma"):
+        ledger.set_strategy_state(epoch, NOW, name, "stopped", reason="earnings", set_by="ann")
+    table = tables.strategies
+    with database.write.begin() as connection:
+        connection.execute(sa.update(table).where(table.c.strategy == "sma").values(state="paused"))
+    etf, sma = ledger.strategies()
+    assert (etf.state, etf.readable) == ("stopped", True)
+    assert (sma.state, sma.readable, sma.runs) == ("failed", False, False)
+    assert "'paused' is not a valid StrategyState" in sma.reason
+    # Whoever writes it anew puts it right.
+    ledger.set_strategy_state(epoch, NOW, "sma", "failed", reason=sma.reason)
+    assert ledger.strategies()[1].readable

@@ -254,6 +254,12 @@ class Desk:
     async def halts(self) -> list[HaltRow]:
         return await self.runner.read(lambda ledger: ledger.halts())
 
+    async def put_right(self) -> None:
+        """A person clears every halt, and starts the strategy again."""
+        for halt in await self.halts():
+            await self.service.clear_halt(execution.ClearHaltRequest(halt_id=halt.halt_id, cleared_by="person"))
+        await self.service.start_strategy(execution.StartStrategyRequest(strategy=STRATEGY, started_by="person"))
+
     async def snapshot(self) -> execution.LedgerSnapshot:
         stream = self.service.watch_snapshot(execution.WatchSnapshotRequest())
         try:

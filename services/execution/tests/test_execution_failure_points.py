@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_catalogue.readiness import Light, light_of
 from holdfast_catalogue.registry import EVERY_SERVICE, of_service
 from holdfast_catalogue.sentinel import Watch
@@ -56,10 +55,6 @@ class Post:
 
     async def status(self, identity: str, after_secs: float = 2.0) -> str:
         return await self.lookout.status(identity, after_secs=after_secs)
-
-    async def clear_halts(self) -> None:
-        for halt in await self.desk.halts():
-            await self.desk.service.clear_halt(execution.ClearHaltRequest(halt_id=halt.halt_id, cleared_by="person"))
 
 
 @pytest.fixture
@@ -169,7 +164,7 @@ async def test_refused_credentials_are_an_error_until_a_person_clears_the_halt(p
             if "credentials" in {each.kind for each in await post.desk.halts()}:
                 break
             await asyncio.sleep(0)
-    await post.clear_halts()
+    await post.desk.put_right()
     await post.desk.settled()
     assert await post.status("credentials.refused") == "OK"
 
@@ -293,7 +288,7 @@ async def test_a_sale_that_the_broker_took_and_does_not_fill_hangs_too(post: Pos
     assert await post.status("position.unprotected") == "OK"
 
 
-async def test_a_safety_abort_is_an_error_until_a_person_clears_it(post: Post) -> None:
+async def test_a_safety_abort_is_an_error_until_a_person_starts_the_strategy(post: Post) -> None:
     """SQ-1, SQ-3, SQ-8."""
     post.desk.broker.drop_updates = 1
     post.desk.broker.script("submit_order", Fault.LOST_AFTER)
@@ -302,7 +297,7 @@ async def test_a_safety_abort_is_an_error_until_a_person_clears_it(post: Post) -
     message = await post.look("strategy.aborted")
     assert (message.status, "sma: " in message.evidence) == (3, True)
     assert [each.id for each in post.lookout.alerts] == ["strategy.aborted"]
-    await post.clear_halts()
+    await post.desk.put_right()
     await post.desk.settled()
     assert await post.status("strategy.aborted") == "OK"
 
@@ -352,7 +347,7 @@ async def test_a_halt_of_the_account_is_an_error(post: Post) -> None:
     await post.desk.settled()
     message = await post.look("halt.standing")
     assert (message.status, light_of(message)) == (3, Light.RED)
-    await post.clear_halts()
+    await post.desk.put_right()
     await post.desk.settled()
     assert await post.status("halt.standing") == "OK"
 

@@ -89,8 +89,7 @@ async def test_refused_credentials_end_all_calls_until_they_are_cleared(desk: An
     halts = {halt.kind: halt for halt in await desk.halts()}
     assert set(halts) == {"credentials", "safety_abort"}
     assert (await desk.one(Purpose.ENTRY)).state is IntentState.UNKNOWN
-    for halt in halts.values():
-        await desk.service.clear_halt(execution.ClearHaltRequest(halt_id=halt.halt_id, cleared_by="person"))
+    await desk.put_right()
     await desk.settled()
     assert (await desk.one(Purpose.ENTRY)).state is IntentState.ACKED
 
@@ -116,8 +115,7 @@ async def test_a_credentials_halt_that_could_not_be_stored_is_stored_later(
     await desk.pass_secs(2.0)
     halts = await desk.halts()
     assert [halt.kind for halt in halts].count(CREDENTIALS) == 1
-    for halt in halts:
-        await desk.service.clear_halt(execution.ClearHaltRequest(halt_id=halt.halt_id, cleared_by="person"))
+    await desk.put_right()
     await desk.settled()
     assert (await desk.one(Purpose.ENTRY)).state is IntentState.ACKED
 
@@ -145,20 +143,19 @@ async def test_a_halt_that_was_cleared_without_execution_hearing_it_opens_the_do
     assert desk.engine.guard.shut
     await desk.pass_secs(2.0)
     assert not desk.engine.guard.shut
-    (abort,) = await desk.halts()
-    await desk.service.clear_halt(execution.ClearHaltRequest(halt_id=abort.halt_id, cleared_by="person"))
+    await desk.put_right()
     await desk.settled()
     assert (await desk.one(Purpose.ENTRY)).state is IntentState.ACKED
 
 
 async def test_three_failed_lookups_abort_the_strategy_and_the_reading_goes_on(desk: Any) -> None:
-    """Point 9."""
+    """Point 9: what is found of the strategy that failed is withdrawn."""
     desk.broker.drop_updates = 1
     desk.broker.script("submit_order", Fault.LOST_AFTER)
     desk.broker.script("order_by_client_id", *[Fault.LOST_BEFORE] * 3)
     await desk.enter()
     assert [(halt.kind, halt.strategy) for halt in await desk.halts()] == [("safety_abort", "sma")]
-    assert (await desk.one(Purpose.ENTRY)).state is IntentState.ACKED
+    assert (await desk.one(Purpose.ENTRY)).state is IntentState.CANCELLED
     await desk.verdict()
     answer = await desk.submit(desk.decision("IBM"))
     assert not answer.decisions[0].allowed
@@ -240,8 +237,7 @@ async def test_refused_credentials_outlive_a_restart(desk: Any) -> None:
     await desk.start()
     await desk.pass_secs(10.0)
     assert len(desk.broker.calls) == asked
-    for halt in await desk.halts():
-        await desk.service.clear_halt(execution.ClearHaltRequest(halt_id=halt.halt_id, cleared_by="person"))
+    await desk.put_right()
     await desk.settled()
     assert (await desk.position()).protection == "active"
     assert len(desk.resting()) == 1

@@ -9,12 +9,13 @@ import pytest
 from holdfast.execution.v1 import execution_pb2 as execution
 
 
-def test_an_exit_passes_kill_switch_halts_stale_data_low_scores_and_expiry(world, make_exit):
+def test_an_exit_passes_kill_switch_halts_stops_stale_data_low_scores_and_expiry(world, make_exit):
     """Order protocol, two kinds of orders: caps, collars, freezes and kill switches apply to entries only."""
     world.hold("SPY", 25)
     world.halt("kill_switch")
     world.halt("foreign_order", symbol="SPY")
     world.halt("safety_abort", strategy="sma")
+    world.snapshot.strategies[0].state = "stopped"
     world.verdict(execution.RECONCILIATION_STATE_DISCREPANT)
     world.snapshot.entries_locked_reason = "no lease"
     world.prices["SPY"] = replace(world.prices["SPY"], connected=False)

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from holdfast_execution.domain.intents import IntentState
 from holdfast_execution.ledger import Ledger, LedgerReads, LedgerRunner
 from holdfast_execution.parts import Parts, Touched, age, touched_since
-from holdfast_execution.rows import HaltRow, IntentRow, PositionRow
+from holdfast_execution.rows import HaltRow, IntentRow, PositionRow, StrategyRow
 from holdfast_runtime import flows
 from holdfast_runtime.errors import Code, Refused
 from holdfast_runtime.ports.activity import Activity
@@ -72,7 +72,14 @@ class Mirror:
     positions: Mapping[str, PositionRow] = field(default_factory=dict)
     """By symbol, flat ones too."""
     halts: tuple[HaltRow, ...] = ()
+    strategies: Mapping[str, StrategyRow] = field(default_factory=dict)
+    """By id: those that were ever decided or steered."""
     recent: tuple[Touched, ...] = ()
+
+    @property
+    def not_running(self) -> frozenset[str]:
+        """Strategies of which no entry may work."""
+        return frozenset(name for name, row in self.strategies.items() if not row.runs)
 
     def touched_since(self, version: int) -> frozenset[str] | None:
         """Symbols of which something has changed since `version`; None where that is not known."""
@@ -121,6 +128,7 @@ def mirror_of(parts: Parts, before: Mirror) -> Mirror:
         parents=parts.parents,
         positions=parts.positions,
         halts=parts.halts,
+        strategies=parts.strategies,
         recent=parts.recent,
     )
 

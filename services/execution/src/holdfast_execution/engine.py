@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import structlog
 
 from holdfast.gate.v1.gate_pb2 import Decision
+from holdfast_execution.aborts import abort_unreadable
 from holdfast_execution.adoption import Adopter
 from holdfast_execution.books import Books, Mirror, Tenure
 from holdfast_execution.domain.intents import IntentState, Purpose
@@ -214,6 +215,7 @@ class Engine:
             mirror = await self.books.look()
             if any(halt.kind == CREDENTIALS for halt in mirror.halts):
                 self.guard.close()
+            await self.books.write(abort_unreadable)
             account = await self.guard.account()
             if account.live and not self._settings.account.live:
                 raise AskPerson("the credentials are a live account's: real money is behind it", steps=LIVE_STEPS)

@@ -136,6 +136,9 @@ class LedgerReads(FiringReads, Protocol):
     def strategies(self) -> list[StrategyRow]:
         """Those that were ever decided or steered, by id."""
 
+    def strategy(self, strategy: str) -> StrategyRow:
+        """One that was never decided or steered runs."""
+
     def last_sale(self, strategy: str) -> IntentRow | None:
         """The intent by which the strategy sold last; None where it never did."""
 
@@ -178,7 +181,8 @@ class Ledger(LedgerReads, FiringWrites, Protocol):
         """Stores a wish of the engine itself (stop, flatten). The same intent id again returns what is stored."""
 
     def claim_send(self, epoch: int, now: datetime, intent_id: str) -> IntentRow:
-        """PENDING or UNKNOWN → SENDING, attempts + 1. Entries: halts and `valid_until` are checked in this transaction.
+        """PENDING or UNKNOWN → SENDING, attempts + 1. Entries: halts, their strategy's state and `valid_until` are
+        checked in this transaction.
 
         Raises ClaimRefused; the intent is then unchanged.
         """
@@ -334,7 +338,9 @@ class Ledger(LedgerReads, FiringWrites, Protocol):
     def set_strategy_state(
         self, epoch: int, now: datetime, strategy: str, state: str, *, reason: str = "", set_by: str = "execution"
     ) -> StrategyRow:
-        """running, stopped or failed, with why and by whom; one that is so already is returned unchanged."""
+        """running, stopped or failed, with why and by whom; one that is so already is returned unchanged.
+
+        Where it runs no longer, its entries that were not sent yet end NOT_SENT in the same transaction."""
 
     def record_assets(self, epoch: int, now: datetime, assets: Sequence[BrokerAsset]) -> None:
         """Writes those that changed."""

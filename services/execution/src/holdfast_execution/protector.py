@@ -21,6 +21,7 @@ from holdfast_execution.domain.exits import BROKER_HOLDS_NOTHING, ExitStep, next
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_execution.domain.outcomes import FollowUp, Step
 from holdfast_execution.domain.protection import Action, Need, Rules, Watch
+from holdfast_execution.domain.strategies import STOPPED
 from holdfast_execution.domain.views import HoldingView, OrderView, Owner, Phase, Role, rank
 from holdfast_execution.guard import NO_GOOD_ANSWER
 from holdfast_execution.holdings import MONITOR_REASON, Holdings
@@ -94,7 +95,7 @@ class Protector:
         for symbol in self._resting.awake(mirror, self._books.now):
             known_ahead = len(self._ahead)
             wait_secs = self._backoffs.wait_secs(symbol)
-            if wait_secs > 0 and not _killed(mirror.of_symbol(symbol), mirror):
+            if wait_secs > 0 and not _barred(mirror.of_symbol(symbol), mirror):
                 self._wait_for(symbol, wait_secs)
                 # What cannot be done now hides nothing: the ledger says how the position stands.
                 did = (
@@ -153,8 +154,8 @@ class Protector:
     # --- entries that must not work any longer
 
     async def _withdraw_entries(self, intents: dict[str, IntentRow], mirror: Mirror) -> bool:
-        for intent in _killed(intents.values(), mirror):
-            await self._hands.cancel(intent, "KILL_SWITCH_ENGAGED")
+        for intent, reason in _barred(intents.values(), mirror):
+            await self._hands.cancel(intent, reason)
             return True
         for intent in intents.values():
             if intent.purpose is not Purpose.ENTRY or not is_working(intent) or intent.valid_until is None:
@@ -379,13 +380,15 @@ class Protector:
         return True
 
 
-def _killed(intents: Iterable[IntentRow], mirror: Mirror) -> list[IntentRow]:
-    """Working entries that a kill switch covers: no pause after a failure holds their cancel up."""
+def _barred(intents: Iterable[IntentRow], mirror: Mirror) -> list[tuple[IntentRow, str]]:
+    """Working entries that a kill switch covers, or whose strategy runs no longer, with the reason: no pause after a
+    failure holds their cancel up."""
     halts = [halt for halt in mirror.halts if halt.kind == KILL_SWITCH]
-    return [
-        intent
-        for intent in (intents if halts else ())
-        if intent.purpose is Purpose.ENTRY
-        and is_working(intent)
-        and any(halt.covers(intent.symbol, intent.strategy) for halt in halts)
+    stopped = mirror.not_running
+    if not (halts or stopped):
+        return []
+    working = [intent for intent in intents if intent.purpose is Purpose.ENTRY and is_working(intent)]
+    killed = [intent for intent in working if any(halt.covers(intent.symbol, intent.strategy) for halt in halts)]
+    return [(intent, "KILL_SWITCH_ENGAGED") for intent in killed] + [
+        (intent, STOPPED) for intent in working if intent.strategy in stopped
     ]

@@ -214,6 +214,8 @@ class Resolver:
         if intent.purpose is Purpose.ENTRY:
             if any(halt.covers(intent.symbol, intent.strategy) for halt in mirror.halts):
                 return False
+            if intent.strategy in mirror.not_running:
+                return False
             return intent.valid_until is None or self._books.now < intent.valid_until
         position = mirror.positions.get(intent.symbol)
         if position is None or position.quantity <= 0:

@@ -16,12 +16,14 @@ class Resting:
         self._ends: list[tuple[datetime, str]] = []
         self._awake: set[str] = set()
         self._seen_version = -1
-        self._halts: tuple[HaltRow, ...] = ()
+        self._bars: tuple[tuple[HaltRow, ...], frozenset[str]] = ((), frozenset())
+        """What entries of symbols that rest were not barred by."""
 
     def awake(self, mirror: Mirror, now: datetime) -> list[str]:
         """Symbols with something open that do not rest, in their order."""
-        touched = None if mirror.halts != self._halts else mirror.touched_since(self._seen_version)
-        self._seen_version, self._halts = mirror.version, mirror.halts
+        bars = (mirror.halts, mirror.not_running)
+        touched = None if bars != self._bars else mirror.touched_since(self._seen_version)
+        self._seen_version, self._bars = mirror.version, bars
         if touched is None:
             self._until.clear()
             self._ends.clear()

@@ -13,6 +13,7 @@ from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_execution.domain.intents import TERMINAL, IntentState, Purpose
 from holdfast_execution.domain.next_leg import next_attempt_at
+from holdfast_execution.domain.strategies import StrategyState
 from holdfast_runtime.errors import GiveUp
 from holdfast_runtime.ports.venue import OrderType, Side, TimeInForce
 
@@ -35,8 +36,8 @@ class UnknownRow(LedgerError):
 
 
 class ClaimRefused(LedgerError):
-    """An intent may not be sent now. `reason` is coded: KILL_SWITCH_ENGAGED, SYMBOL_HALTED, CYCLE_EXPIRED,
-    ATTEMPTS_EXHAUSTED, NOT_CLAIMABLE."""
+    """An intent may not be sent now. `reason` is coded: KILL_SWITCH_ENGAGED, SYMBOL_HALTED, STRATEGY_STOPPED,
+    CYCLE_EXPIRED, ATTEMPTS_EXHAUSTED, NOT_CLAIMABLE."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -317,6 +318,13 @@ class StrategyRow:
     set_by: str = ""
     """Who said so; empty: it has run from the beginning."""
     since: datetime | None = None
+    readable: bool = True
+    """False: what is stored is no state of a strategy. It is read as failed, for that reason (SQ-8, DI-3)."""
+
+    @property
+    def runs(self) -> bool:
+        """Only then does an entry of it leave."""
+        return self.state == StrategyState.RUNNING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

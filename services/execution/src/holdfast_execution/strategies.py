@@ -10,7 +10,6 @@ from holdfast_execution import messages
 from holdfast_execution.domain.strategies import SAFETY_ABORT, StrategyState, trade_state
 from holdfast_execution.engine import Engine
 from holdfast_execution.ledger import Ledger, LedgerReads
-from holdfast_execution.rows import StrategyRow
 from holdfast_runtime.errors import Code, Refused
 from holdfast_runtime.ledger_halts import CREDENTIALS
 from holdfast_runtime.settings import Settings
@@ -47,7 +46,7 @@ class StrategyDesk:
         require("StopStrategyRequest", [("strategy", request.strategy), ("stopped_by", request.stopped_by)])
 
         def stop(ledger: Ledger, epoch: int, now: datetime) -> None:
-            if state_of(ledger, request.strategy) is StrategyState.RUNNING:
+            if ledger.strategy(request.strategy).runs:
                 ledger.set_strategy_state(
                     epoch,
                     now,
@@ -80,7 +79,7 @@ class StrategyDesk:
             for halt in halts:
                 if halt.kind == SAFETY_ABORT and halt.strategy == request.strategy:
                     ledger.clear_halt(epoch, now, halt.halt_id, request.started_by, request.note)
-            if state_of(ledger, request.strategy) is not StrategyState.RUNNING:
+            if not ledger.strategy(request.strategy).runs:
                 ledger.set_strategy_state(
                     epoch,
                     now,
@@ -116,24 +115,14 @@ class StrategyDesk:
             )
 
 
-def state_of(ledger: LedgerReads, strategy: str) -> StrategyState:
-    """One that the ledger has not seen runs."""
-    return StrategyState(_row_of(ledger, strategy).state)
-
-
 def strategy_of(ledger: LedgerReads, strategy: str) -> execution.Strategy:
     """The strategy with all that is open of it."""
     parts = ledger.parts()
     held = [row for row in parts.positions.values() if row.strategy == strategy and row.quantity]
     last_sale = ledger.last_sale(strategy)
-    made = messages.to_strategy(_row_of(ledger, strategy))
+    made = messages.to_strategy(ledger.strategy(strategy))
     made.trade_state = trade_state(holds=bool(held), last_sale=last_sale.purpose if last_sale is not None else None)
     made.positions.extend(messages.to_position(row) for row in held)
     made.open_intents.extend(messages.to_intent(row) for row in parts.intents.values() if row.strategy == strategy)
     made.halts.extend(messages.to_halt(row) for row in ledger.halts() if row.strategy == strategy)
     return made
-
-
-def _row_of(ledger: LedgerReads, strategy: str) -> StrategyRow:
-    unseen = StrategyRow(strategy=strategy, state=StrategyState.RUNNING, last_decided_cycle_time=None)
-    return next((row for row in ledger.strategies() if row.strategy == strategy), unseen)

@@ -12,9 +12,9 @@ from holdfast_catalogue.registry import point
 from holdfast_catalogue.sentinel import Detector, Watch
 from holdfast_catalogue.standing import Finding, Status, error, ok, warn
 from holdfast_core.instruments import lot_of
-from holdfast_execution.aborts import SAFETY_ABORT
 from holdfast_execution.books import Mirror
 from holdfast_execution.domain.intents import IntentState, Purpose
+from holdfast_execution.domain.strategies import SAFETY_ABORT, StrategyState
 from holdfast_execution.engine import Engine
 from holdfast_execution.lease import LeaseKeeper
 from holdfast_execution.ledger import LedgerRunner
@@ -254,8 +254,13 @@ def _told(position: PositionRow, secs: float) -> str:
 
 
 async def _aborted(engine: Engine) -> Finding:
-    found = [each for each in (await _seen(engine)).halts if each.kind == SAFETY_ABORT]
-    return _halted(Status.ERROR, found) if found else ok("no strategy is aborted")
+    mirror = await _seen(engine)
+    found = {each.strategy: each.reason for each in mirror.halts if each.kind == SAFETY_ABORT}
+    found |= {row.strategy: row.reason for row in mirror.strategies.values() if row.state == StrategyState.FAILED}
+    if not found:
+        return ok("no strategy is aborted")
+    told = [f"{strategy}: {reason}" for strategy, reason in sorted(found.items())]
+    return error("; ".join(told[:MAX_TOLD]), strategies=str(len(told)))
 
 
 async def _standing(engine: Engine) -> Finding:

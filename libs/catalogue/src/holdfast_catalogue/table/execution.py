@@ -194,15 +194,16 @@ POINTS: tuple[FailurePoint, ...] = (
     ),
     FailurePoint(
         id="strategy.aborted",
-        title="A strategy is halted for safety",
+        title="A strategy is aborted for safety",
         owner="execution",
         severity=Severity.HIGH,
         covers=("SQ-1", "SQ-3", "SQ-8"),
-        detector="Open halts of kind safety_abort: ERROR while there is one, naming strategies and reasons.",
-        why_no_healer="An order of it could not be settled in its bounds: a person looks before it enters "
-        "again. Stops go on.",
-        manual_steps=("Look at the order in admin and at the broker.", "Clear the halt with a note."),
-        proofs=(f"{_TESTS}::test_a_safety_abort_is_an_error_until_a_person_clears_it",),
+        detector="Strategies whose state is failed, and open halts of kind safety_abort: ERROR while there is one, "
+        "naming strategies and reasons.",
+        why_no_healer="An order of it could not be settled in its bounds, or its stored state cannot be read: a person "
+        "looks before it enters again. Stops go on.",
+        manual_steps=("Look at the order in admin and at the broker.", "Start the strategy with a note."),
+        proofs=(f"{_TESTS}::test_a_safety_abort_is_an_error_until_a_person_starts_the_strategy",),
     ),
     FailurePoint(
         id="halt.standing",

@@ -16,6 +16,7 @@ from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_core.instruments import is_dust
 from holdfast_core.money import ZERO, plain
 from holdfast_execution.domain.intents import Purpose
+from holdfast_execution.domain.strategies import STOPPED
 from holdfast_execution.rows import HaltRow, LedgerView, LimitsCheck
 from holdfast_runtime.errors import Malformed
 from holdfast_runtime.ledger_halts import KILL_SWITCH
@@ -184,8 +185,8 @@ class _Tally:
         if self._locked:
             return Breach("ENTRIES_LOCKED", self._locked)
         progress = self._progress.get(decision.strategy)
-        if progress is not None and progress.state != "running":
-            return Breach("STRATEGY_STOPPED", f"{decision.strategy} is {progress.state}")
+        if progress is not None and not progress.runs:
+            return Breach(STOPPED, f"{decision.strategy} is {progress.state}")
         return None
 
     def _expired(self, decision: gate.Decision) -> Breach | None:

@@ -8,6 +8,10 @@ SAFETY_ABORT = "safety_abort"
 """Kind of the halt that a failed strategy leaves behind."""
 
 
+STOPPED = "STRATEGY_STOPPED"
+"""The coded reason of what a strategy that does not run is refused."""
+
+
 class StrategyState(StrEnum):
     """Only a running one enters. Its stops, exits and flattening go on in every state."""
 

@@ -49,6 +49,8 @@ class Kind(StrEnum):
     TRADING_HALT = "trading_halt"
     PRICE_FALLS = "price_falls"
     KILL_SWITCH = "kill_switch"
+    STRATEGY_STOPPED = "strategy_stopped"
+    """A person stops the strategy, and starts it when that is over."""
     FOREIGN_ORDER = "foreign_order"
     CYCLE_AGAIN = "cycle_again"
 
@@ -111,6 +113,12 @@ LONG_SECS = {Kind.CRASH: 6.0, Kind.PAUSE: 8.0, Kind.ACCEPTED_LATE: 20.0, Kind.KI
 """Kinds whose windows are longer."""
 
 
+MAX_STOPS = 3
+FIRST_STOP = 1_000
+"""Numbers of stops begin here."""
+STOP_SECS = 4.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """Between `at_secs` and `until_secs` it strikes each chance it has with `probability`. `number` names it for good:
@@ -136,7 +144,8 @@ class Fault:
 
 def draw(chance: random.Random, *, count: int, within_secs: float) -> list[Fault]:
     """`count` faults that all end before `within_secs`."""
-    kinds = list(Kind)
+    # What people do to strategies is drawn apart: see `stops`.
+    kinds = [kind for kind in Kind if kind in _TARGETS]
     weights = [WEIGHTS.get(kind, 1.0) for kind in kinds]
     found = []
     for number in range(count):
@@ -153,6 +162,24 @@ def draw(chance: random.Random, *, count: int, within_secs: float) -> list[Fault
             )
         )
     return sorted(found, key=lambda fault: fault.at_secs)
+
+
+def stops(chance: random.Random, strategies: Sequence[str], *, within_secs: float) -> list[Fault]:
+    """When a person stops a strategy, and for how long: none to `MAX_STOPS`, all over before `within_secs`."""
+    found = []
+    for number in range(chance.randint(0, MAX_STOPS)):
+        lasts_secs = min(chance.expovariate(1 / STOP_SECS) + 1.0, within_secs / 2)
+        found.append(
+            Fault(
+                number=FIRST_STOP + number,
+                kind=Kind.STRATEGY_STOPPED,
+                target=chance.choice(strategies),
+                at_secs=chance.uniform(0.5, within_secs - lasts_secs),
+                lasts_secs=lasts_secs,
+                probability=1.0,
+            )
+        )
+    return found
 
 
 class Weather:

@@ -28,7 +28,7 @@ from holdfast_simulation.world.workload import FIRST_CALM, PASSING_REASONS, Stre
 ZERO = Decimal(0)
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 LAST_ENTRY_SECS = 2.5
-"""After the kill switch: two seconds, and what a message is under way."""
+"""After the kill switch, or the stop of its strategy: two seconds, and what a message is under way."""
 UNDER_WAY = timedelta(seconds=1)
 """Of market time: from the last look at `valid_until` to the socket."""
 
@@ -46,6 +46,8 @@ class Invariants:
     """Symbols in which somebody else has traded."""
     violations: list[str] = field(default_factory=list)
     killed_since_secs: float | None = None
+    stopped_since_secs: dict[str, float] = field(default_factory=dict)
+    """By strategy: since when a person knows that it is stopped."""
     bare_secs: dict[str, float] = field(default_factory=dict)
     """By symbol: since when, in virtual seconds, something is held without as much for sale."""
     _reads: SqlReads = field(init=False)
@@ -68,7 +70,7 @@ class Invariants:
         if row is None:
             self.violated(3, f"{client_id} was sent and is in no ledger")
             return
-        attempts, state, purpose, leg_client_id, valid_until = row
+        attempts, state, purpose, leg_client_id, valid_until, strategy = row
         sent = sum(each.order.client_order_id == client_id for each in self.server.arrived)
         if sent > attempts:
             self.violated(3, f"{client_id} reached the broker {sent} times, the ledger knows of {attempts}")
@@ -78,6 +80,11 @@ class Invariants:
         since_secs = self.killed_since_secs
         if entry and since_secs is not None and post.sent_secs > since_secs + LAST_ENTRY_SECS:
             self.violated(10, f"entry {client_id} left {post.sent_secs - since_secs:.2f} s after the kill switch")
+        stopped_secs = self.stopped_since_secs.get(strategy)
+        if entry and stopped_secs is not None and post.sent_secs > stopped_secs + LAST_ENTRY_SECS:
+            self.violated(
+                10, f"entry {client_id} left {post.sent_secs - stopped_secs:.2f} s after {strategy} was stopped"
+            )
         if entry and valid_until is not None and to_micros(post.sent_at - UNDER_WAY) >= valid_until:
             self.violated(10, f"entry {client_id} left after its cycle had expired")
         if (
@@ -87,19 +94,19 @@ class Invariants:
         ):
             self.violated(13, f"{client_id} left although its intent is {state}")
 
-    def _order(self, client_id: str) -> tuple[int, str, str, str, int | None] | None:
+    def _order(self, client_id: str) -> tuple[int, str, str, str, int | None, str] | None:
         query = (
             sa.select(
                 tables.orders.c.attempts, tables.intents.c.state, tables.intents.c.purpose,
                 tables.intents.c.client_order_id,
-                tables.intents.c.valid_until,
+                tables.intents.c.valid_until, tables.intents.c.strategy,
             )
             .join(tables.intents, tables.intents.c.intent_id == tables.orders.c.intent_id)
             .where(tables.orders.c.client_order_id == client_id)
         )  # fmt: skip
         with self.database.read.connect() as connection:
             found = connection.execute(query).first()
-        return None if found is None else (found[0], found[1], found[2], found[3], found[4])
+        return None if found is None else (found[0], found[1], found[2], found[3], found[4], found[5])
 
     def look(self, now_secs: float) -> None:
         """At the broker, as it is now."""
@@ -157,6 +164,9 @@ class Invariants:
                 yield f"17: a halt tells a secret: {halt.kind}"
             if not (self.foreign and halt.kind == "reconciliation"):
                 yield f"10: a halt stands: {halt.kind} {halt.symbol} {halt.strategy} {halt.reason}"
+        for steered in self._reads.strategies():
+            if steered.state != "running":
+                yield f"10: {steered.strategy} is {steered.state}: {steered.reason}"
         for strategy, requests in self.stream.published.items():
             for request in requests:
                 if request.cycle_id not in self.stream.answered:

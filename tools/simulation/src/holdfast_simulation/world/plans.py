@@ -35,13 +35,16 @@ def plan_of(seed: int) -> Plan:
     """Drawn from the seed; each part from random numbers of its own."""
     shape = random.Random(f"{seed} shape")
     chaos_secs = shape.uniform(20.0, 40.0)
+    speed, count = shape.choice(SPEEDS), shape.choice(FAULT_COUNTS)
+    faults = fault_lists.draw(random.Random(f"{seed} faults"), count=count, within_secs=chaos_secs)
+    if faults:
+        strategies = [each.id for each in workload.STRATEGIES]
+        faults += fault_lists.stops(random.Random(f"{seed} stops"), strategies, within_secs=chaos_secs)
     return Plan(
         seed=seed,
-        speed=shape.choice(SPEEDS),
+        speed=speed,
         chaos_secs=chaos_secs,
-        faults=tuple(
-            fault_lists.draw(random.Random(f"{seed} faults"), count=shape.choice(FAULT_COUNTS), within_secs=chaos_secs)
-        ),
+        faults=tuple(sorted(faults, key=lambda fault: fault.at_secs)),
         cycles=tuple(
             workload.draw(random.Random(f"{seed} workload"), count=shape.randint(10, 60), within_secs=chaos_secs)
         ),

@@ -10,7 +10,6 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
-from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_exchange.commands import Command
 from holdfast_exchange.exchange import Exchange, ExchangeConfig
 from holdfast_exchange.faults.commands import Halt, ScalePrices
@@ -19,9 +18,7 @@ from holdfast_exchange.orders import Refusal
 from holdfast_exchange.recording import MINUTE
 from holdfast_execution.adapters.sql import tables
 from holdfast_execution.adapters.sql.sql_ledger import open_ledger
-from holdfast_runtime.errors import Refused, Retry
-from holdfast_runtime.ledger_halts import CREDENTIALS, KILL_SWITCH, to_micros
-from holdfast_runtime.ports.calls import ExecutionCalls
+from holdfast_runtime.ledger_halts import KILL_SWITCH, to_micros
 from holdfast_runtime.settings import GateSettings, Settings
 from holdfast_simulation.world import market as markets
 from holdfast_simulation.world import workload
@@ -30,6 +27,7 @@ from holdfast_simulation.world.faults import Fault, Kind, Weather
 from holdfast_simulation.world.history import History
 from holdfast_simulation.world.invariants import Invariants
 from holdfast_simulation.world.loop import SeededLoop, Spinning, Stalled
+from holdfast_simulation.world.person import Person
 from holdfast_simulation.world.plans import Plan
 from holdfast_simulation.world.services import Execution, Gate, Ground, Process, Reconciliation, Signal
 from holdfast_simulation.world.story import Story
@@ -46,7 +44,6 @@ CALM_SECS = 12.0
 REST_SECS = 40.0
 """How long the world may then still take until everything is at rest."""
 LOOK_SECS = 0.25
-PERSON_SECS = 2.0
 FALL = Decimal("0.93")
 
 
@@ -146,6 +143,7 @@ class World:
             stream=self.stream,
             foreign=self.foreign,
         )
+        self.person = Person(ground, plan, judge=self.invariants, story=self.story)
         self.history = History(
             judge=self.invariants, database=self.database, loop=self.loop, server=self.server, settings=settings
         )
@@ -196,7 +194,7 @@ class World:
                 self._market(),
                 self._looks(),
                 self._strategies(),
-                self._person(),
+                self.person.run(),
                 *(self._befall(f) for f in self.plan.faults),
             )
         ]
@@ -336,41 +334,3 @@ class World:
             self.server.carry_out(command)
         except Refusal as refusal:
             self.story.say(f"refused: {refusal}")
-
-    # --- the person who puts it right
-
-    async def _person(self) -> None:
-        """Clears what is over, again and again: it may come back, and a clear may be lost."""
-        calls = self.wire.remote(ExecutionCalls, "execution", "admin", WorldMonotonicClock(self.loop, 0.0))
-        while True:
-            await asyncio.sleep(PERSON_SECS)
-            for identity, kind in self._halts():
-                if not self._is_over(kind):
-                    continue
-                if kind == CREDENTIALS:
-                    self.server.heard_401.clear()
-                try:
-                    await calls.clear_halt(execution.ClearHaltRequest(halt_id=identity, cleared_by="person"))
-                except (Retry, Refused) as error:
-                    self.story.say(f"person: {error}")
-            if not any(kind == KILL_SWITCH for _, kind in self._halts()):
-                self.invariants.killed_since_secs = None
-
-    def _is_over(self, kind: str) -> bool:
-        """True where the cause of such a halt has gone. What only needs a look is cleared in the calm."""
-        if kind == KILL_SWITCH:
-            return not self._under_way(Kind.KILL_SWITCH)
-        if kind == CREDENTIALS:
-            return not self.server.keys_revoked
-        return self.loop.time() > self.plan.chaos_secs
-
-    def _under_way(self, kind: Kind) -> bool:
-        now_secs = self.loop.time()
-        return any(fault.kind is kind and fault.at_secs <= now_secs < fault.until_secs for fault in self.plan.faults)
-
-    def _halts(self) -> list[tuple[str, str]]:
-        """Ids and kinds of those in force."""
-        halts = tables.halts.c
-        with self.database.read.connect() as connection:
-            query = sa.select(halts.halt_id, halts.kind).where(halts.cleared_at.is_(None)).order_by(halts.halt_id)
-            return [(str(row[0]), str(row[1])) for row in connection.execute(query)]

@@ -11,6 +11,7 @@ from holdfast_core.schedules import TradeKind
 from holdfast_execution.domain.firings import FiringRow, FiringState
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_execution.domain.positions import Adjustment, Claim, Execution, average_price, notional
+from holdfast_execution.domain.strategies import StrategyState
 from holdfast_execution.rows import (
     CLAIM,
     AdjustmentRow,
@@ -203,14 +204,25 @@ def position_row(row: Columns) -> PositionRow:
 
 
 def strategy_row(row: Columns) -> StrategyRow:
-    return StrategyRow(
-        strategy=row["strategy"],
-        state=row["state"],
-        last_decided_cycle_time=optional_instant(row["last_decided_cycle_time"]),
-        reason=row["reason"],
-        set_by=row["set_by"],
-        since=optional_instant(row["since"]),
-    )
+    """What cannot be read fails its strategy, and no other."""
+    try:
+        return StrategyRow(
+            strategy=row["strategy"],
+            state=StrategyState(row["state"]),
+            last_decided_cycle_time=optional_instant(row["last_decided_cycle_time"]),
+            reason=row["reason"],
+            set_by=row["set_by"],
+            since=optional_instant(row["since"]),
+        )
+    except (TypeError, ValueError, OverflowError) as error:
+        return StrategyRow(
+            strategy=row["strategy"],
+            state=StrategyState.FAILED,
+            last_decided_cycle_time=None,
+            reason=f"STATE_UNREADABLE: {error}",
+            set_by="execution",
+            readable=False,
+        )
 
 
 def firing_row(row: Columns) -> FiringRow:

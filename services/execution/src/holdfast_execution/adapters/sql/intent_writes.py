@@ -25,7 +25,7 @@ from holdfast_execution.domain.intents import (
     transition,
 )
 from holdfast_execution.domain.limits import halt_reason
-from holdfast_execution.domain.strategies import StrategyState
+from holdfast_execution.domain.strategies import STOPPED, StrategyState
 from holdfast_execution.parts import EntryAllowed, IntentChange
 from holdfast_execution.rows import (
     MAX_SENDS,
@@ -253,6 +253,9 @@ class IntentWrites(SqlWrites):
         for halt in self.halts():
             if halt.covers(row["symbol"], row["strategy"]):
                 raise ClaimRefused(halt_reason(halt), f"{halt.kind} since {halt.since}: {halt.reason}")
+        strategy = self.strategy(row["strategy"])
+        if not strategy.runs:
+            raise ClaimRefused(STOPPED, f"{strategy.strategy} is {strategy.state}: {strategy.reason}")
 
     def _insert_decisions(self, transaction: Transaction, now: datetime, decisions: Sequence[gate.Decision]) -> None:
         rows: list[dict[str, object]] = []

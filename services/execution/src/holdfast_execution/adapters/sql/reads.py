@@ -17,6 +17,7 @@ from holdfast_execution.adapters.sql.migrate import compatibility, judge
 from holdfast_execution.adapters.sql.session import Session
 from holdfast_execution.domain.firings import FiringRow
 from holdfast_execution.domain.intents import OPEN, IntentState
+from holdfast_execution.domain.strategies import StrategyState
 from holdfast_execution.parts import ENTRY_MEMORY, Parts, reserved
 from holdfast_execution.rows import (
     AccountRow,
@@ -144,6 +145,10 @@ class SqlReads:
 
     def strategies(self) -> list[StrategyRow]:
         return [convert.strategy_row(row) for row in self._rows(queries.STRATEGIES)]
+
+    def strategy(self, strategy: str) -> StrategyRow:
+        unseen = StrategyRow(strategy=strategy, state=StrategyState.RUNNING, last_decided_cycle_time=None)
+        return self.parts().strategies.get(strategy, unseen)
 
     def last_sale(self, strategy: str) -> IntentRow | None:
         rows = self._rows(queries.LAST_SALE, strategy=strategy)
