@@ -62,6 +62,13 @@ class Dashboard:
         page.click("button[type=submit]")
 
 
+def press(page: Page, opener: str, dialog: str, note: str) -> None:
+    """Opens a dialog, says why, and goes through with it."""
+    page.click(opener)
+    page.fill(f"{dialog} input[name=note]", note)
+    page.click(f"{dialog} button[type=submit]")
+
+
 @pytest.fixture(scope="module")
 def dashboard(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     """A stack that replays the recorded week at 120 times its pace: what was seen still holds when it is used."""

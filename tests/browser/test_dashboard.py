@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PATIENCE_MS, Dashboard
+from tests.browser.conftest import PATIENCE_MS, Dashboard, press
 from tests.integration import visitor
 from tests.integration.stack import eventually
 
@@ -141,4 +141,8 @@ def test_refused_credentials_stop_all_calls_until_a_person_clears_the_halts(
         expect(halts.locator(f'button[data-to="{halt_id}"]')).to_have_count(0, timeout=PATIENCE_MS)
     expect(halts).to_contain_text("Nothing is halted")
     assert ("clear", "Ada", "ok") in [(each["action"], each["who"], each["result"]) for each in dashboard.api("audit")]
+    signed_in.goto(f"{dashboard.url}/strategies")
+    for each in [each["strategy"] for each in dashboard.api("strategies") if each["state"] == "failed"]:
+        press(signed_in, f"#strategy-{each} header button", "#start", "the keys are good")
+        expect(signed_in.locator(f"#strategy-{each}")).to_have_attribute("data-state", "running", timeout=PATIENCE_MS)
     eventually(lambda: len(dashboard.api("fills?limit=1000") or ()) > fills, "trading goes on")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import PATIENCE_MS, Dashboard
+from tests.browser.conftest import PATIENCE_MS, Dashboard, press
 from tests.integration import visitor
 from tests.integration.stack import HOLDFAST, eventually, running
 
@@ -35,13 +35,6 @@ def entries(dashboard: Dashboard) -> set[str]:
     """Ids of the entries of sma, whatever became of them."""
     orders = dashboard.api("orders?limit=1000") or []
     return {each["intent_id"] for each in orders if each["purpose"] == "entry" and each["strategy"] == "sma"}
-
-
-def press(page: Page, opener: str, dialog: str, note: str) -> None:
-    """Opens a dialog, says why, and goes through with it."""
-    page.click(opener)
-    page.fill(f"{dialog} input[name=note]", note)
-    page.click(f"{dialog} button[type=submit]")
 
 
 def test_a_strategy_is_stopped_and_started_by_a_person(dashboard: Dashboard, signed_in: Page) -> None:
@@ -84,24 +77,30 @@ def test_what_the_terminal_does_is_on_the_page(dashboard: Dashboard, signed_in: 
     assert {"sma", "rotation"} <= {each["strategy"] for each in listed}
 
 
+def failed(dashboard: Dashboard) -> list[str]:
+    """Names of the strategies that have failed."""
+    return [each["strategy"] for each in dashboard.api("strategies") or [] if each["state"] == "failed"]
+
+
 def test_an_expired_connection_is_reconnected_and_starts_nothing(dashboard: Dashboard, signed_in: Page) -> None:
-    """SQ-14: the credential is verified; what does not run waits for a person."""
-    rotation = signed_in.locator("#strategy-rotation")
-    terminal(dashboard, "stop", "rotation", "--note", "it waits for a person")
+    """SQ-3, SQ-14: the credential is verified; the strategy that has failed waits for a person."""
     once = {"id": "refused", "kind": "http_error", "status": 401}
     visitor.break_venue(dashboard.stack, once | {"scope": {"endpoint": "orders.submit", "at_most": 1}})
     signed_in.goto(f"{dashboard.url}/strategies")
     card = signed_in.locator("#connection-card")
     expect(card).to_contain_text("Broker connection expired", timeout=PATIENCE_MS)
     expect(card.locator(".steps li")).not_to_have_count(0)
-    press(signed_in, "#strategy-rotation header button", "#start", "too early")
+    name = eventually(lambda: failed(dashboard), "the strategy whose order was refused has failed")[0]
+    strategy, opener = signed_in.locator(f"#strategy-{name}"), f"#strategy-{name} header button"
+    expect(strategy).to_have_attribute("data-state", "failed", timeout=PATIENCE_MS)
+    press(signed_in, opener, "#start", "too early")
     expect(signed_in.locator("#start .form-error")).to_contain_text("credentials")
     signed_in.click("#start [data-close]")
 
     press(signed_in, "#reconnect-button", "#reconnect", "the keys are good")
     expect(card).to_have_count(0, timeout=PATIENCE_MS)
     assert dashboard.api("broker-connection")["expired"] is False
-    expect(rotation).to_have_attribute("data-state", "stopped")
+    expect(strategy).to_have_attribute("data-state", "failed")
 
-    press(signed_in, "#strategy-rotation header button", "#start", "the keys are good")
-    expect(rotation).to_have_attribute("data-state", "running", timeout=PATIENCE_MS)
+    press(signed_in, opener, "#start", "the keys are good")
+    expect(strategy).to_have_attribute("data-state", "running", timeout=PATIENCE_MS)
