@@ -21,8 +21,9 @@ import yaml
 
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_runtime.ledger_halts import from_micros
+from holdfast_runtime.telemetry.trace_file import TraceFiles
 from tests.integration.stack import Stack, eventually, running
-from tests.integration.visitor import bus_of, report_of
+from tests.integration.visitor import admin, bus_of, http, report_of
 
 HOUR = ("--from", "2013-10-08T13:40:00Z", "--to", "2013-10-08T14:40:00Z")
 DAY = "2013-10-08T"
@@ -31,6 +32,9 @@ ALERTED_WITHIN_SECS = 90.0
 BEFORE, AFTER = "before_accept", "after_accept"
 HUNG_SECS = 60.0
 """Longer than any client waits."""
+
+BAC_ENTRY = "bac.BAC.20131008T134300Z.ENTER_LONG/entry"
+SPY_ENTRY = "spy.SPY.20131008T134600Z.ENTER_LONG/entry"
 
 Plan = dict[str, Any]
 
@@ -152,6 +156,18 @@ class Story:
         """Halts that were set, in their order."""
         return [event for event in self.of("halt", kind) if not event.fact.cleared]
 
+    def aborts(self, strategy: str) -> list[Event]:
+        """Safety aborts of a strategy."""
+        return [each for each in self.halts("safety_abort") if each.fact.halt.strategy == strategy]
+
+    def assert_entered_once(self, strategy: str) -> None:
+        """No entry came after the first, though the strategy wished for one."""
+        entries = {event.about for event in self.of("intent", f"{strategy}.") if event.about.endswith("/entry")}
+        assert len(entries) == 1
+        wishes = [event.summary for event in self.of("decision", f"{strategy}.") if "ENTER_LONG" in event.about]
+        assert len(wishes) > 1
+        assert all("blocked, STRATEGY_" in summary for summary in wishes[1:]), wishes
+
     def logged(self, event: str, service: str = "execution", **fields: Any) -> list[dict[str, Any]]:
         """Log records of a service, oldest first."""
         return records(self.folder, service, event=event, **fields)
@@ -209,6 +225,28 @@ def story_of(stack: Stack, *alerts: str) -> Story:
     wanted = frozenset(alerts)
     eventually(lambda: wanted <= alerts_of(stack), f"alerts {sorted(wanted)}", limit_secs=ALERTED_WITHIN_SECS)
     return Story(stack.folder.resolve(), report, alerts_of(stack))
+
+
+def ask_admin(stack: Stack, path: str, note: str = "") -> Any:
+    """What admin's JSON API answers; with a `note`: to what a person does there."""
+    headers = {"Authorization": f"Bearer {(stack.folder / 'admin.token').read_text().strip()}"}
+    body = json.dumps({"note": note}).encode() if note else None
+    answer = http(admin(stack, f"/api/v1/{path}"), body=body, headers=headers | {"Content-Type": "application/json"})
+    assert answer.status == 200, answer.text
+    return json.loads(answer.text)
+
+
+def spoil_state_of(stack: Stack, strategy: str) -> None:
+    """Somebody else's hand in the ledger: a state that no program knows."""
+    with sqlite3.connect(stack.folder / "ledger.db", timeout=30.0) as ledger:
+        ledger.execute("UPDATE strategies SET state = 'spoilt' WHERE strategy = ?", (strategy,))
+    ledger.close()
+
+
+def broker_calls(folder: Path, since_ns: int, until_ns: int) -> list[str]:
+    """Names of the requests to the broker that any service began between two instants of wall time."""
+    spans = TraceFiles(folder).spans()
+    return [each.name for each in spans if each.name.startswith("broker.") and since_ns <= each.start_ns <= until_ns]
 
 
 def alerts_of(stack: Stack) -> frozenset[str]:

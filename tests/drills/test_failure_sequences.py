@@ -16,10 +16,11 @@ import pytest
 
 from tests.drills.drilled_hour import (
     AFTER,
+    BAC_ENTRY,
     BEFORE,
     HOUR,
     HUNG_SECS,
-    Event,
+    SPY_ENTRY,
     Story,
     drilled,
     fault,
@@ -34,11 +35,9 @@ from tests.integration.stack import backtest, comparable, eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
-BAC_ENTRY = "bac.BAC.20131008T134300Z.ENTER_LONG/entry"
 BAC_STOP = "bac.BAC.20131008T134300Z.ENTER_LONG/stop"
 BAC_FLATTEN = "bac.BAC.20131008T134300Z.ENTER_LONG/flatten"
 BAC_AGAIN = "bac.BAC.20131008T141500Z.ENTER_LONG/entry"
-SPY_ENTRY = "spy.SPY.20131008T134600Z.ENTER_LONG/entry"
 SPY_AGAIN_STOP = "spy.SPY.20131008T141600Z.ENTER_LONG/stop"
 IBM_ENTRY = "ibm.IBM.20131008T134700Z.ENTER_LONG/entry"
 AIG_ENTRY = "aig.AIG.20131008T134900Z.ENTER_LONG/entry"
@@ -100,7 +99,7 @@ def test_sq_1_and_sq_4_the_fourth_failure_aborts(refusals: Story, intent: str, s
     assert refusals.course(intent) == [*FOUR_TIMES, "tombstoned 1.4"]
     assert len(refusals.client_ids(intent)) == 1
     assert refusals.at_venue(intent) == []
-    (abort,) = aborts_of(refusals, strategy)
+    (abort,) = refusals.aborts(strategy)
     assert abort.fact.halt.reason == f"ATTEMPTS_EXHAUSTED: {intent}"
     last_try, end = refusals.moments(intent, "unknown")[-1], refusals.moments(intent, "tombstoned")[0]
     assert last_try.number < abort.number < end.number
@@ -108,7 +107,7 @@ def test_sq_1_and_sq_4_the_fourth_failure_aborts(refusals: Story, intent: str, s
     assert len(refusals.logged("strategy.safety_abort", strategy=strategy)) == 1
     assert refusals.bought_and_sold(symbol) == []
     assert refusals.of("position", symbol) == [], "the position is unchanged"
-    assert_entered_once(refusals, strategy)
+    refusals.assert_entered_once(strategy)
 
 
 def test_sq_2_a_rejection_is_retried_three_times_under_new_ids_and_then_aborts(refusals: Story) -> None:
@@ -118,13 +117,13 @@ def test_sq_2_a_rejection_is_retried_three_times_under_new_ids_and_then_aborts(r
     assert [(later.at - earlier.at).total_seconds() for earlier, later in pairwise(sent)] == [1, 2, 4]
     assert len(refusals.client_ids(IBM_ENTRY)) == 4
     assert refusals.at_venue(IBM_ENTRY) == []
-    (abort,) = aborts_of(refusals, "ibm")
+    (abort,) = refusals.aborts("ibm")
     assert abort.number > refusals.moments(IBM_ENTRY, "rejected")[-1].number
     records = refusals.logged("order.rejected", intent=IBM_ENTRY, reason="BROKER_OTHER")
     assert [(each["leg"], each["next"]) for each in records] == [(1, "retry"), (2, "retry"), (3, "retry"), (4, "abort")]
     assert refusals.order(IBM_ENTRY)["reason"] == "BROKER_OTHER"
     assert refusals.of("position", "IBM") == []
-    assert_entered_once(refusals, "ibm")
+    refusals.assert_entered_once("ibm")
 
 
 def test_sq_2_a_rate_limit_waits_and_funds_shrink_the_order_once(refusals: Story) -> None:
@@ -139,7 +138,7 @@ def test_sq_2_a_rate_limit_waits_and_funds_shrink_the_order_once(refusals: Story
     assert 0 < Decimal(order["filled_qty"]) < Decimal(refusals.order(BAC_AGAIN)["quantity"])
     held = Decimal(order["filled_qty"])
     assert refusals.bought_and_sold("BAC")[2:] == [("buy", held), ("sell", held)]
-    assert aborts_of(refusals, "bac") == []
+    assert refusals.aborts("bac") == []
 
 
 def test_sq_11_and_sq_15_every_attempt_is_stored_once_and_a_person_is_told(refusals: Story) -> None:
@@ -289,13 +288,13 @@ def test_sq_7_a_stop_outlives_a_crash_and_is_judged_again(stops: Story) -> None:
 def test_sq_7_a_stop_sale_that_is_refused_is_retried_and_aborts_the_strategy(stops: Story) -> None:
     states = [state.split()[0] for state in stops.course(BAC_FLATTEN)]
     assert states == ["pending", "sending", "rejected"] * 5 + ["pending", "sending", "acked", "filled"]
-    (abort,) = aborts_of(stops, "bac")
+    (abort,) = stops.aborts("bac")
     assert abort.fact.halt.reason == f"PROTECTIVE_SALE_REFUSED: {BAC_FLATTEN}"
     fourth, fifth = stops.moments(BAC_FLATTEN, "rejected")[3:]
     assert fourth.number < abort.number < fifth.number
     assert len(stops.client_ids(BAC_FLATTEN)) == 6
     assert "strategy.aborted" in stops.alerts
-    assert_entered_once(stops, "bac")
+    stops.assert_entered_once("bac")
 
 
 def test_sq_7_a_stop_overrides_a_scheduled_sale(stops: Story) -> None:
@@ -320,17 +319,3 @@ def test_sq_11_every_stop_has_triggered_once(stops: Story) -> None:
 
 def logged_at(record: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(record["timestamp"])
-
-
-def aborts_of(story: Story, strategy: str) -> list[Event]:
-    """Safety aborts of a strategy, as the ledger's log tells them."""
-    return [each for each in story.halts("safety_abort") if each.fact.halt.strategy == strategy]
-
-
-def assert_entered_once(story: Story, strategy: str) -> None:
-    """No entry after the abort, though the strategy wished for one."""
-    entries = {event.about for event in story.of("intent", f"{strategy}.") if event.about.endswith("/entry")}
-    assert len(entries) == 1
-    wishes = [event.summary for event in story.of("decision", f"{strategy}.") if "ENTER_LONG" in event.about]
-    assert len(wishes) > 1
-    assert all("blocked, STRATEGY_" in summary for summary in wishes[1:]), wishes
