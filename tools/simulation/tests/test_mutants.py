@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast_simulation.mutants import MUTANTS, Mutant, mutated, named
+from holdfast_simulation.cases import CASES, Case
+from holdfast_simulation.mutants import MUTANTS, Mutant, hunt, mutated, named
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
@@ -24,3 +25,17 @@ def test_the_safeguard_stands_once_where_it_is_taken_out(mutant: Mutant) -> None
 def test_every_mutant_has_a_name_of_its_own() -> None:
     assert [named(mutant.name) for mutant in MUTANTS] == list(MUTANTS)
     assert len(MUTANTS) >= 25
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_everything_holds_where_nothing_is_taken_out(case: Case) -> None:
+    outcome = case.live()
+
+    assert outcome.violations == ()
+    assert all(outcome.fired[fault.kind] for fault in case.plan.faults)
+
+
+def test_a_safeguard_that_is_taken_out_is_noticed_by_its_life() -> None:
+    mutant = named("terminal states do not absorb")
+
+    assert (hunt(mutant.name) or "").startswith(f"{mutant.life}: invariant 13")

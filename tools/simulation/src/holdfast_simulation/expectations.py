@@ -18,6 +18,8 @@ from holdfast_simulation.world.run import World
 ZERO = Decimal(0)
 KNOWN_WITHIN_SECS = 45.0
 """Virtual seconds: a fill is known here so long after it was made, however it was lost."""
+CUT_SECS = 12.0
+"""The virtual second at which an entry whose time is over at 6.2 is long cancelled."""
 NEVER_ARRIVED = frozenset({IntentState.REJECTED, IntentState.NOT_SENT, IntentState.TOMBSTONED, IntentState.ABORTED})
 
 
@@ -84,14 +86,14 @@ def counted_once(world: World) -> Iterator[str]:
         yield "something that fills"
 
 
-def known_soon(world: World) -> Iterator[str]:
+def known_soon(world: World, *, within_secs: float = KNOWN_WITHIN_SECS) -> Iterator[str]:
     """No fill waits longer than the bound, whatever became of its frame."""
     table = tables.fills.c
     with world.database.read.connect() as connection:
         rows = connection.execute(sa.select(table.broker_order_id, table.filled_at, table.recorded_at)).all()
     for row in rows:
         late_secs = (row.recorded_at - row.filled_at) / 1e6 / world.plan.speed
-        if late_secs > KNOWN_WITHIN_SECS:
+        if late_secs > within_secs:
             yield f"a fill of {row.broker_order_id} known at once, not {late_secs:.1f} s later"
 
 
@@ -227,3 +229,29 @@ def mute_is_noticed(world: World) -> Iterator[str]:
         yield "a mute stream that is noticed without anybody's help"
     elif not [secs for secs in _said(world, "merge.done") if secs > noticed[0]]:
         yield "a merge after the silence"
+
+
+def entry_ends_unfilled(world: World) -> Iterator[str]:
+    """What rested at the broker when its time was over is cancelled soon, and never fills."""
+    first, *_ = [o for o in world.server.exchange.orders.values() if o.side is Side.BUY]
+    if first.canceled_at is None or _secs(world, first.canceled_at) > CUT_SECS or first.filled_quantity:
+        yield f"an entry that is cancelled soon, not {first.status} with {first.filled_quantity} filled"
+
+
+def unknown_stop_is_not_waited_for(world: World) -> Iterator[str]:
+    """Where nobody can say whether a stop lives, what it should protect is sold."""
+    if not _said(world, "reason=STOP_UNKNOWN"):
+        yield "a sale of what a stop that nobody knows of should protect"
+
+
+def next_part_tells_of_the_lost_one(world: World) -> Iterator[str]:
+    """An order's next part comes two seconds after the one that nobody heard of: both are counted then."""
+    yield from known_soon(world, within_secs=2.5)
+    if not _fills(world, Side.SELL):
+        yield "a sale in parts"
+
+
+def reconnect_tells_of_the_fill(world: World) -> Iterator[str]:
+    yield from known_soon(world, within_secs=1.5)
+    if not _said(world, "updates.down"):
+        yield "a stream that breaks"

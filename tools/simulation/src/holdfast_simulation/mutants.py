@@ -1,6 +1,6 @@
 """Safeguards taken out one at a time: the simulation must notice each, or it would not notice when one is lost.
 
-A mutant is a piece of a service's source, replaced while the module is imported. `make mutants` looks for a seed that
+A mutant is a piece of a service's source, replaced while the module is imported. `make mutants` looks for a life that
 catches each.
 """
 
@@ -9,8 +9,9 @@ import importlib.machinery
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import CodeType, ModuleType
 
 
@@ -22,21 +23,26 @@ class Mutant:
     module: str
     safeguard: str
     without: str
+    life: str = ""
+    """What is known to catch it, and is lived through first."""
 
 
 _EXECUTION = "holdfast_execution"
 TRIES = 60
-"""Seeds that may catch a mutant, after the incidents: the same ones for each."""
+"""Seeds that may catch a mutant, after all that is written: the same ones for each."""
+SAVED = Path(__file__).parents[2] / "tests" / "plans"
 
 MUTANTS = (
     Mutant(
         name="a mismatched answer is adopted",
+        life="an answer about another order",
         module=f"{_EXECUTION}.domain.outcomes",
         safeguard='SendOutcome(step=Step.LOOK_UP, reason="ANSWER_MISMATCHED")',
         without='SendOutcome(step=Step.REJECT, reason="ANSWER_MISMATCHED")',
     ),
     Mutant(
         name="an unknown outcome counts as refused",
+        life="ghost-orders",
         module=f"{_EXECUTION}.domain.outcomes",
         safeguard="""        case OutcomeUnknown() | VenueUnavailable():
             return SendOutcome(step=Step.LOOK_UP, reason="OUTCOME_UNKNOWN")""",
@@ -45,72 +51,85 @@ MUTANTS = (
     ),
     Mutant(
         name="what a look-up finds is not adopted",
+        life="an entry that rests and was answered to nobody",
         module=f"{_EXECUTION}.resolver",
         safeguard="            if order is None:\n                await self._absent",
         without="            if True:\n                await self._absent",
     ),
     Mutant(
         name="one 404 is evidence",
+        life="ghost-orders",
         module=f"{_EXECUTION}.resolver",
         safeguard="            last_post_deadline_secs=self._sender.deadlines.get(intent.intent_id, trail.since_secs),",
         without="            last_post_deadline_secs=float('-inf'),",
     ),
     Mutant(
         name="an unresolved order is given up, not asked for",
+        life="an entry that never arrives and expires",
         module=f"{_EXECUTION}.resolver",
         safeguard="        if intent.state in (IntentState.UNKNOWN, IntentState.CANCELLING):\n            return True",
         without="        if intent.state in (IntentState.CANCELLING,):\n            return True",
     ),
     Mutant(
         name="a cancel is believed without proof",
+        life="ghost-orders",
         module=f"{_EXECUTION}.sales",
         safeguard="intent.intent_id, IntentState.CANCELLING, reason=reason",
         without="intent.intent_id, IntentState.CANCELLED, reason=reason",
     ),
     Mutant(
         name="a send that was cut off stays SENDING",
+        life="an answer that cannot be written down",
         module=f"{_EXECUTION}.resolver",
         safeguard="            return not self._sender.sending(intent.intent_id)",
         without="            return False",
     ),
     Mutant(
         name="halts are not looked at when an entry is claimed",
+        life="a kill switch before an entry that waits can leave",
         module=f"{_EXECUTION}.adapters.sql.intent_writes",
         safeguard='        entry = Purpose(row["purpose"]).raises_risk',
         without="        entry = False",
     ),
     Mutant(
         name="attempts are not counted",
+        life="warm-restart",
         module=f"{_EXECUTION}.adapters.sql.intent_writes",
         safeguard='                order={"attempts": row["order_attempts"] + 1},\n',
         without='                order={"attempts": row["order_attempts"]},\n',
     ),
     Mutant(
         name="the attempt is given back although it left",
+        life="stream-down-and-throttled",
         module=f"{_EXECUTION}.domain.outcomes",
         safeguard='step=Step.WAIT, reason="VENUE_THROTTLED", after_secs=answer.after_secs',
         without='step=Step.GIVE_BACK, reason="VENUE_THROTTLED"',
     ),
     Mutant(
         name="terminal states do not absorb",
+        life="an entry that fills while the cancel of another one takes long",
         module=f"{_EXECUTION}.adapters.sql.intent_writes",
         safeguard="            if before in TERMINAL:\n                return convert.intent_row(row)\n",
-        without="",
+        without="            if before in TERMINAL:\n"
+        "                return self._move(transaction, now, row, state, reason or None)\n",
     ),
     Mutant(
         name="old fences are not refused",
+        life="paused-holder-keeps-its-watchers",
         module=f"{_EXECUTION}.adapters.sql.session",
         safeguard="        if epoch != self.header.epoch or not self.header.holder:",
         without="        if False:",
     ),
     Mutant(
         name="a successor forgets what was being sent",
+        life="an entry that never arrives and expires",
         module=f"{_EXECUTION}.resolver",
         safeguard="        work = [intent for intent in asked if self._is_open_question(intent)]",
         without="        work = [intent for intent in asked if self._is_open_question(intent) and intent.attempts > 1]",
     ),
     Mutant(
         name="a stop is sold beside a sale",
+        life="seed 1",
         module=f"{_EXECUTION}.domain.exits",
         safeguard="        if order.phase is Phase.LIVE:\n            return ExitMove(step=ExitStep.CANCEL,",
         without="        if order.phase is Phase.LIVE and order.role is not Role.STOP:\n"
@@ -118,48 +137,49 @@ MUTANTS = (
     ),
     Mutant(
         name="a sale is not bounded by the broker's position",
+        life="replayed-fills",
         module=f"{_EXECUTION}.domain.exits",
         safeguard="    remainder = min(holding.quantity, broker_quantity)",
         without="    remainder = holding.quantity + holding.quantity",
     ),
     Mutant(
         name="a refused sale does not arm the stop again",
+        life="a sale that is refused as often as it is tried",
         module=f"{_EXECUTION}.domain.protection",
         safeguard="    if must_rearm(holding) and (holding.quantity > 0 or holding.of(*Role)):",
         without="    if False:",
     ),
     Mutant(
         name="a partial entry is left without a stop",
+        life="warm-restart",
         module=f"{_EXECUTION}.domain.protection",
         safeguard="        if now >= due_at:\n            actions.append(Action(need=Need.CUT_ENTRY,",
         without="        if False:\n            actions.append(Action(need=Need.CUT_ENTRY,",
     ),
     Mutant(
         name="a missing stop is not placed",
+        life="a sale that is refused as often as it is tried",
         module=f"{_EXECUTION}.domain.protection",
         safeguard="    if covered < whole:",
         without="    if False:",
     ),
     Mutant(
-        name="a stop that protects nothing is left",
+        name="a stop whose outcome nobody knows is waited for",
+        life="a stop that nobody knows of",
         module=f"{_EXECUTION}.domain.protection",
-        safeguard="        return _clear(holding)\n    actions = _cut_entries",
-        without="        return []\n    actions = _cut_entries",
-    ),
-    Mutant(
-        name="a stop too large is left",
-        module=f"{_EXECUTION}.domain.protection",
-        safeguard="    if covered > whole:",
+        safeguard="    if left_secs <= 0:",
         without="    if False:",
     ),
     Mutant(
         name="a fill is counted each time it is told",
+        life="parts that are told twice",
         module=f"{_EXECUTION}.adapters.sql.fill_writes",
         safeguard="            known = self._rows(queries.FILLS_OF_ORDER, broker_order_id=fill.broker_order_id)\n",
         without="            known = list[dict[str, int]]()\n",
     ),
     Mutant(
         name="a total that was seen passes for counted",
+        life="a part that nobody hears of",
         module=f"{_EXECUTION}.adoption",
         safeguard="    missing = order.filled_quantity > ledger.counted(order.order_id)\n",
         without="    seen = [leg.filled_quantity for leg in ledger.orders(row.intent_id)]\n"
@@ -167,60 +187,70 @@ MUTANTS = (
     ),
     Mutant(
         name="nothing is merged after a reconnect",
+        life="a fill while the stream is down",
         module=f"{_EXECUTION}.updates",
         safeguard='                await self._until_done("reconnect", progress)\n',
         without="",
     ),
     Mutant(
         name="calls go on after a 401",
+        life="keys that are refused for a while",
         module=f"{_EXECUTION}.guard",
-        safeguard="        if self.shut:\n",
-        without="        if False:\n",
+        safeguard="            if not self.shut:\n",
+        without="            if False:\n",
     ),
     Mutant(
         name="a decision is taken anew when its cycle comes again",
+        life="a cycle that comes twice",
         module=f"{_EXECUTION}.adapters.sql.intent_writes",
         safeguard="            fresh = [decision for decision in decisions if decision.signal_id not in stored]",
         without="            fresh = list(decisions)",
     ),
     Mutant(
         name="snapshots outlive the lease",
+        life="paused-holder-keeps-its-watchers",
         module=f"{_EXECUTION}.snapshots",
         safeguard="        return self._books.version, self._books.locked_reason, self._books.tenure.epoch",
         without="        return self._books.version, self._books.locked_reason, 0",
     ),
     Mutant(
         name="limits forget the halts",
+        life="a kill switch between a decision and its commit",
         module=f"{_EXECUTION}.domain.limits",
         safeguard="        yield self._locked_or_halted(decision)",
         without="        yield None",
     ),
     Mutant(
         name="a lease is taken without waiting for its holder",
+        life="replayed-fills",
         module=f"{_EXECUTION}.lease",
         safeguard="        if row.holder and looked - self._seen_at < self._takeover_secs:",
         without="        if False:",
     ),
     Mutant(
-        name="an expired entry is sent",
-        module=f"{_EXECUTION}.adapters.sql.intent_writes",
-        safeguard='        if row["valid_until"] is not None and to_micros(now) >= row["valid_until"]:',
-        without="        if False:",
+        name="a refused entry is never given up",
+        life="refusal-loop",
+        module=f"{_EXECUTION}.domain.next_leg",
+        safeguard="    if sends > max_retries:",
+        without="    if False:",
     ),
     Mutant(
         name="an order that is unknown is still valid for ever",
+        life="an entry that never arrives and expires",
         module=f"{_EXECUTION}.resolver",
         safeguard="            return intent.valid_until is None or self._books.now < intent.valid_until",
         without="            return True",
     ),
     Mutant(
         name="an entry works on when its cycle has expired",
+        life="an entry in a halted market that expires",
         module=f"{_EXECUTION}.protector",
         safeguard="            if self._books.now >= ends_at:",
         without="            if False:",
     ),
     Mutant(
         name="the kill switch leaves working entries",
+        life="a kill switch over an entry in a halted market",
         module=f"{_EXECUTION}.protector",
         safeguard="    halts = [halt for halt in mirror.halts if halt.kind == KILL_SWITCH]",
         without="    halts = list[HaltRow]()",
@@ -280,32 +310,38 @@ def named(name: str) -> Mutant:
 
 
 def hunt(name: str) -> str | None:
-    """The life that catches a mutant and what it violates, told by a fresh process; None where none of them does."""
+    """The life that catches a mutant and what it violates, told by a fresh process; None where none of them does.
+
+    The mutant's own life goes first, then the other cases, incidents and saved plans, then seeds.
+    """
     told = subprocess.run([sys.executable, "-m", __spec__.name, name], stdout=subprocess.PIPE, text=True, check=False)
     return told.stdout.strip() or None
 
 
-def _lives() -> Iterator[tuple[str, tuple[str, ...]]]:
+def _lives() -> dict[str, Callable[[], tuple[str, ...]]]:
     # Imported here: after the mutant was installed.
+    from holdfast_simulation.cases import CASES
     from holdfast_simulation.incidents import INCIDENTS
-    from holdfast_simulation.world.plans import plan_of
+    from holdfast_simulation.world import plans
     from holdfast_simulation.world.run import run
 
-    for incident in INCIDENTS:
-        yield incident.name, incident.live().violations
-    for seed in range(TRIES):
-        yield f"seed {seed}", run(plan_of(seed)).violations
+    written = {each.name: lambda each=each: each.live().violations for each in (*CASES, *INCIDENTS)}
+    saved = {file.stem: lambda file=file: run(plans.load(file)).violations for file in sorted(SAVED.glob("*.json"))}
+    drawn = {f"seed {seed}": lambda seed=seed: run(plans.plan_of(seed)).violations for seed in range(TRIES)}
+    return written | saved | drawn
 
 
 def main() -> None:
-    """With a mutant's name: lives through incidents and seeds until one catches it. Without: all, one after the other.
+    """With a mutant's name: lives through what is written, then seeds, until one catches it. Without: all in turn.
 
     Exits with 1 where a mutant was not caught.
     """
     if len(sys.argv) > 1:
-        install(named(sys.argv[1]))
-        for name, violations in _lives():
-            if violations:
+        mutant = named(sys.argv[1])
+        install(mutant)
+        lives = _lives()
+        for name in sorted(lives, key=lambda name: name != mutant.life):
+            if violations := lives[name]():
                 sys.stdout.write(f"{name}: {violations[0]}\n")
                 return
         sys.exit(1)
@@ -313,7 +349,7 @@ def main() -> None:
     for mutant in MUTANTS:
         caught = hunt(mutant.name)
         missed += caught is None
-        sys.stdout.write(f"{mutant.name}: {caught or f'NOT CAUGHT by the incidents and {TRIES} seeds'}\n")
+        sys.stdout.write(f"{mutant.name}: {caught or f'NOT CAUGHT by what is written and {TRIES} seeds'}\n")
         sys.stdout.flush()
     sys.exit(1 if missed else 0)
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
+from holdfast_exchange.orders import Status
 from holdfast_execution.adapters.sql import convert, tables
 from holdfast_execution.adapters.sql.database import Database
 from holdfast_execution.domain.intents import PROVEN, TERMINAL, TRANSITIONS, IntentState, Purpose
@@ -117,6 +118,8 @@ class History:
             case IntentState.REJECTED if name in evidence.refused:
                 # A refusal is that POST's alone: an earlier one of the same name may live.
                 return not any(name == o.client_order_id for o in orders if o.is_open or o.filled_quantity)
+            case IntentState.REJECTED:
+                return any(name == o.client_order_id and o.status is Status.REJECTED for o in orders)
             case IntentState.TOMBSTONED:
                 young_secs = self.settings.venue.timeout_secs + self.settings.execution.tombstone_after_secs
                 return evidence.proven_absent(name, evidence.left_secs.get(name, 0.0) + young_secs)

@@ -1,0 +1,183 @@
+"""Plans that come close to one safeguard each: without it something does not hold (`make mutants`)."""
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from holdfast_simulation import expectations
+from holdfast_simulation.incidents import Expectation
+from holdfast_simulation.plan_writing import (
+    ENTRY,
+    IN_AND_OUT,
+    SYMBOL,
+    fault,
+    plan,
+    wants,
+)
+from holdfast_simulation.world.faults import Kind
+from holdfast_simulation.world.plans import Plan
+from holdfast_simulation.world.run import Outcome, run
+from holdfast_simulation.world.workload import Wish
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """`holds` is what must be true in `plan` beside the invariants."""
+
+    name: str
+    plan: Plan
+    holds: Expectation = lambda _: ()
+
+    def live(self) -> Outcome:
+        """Its story."""
+        return run(self.plan, expect=self.holds)
+
+
+LONG = (wants(0, 4.2, valid_secs=600),)
+TWO = (
+    replace(
+        wants(0, 4.2, strategy="beta", valid_secs=600),
+        wishes=tuple(Wish(symbol=symbol, lean=0.0, weight=Decimal("0.1")) for symbol in (SYMBOL, "IBM")),
+    ),
+)
+
+CASES = (
+    Case(
+        name="an answer about another order",
+        plan=plan(2, [fault(0, Kind.MISMATCHED, "submit_order", 4.0, 5.0)], ENTRY),
+    ),
+    Case(
+        name="a kill switch before an entry that waits can leave",
+        plan=plan(
+            2,
+            [
+                fault(0, Kind.NOT_CONNECTED, "submit_order", 4.0, 12.0),
+                fault(1, Kind.KILL_SWITCH, "account", 6.0, 25.0),
+            ],
+            LONG,
+        ),
+    ),
+    Case(
+        name="a kill switch between a decision and its commit",
+        plan=plan(
+            2,
+            [
+                fault(0, Kind.CALL_DELAYED, "gate>execution", 4.0, 5.0),
+                fault(1, Kind.KILL_SWITCH, "account", 4.4, 25.0),
+            ],
+            LONG,
+        ),
+    ),
+    Case(
+        name="an entry that never arrives and expires",
+        plan=plan(2, [fault(0, Kind.LOST_BEFORE, "submit_order", 4.0, 5.0)], ENTRY),
+    ),
+    Case(
+        name="an answer that cannot be written down",
+        plan=plan(
+            2,
+            [
+                fault(0, Kind.LOST_BEFORE, "submit_order", 4.0, 5.0),
+                fault(1, Kind.COMMIT_REFUSED, "execution-0", 6.1, 6.6),
+            ],
+            LONG,
+        ),
+    ),
+    Case(
+        name="an entry that rests and was answered to nobody",
+        plan=plan(
+            2,
+            [
+                fault(0, Kind.LOST_AFTER, "submit_order", 4.0, 5.0),
+                fault(1, Kind.TRADING_HALT, SYMBOL, 4.0, 20.0),
+                fault(2, Kind.UPDATE_LOST, "updates", 4.0, 20.0),
+                # It would have all orders read.
+                fault(3, Kind.CRASH, "reconciliation", 4.1, 25.0),
+            ],
+            ENTRY,
+        ),
+        holds=expectations.entry_ends_unfilled,
+    ),
+    Case(
+        name="a fill while the stream is down",
+        plan=plan(
+            2,
+            [fault(0, Kind.UPDATES_BROKEN, "updates", 5.5, 7.0), fault(1, Kind.CRASH, "reconciliation", 5.0, 25.0)],
+            LONG,
+        ),
+        holds=expectations.reconnect_tells_of_the_fill,
+    ),
+    Case(
+        name="an entry in a halted market that expires",
+        plan=plan(2, [fault(0, Kind.TRADING_HALT, SYMBOL, 4.0, 20.0)], ENTRY),
+        holds=expectations.entry_ends_unfilled,
+    ),
+    Case(
+        name="a kill switch over an entry in a halted market",
+        plan=plan(
+            2,
+            [fault(0, Kind.TRADING_HALT, SYMBOL, 4.0, 20.0), fault(1, Kind.KILL_SWITCH, "account", 6.0, 24.0)],
+            LONG,
+        ),
+        holds=expectations.entry_ends_unfilled,
+    ),
+    Case(
+        name="an entry that fills while the cancel of another one takes long",
+        plan=plan(
+            2,
+            [
+                fault(0, Kind.TRADING_HALT, SYMBOL, 4.0, 20.0),
+                fault(1, Kind.TRADING_HALT, "IBM", 4.0, 7.5),
+                fault(2, Kind.SLOW, "cancel_order", 6.0, 12.0),
+                fault(3, Kind.KILL_SWITCH, "account", 7.0, 24.0),
+            ],
+            TWO,
+        ),
+    ),
+    Case(
+        name="keys that are refused for a while",
+        plan=plan(
+            2,
+            [fault(0, Kind.LOST_BEFORE, "submit_order", 4.0, 6.0), fault(1, Kind.UNAUTHORISED, "broker", 6.0, 16.0)],
+            LONG,
+        ),
+    ),
+    Case(
+        name="a cycle that comes twice",
+        plan=plan(1, [fault(0, Kind.CALL_DOUBLED, "gate>execution", 4.0, 6.0)], LONG),
+    ),
+    Case(
+        name="a sale that is refused as often as it is tried",
+        plan=plan(
+            2,
+            [fault(0, Kind.REFUSED, "submit_order", 7.5, 16.0)],
+            (wants(0, 4.2), wants(1, 8.0, in_=False)),
+        ),
+    ),
+    Case(
+        name="a stop that nobody knows of",
+        plan=plan(3, [fault(0, Kind.LOST_BEFORE, "submit_order", 6.1, 13.0)], ENTRY),
+        holds=expectations.unknown_stop_is_not_waited_for,
+    ),
+    Case(
+        name="a part that nobody hears of",
+        plan=plan(
+            23,
+            [
+                fault(0, Kind.UPDATE_LOST, "updates", 9.5, 10.5),
+                # It would have the fills read again.
+                fault(1, Kind.CRASH, "reconciliation", 9.0, 20.0),
+            ],
+            IN_AND_OUT,
+        ),
+        holds=expectations.next_part_tells_of_the_lost_one,
+    ),
+    Case(
+        name="parts that are told twice",
+        plan=plan(23, [fault(0, Kind.UPDATE_DOUBLED, "updates", 1.0, 30.0)], IN_AND_OUT),
+    ),
+)
+
+
+def named(name: str) -> Case:
+    """Raises KeyError."""
+    return {case.name: case for case in CASES}[name]

@@ -1,0 +1,58 @@
+"""Plans of the world written by hand: faults that always strike, in a window of virtual seconds."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from holdfast_simulation.world.faults import Fault, Kind
+from holdfast_simulation.world.plans import Plan
+from holdfast_simulation.world.workload import CyclePlan, Wish
+
+SPEED = 30.0
+CHAOS_SECS = 30.0
+SYMBOL = "BAC"
+
+
+def plan(seed: int, faults: Iterable[Fault], cycles: Iterable[CyclePlan]) -> Plan:
+    """The seed decides the market, the schedule, and the limits on entries."""
+    return Plan(
+        seed=seed,
+        speed=SPEED,
+        chaos_secs=CHAOS_SECS,
+        faults=tuple(sorted(faults, key=lambda fault: fault.at_secs)),
+        cycles=tuple(sorted(cycles, key=lambda cycle: cycle.at_secs)),
+    )
+
+
+def fault(number: int, kind: Kind, target: str, from_secs: float, until_secs: float) -> Fault:
+    """Whenever it can, until its end."""
+    return Fault(
+        number=number, kind=kind, target=target, at_secs=from_secs, lasts_secs=until_secs - from_secs, probability=1.0
+    )
+
+
+def on_calls(kind: Kind, calls: Iterable[str], from_secs: float, until_secs: float) -> list[Fault]:
+    """The same of several calls to the broker."""
+    return [fault(100 + place, kind, call, from_secs, until_secs) for place, call in enumerate(calls)]
+
+
+def both_crash(number: int, from_secs: float, until_secs: float) -> list[Fault]:
+    """Nobody executes."""
+    names = ("execution-0", "execution-1")
+    return [fault(number + n, Kind.CRASH, name, from_secs, until_secs) for n, name in enumerate(names)]
+
+
+def wants(number: int, at_secs: float, *, in_: bool = True, strategy: str = "alpha", valid_secs: int = 60) -> CyclePlan:
+    """A cycle with one wish, for so many seconds of market time."""
+    return CyclePlan(
+        number=number,
+        at_secs=at_secs,
+        strategy=strategy,
+        wishes=(Wish(symbol=SYMBOL, lean=0.0 if in_ else 0.99, weight=Decimal("0.1")),),
+        valid_secs=valid_secs,
+        stop_fraction=Decimal("0.03"),
+    )
+
+
+ENTRY = (wants(0, 4.2),)
+AGAIN_AND_AGAIN = tuple(wants(number, 4.2 + number * 1.5) for number in range(16))
+IN_AND_OUT = tuple(wants(number, 4.2 + number * 2.2, in_=number % 3 != 2) for number in range(11))
