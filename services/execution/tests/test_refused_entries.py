@@ -15,23 +15,27 @@ from holdfast_execution.rows import EventRow, OrderRow
 from holdfast_simulation.memory_venue import Fault
 
 RULES = {
-    (FollowUp.RETRY, 1, False): NextLeg.RETRY,
-    (FollowUp.RETRY, 3, False): NextLeg.RETRY,
-    (FollowUp.RETRY, 4, False): NextLeg.ABORT,
-    (FollowUp.CANCEL_OPPOSITE, 2, False): NextLeg.RETRY,
-    (FollowUp.HANDOVER, 4, False): NextLeg.ABORT,
-    (FollowUp.SHRINK, 1, False): NextLeg.SHRINK,
-    (FollowUp.SHRINK, 2, True): NextLeg.SKIP,
-    (FollowUp.SHRINK, 4, True): NextLeg.SKIP,
-    (FollowUp.SKIP, 4, False): NextLeg.SKIP,
-    (FollowUp.FLATTEN, 1, False): NextLeg.SKIP,
+    (FollowUp.RETRY, 1, False, True): NextLeg.RETRY,
+    (FollowUp.RETRY, 3, False, True): NextLeg.RETRY,
+    (FollowUp.RETRY, 4, False, True): NextLeg.ABORT,
+    (FollowUp.CANCEL_OPPOSITE, 2, False, True): NextLeg.RETRY,
+    (FollowUp.HANDOVER, 4, False, True): NextLeg.ABORT,
+    (FollowUp.SHRINK, 1, False, True): NextLeg.SHRINK,
+    (FollowUp.SHRINK, 2, True, True): NextLeg.SKIP,
+    (FollowUp.SHRINK, 4, True, True): NextLeg.SKIP,
+    (FollowUp.SKIP, 4, False, True): NextLeg.SKIP,
+    (FollowUp.FLATTEN, 1, False, True): NextLeg.SKIP,
+    (FollowUp.RETRY, 2, False, False): NextLeg.SKIP,
+    (FollowUp.SHRINK, 2, False, False): NextLeg.SKIP,
+    (FollowUp.RETRY, 4, False, False): NextLeg.ABORT,
 }
 
 
 @pytest.mark.parametrize("case", RULES)
-def test_what_becomes_of_a_refused_entry(case: tuple[FollowUp, int, bool]) -> None:
-    follow_up, sends, shrunk = case
-    assert after_refusal(follow_up, sends=sends, max_retries=3, shrunk=shrunk) is RULES[case]
+def test_what_becomes_of_a_refused_entry(case: tuple[FollowUp, int, bool, bool]) -> None:
+    follow_up, sends, shrunk, sent_once = case
+    found = after_refusal(follow_up, sends=sends, max_retries=3, shrunk=shrunk, sent_once=sent_once)
+    assert found is RULES[case]
 
 
 async def orders_of(desk: Any, intent_id: str) -> list[OrderRow]:
@@ -99,8 +103,8 @@ async def test_the_fourth_refusal_aborts_the_strategy(desk: Any) -> None:
 
 
 async def test_refusals_are_counted_across_restarts(desk: Any) -> None:
-    """SQ-1, SQ-2, invariant 4: with sends of an unknown outcome, and over a process that was killed between them."""
-    desk.broker.script("submit_order", Fault.REFUSED, Fault.LOST_BEFORE, Fault.REFUSED, Fault.REFUSED)
+    """SQ-1, SQ-2, invariant 4: over a process that was killed between them."""
+    desk.broker.script("submit_order", *[Fault.REFUSED] * 4)
     await desk.submit(desk.decision())
     await desk.settled()
     await desk.kill()
@@ -108,9 +112,29 @@ async def test_refusals_are_counted_across_restarts(desk: Any) -> None:
     assert (await desk.one(Purpose.ENTRY)).total_attempts == 1
     await refuse_until_aborted(desk, 20)
     entry = await desk.one(Purpose.ENTRY)
-    assert (entry.state, entry.leg, entry.total_attempts) == (IntentState.REJECTED, 3, 4)
-    assert [each.attempts for each in await orders_of(desk, entry.intent_id)] == [1, 2, 1]
+    assert (entry.state, entry.leg, entry.total_attempts) == (IntentState.REJECTED, 4, 4)
     assert [halt.kind for halt in await desk.halts()] == ["safety_abort"]
+
+
+async def test_a_leg_whose_first_send_may_still_arrive_has_no_next_leg(desk: Any) -> None:
+    """Invariant 1: a refusal is proof of its own POST alone."""
+    desk.broker.script("submit_order", Fault.LATE, Fault.REFUSED)
+    await desk.submit(desk.decision())
+    await refuse_until_aborted(desk, 20)
+    entry = await desk.one(Purpose.ENTRY)
+    assert (entry.state, entry.leg, entry.total_attempts) == (IntentState.REJECTED, 1, 2)
+
+
+async def test_a_refused_retry_whose_first_send_is_listed_is_that_order(desk: Any) -> None:
+    """Invariant 11: two look-ups that find nothing are no evidence while the list of orders has it."""
+    desk.broker.drop_updates = 99
+    desk.broker.script("submit_order", Fault.LOST_AFTER, Fault.REFUSED)
+    desk.broker.script("order_by_client_id", Fault.ABSENT, Fault.ABSENT)
+    await desk.submit(desk.decision())
+    await refuse_until_aborted(desk, 5)
+    entry = await desk.one(Purpose.ENTRY)
+    assert (entry.state, entry.leg, entry.total_attempts) == (IntentState.ACKED, 1, 2)
+    assert len([order for order in desk.orders() if order.parent is None]) == 1
 
 
 async def test_an_entry_that_cannot_be_paid_for_is_shrunk_once(desk: Any) -> None:

@@ -68,6 +68,7 @@ class Refusals:
             sends=refused.total_attempts,
             max_retries=self._max_retries,
             shrunk=refused.leg_quantity < refused.remaining,
+            sent_once=refused.attempts <= 1,
         )
 
     async def _affordable(self, refused: IntentRow) -> Decimal:

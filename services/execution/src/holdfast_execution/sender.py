@@ -227,11 +227,18 @@ class Sender:
         return Sent(intent=row, outcome=outcome, deadline_secs=deadline_secs)
 
     async def _earlier(self, claimed: IntentRow) -> BrokerOrder | HoldfastError | None:
-        """What an earlier POST of the same client order id has made; an error where that cannot be read."""
+        """What an earlier POST of the same client order id has made; an error where that cannot be read.
+
+        One 404 is no evidence (invariant 11): the list of all orders is looked through as well.
+        """
         try:
-            return await self._broker.order_by_client_id(claimed.client_order_id)
+            found = await self._broker.order_by_client_id(claimed.client_order_id)
+            if found is not None:
+                return found
+            listed = await self._broker.orders(open_only=False, since=claimed.created_at)
         except HoldfastError as error:
             return error
+        return next((each for each in listed if each.client_order_id == claimed.client_order_id), None)
 
 
 def mark_unknown(ledger: Ledger, epoch: int, now: datetime, *, intent_id: str, reason: str) -> IntentRow:
