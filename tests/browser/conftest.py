@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.integration.stack import Stack, eventually, running
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE_MS = 60_000
+PATIENCE_MS = 120_000
+"""At 120 times its pace four hours of the market: for two of them the recorded week has no order."""
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,11 @@ class Dashboard:
                 return json.load(answer)
         except OSError:
             return None
+
+    def told(self, page: str) -> Any:
+        """The same, once it answers."""
+        (answer,) = eventually(lambda: (found := self.api(page)) is not None and (found,), f"the API tells {page}")
+        return answer
 
     def sign_in(self, page: Page, token: str | None = None) -> None:
         page.goto(f"{self.url}/login")

@@ -9,7 +9,7 @@ from tests.browser.conftest import PATIENCE_MS, Dashboard, press
 from tests.integration import visitor
 from tests.integration.stack import eventually
 
-pytestmark = [pytest.mark.browser, pytest.mark.stack]
+pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.timeout(600)]
 
 PAGES = ("/", "/strategies", "/orders", "/decisions", "/health", "/failure-points", "/doctor", "/kill-switch", "/audit",
          "/docs")  # fmt: skip
@@ -88,7 +88,7 @@ def test_the_kill_switch_blocks_the_next_entry_and_leaves_the_stops(dashboard: D
     expect(signed_in.locator("#reasons-card")).to_contain_text("The kill switch is engaged")
     switch = eventually(lambda: (s := dashboard.api("kill-switch")) and s["confirmed"] and s, "execution knows of it")
     assert (switch["engaged"], switch["set_by"], switch["reason"]) == (True, "Ada", "browser test")
-    blocked_before = len(dashboard.api("decisions?outcome=blocked&reason=KILL_SWITCH_ENGAGED&limit=1000"))
+    blocked_before = len(dashboard.told("decisions?outcome=blocked&reason=KILL_SWITCH_ENGAGED&limit=1000"))
 
     def stops_rest() -> bool:
         held, stops = held_with_stop(dashboard), resting_stops(dashboard)
@@ -104,7 +104,7 @@ def test_the_kill_switch_blocks_the_next_entry_and_leaves_the_stops(dashboard: D
         "an entry that the kill switch blocks",
     )
     assert blocked[0]["direction"] == "enter_long"
-    entries = [each for each in dashboard.api("orders?limit=1000") if each["purpose"] == "entry"]
+    entries = [each for each in dashboard.told("orders?limit=1000") if each["purpose"] == "entry"]
     signals = {each["signal_id"] for each in blocked}
     assert [each for each in entries if each["signal_id"] in signals] == []
     signed_in.goto(f"{dashboard.url}/decisions?outcome=blocked&reason=KILL_SWITCH_ENGAGED")
@@ -116,7 +116,7 @@ def test_the_kill_switch_blocks_the_next_entry_and_leaves_the_stops(dashboard: D
     signed_in.fill("#lift input[name=word]", "LIFT")
     signed_in.click("#lift button[type=submit]")
     expect(signed_in.locator("#engage-button")).to_be_visible(timeout=PATIENCE_MS)
-    actions = [(each["action"], each["who"], each["result"]) for each in dashboard.api("audit")]
+    actions = [(each["action"], each["who"], each["result"]) for each in dashboard.told("audit")]
     assert ("engage", "Ada", "ok") in actions
     assert ("lift", "Ada", "ok") in actions
 
@@ -130,9 +130,9 @@ def test_refused_credentials_stop_all_calls_until_a_person_clears_the_halts(
     signed_in.goto(f"{dashboard.url}/health")
     halts = signed_in.locator("#halts-card")
     expect(halts).to_contain_text("credentials", ignore_case=True, timeout=PATIENCE_MS)
-    fills = len(dashboard.api("fills?limit=1000"))
+    fills = len(dashboard.told("fills?limit=1000"))
 
-    while standing := dashboard.api("halts"):
+    while standing := dashboard.told("halts"):
         # The credentials last: while their halt stands, whatever wants to be sent aborts its strategy.
         halt_id = min(standing, key=lambda halt: halt["kind"] == "credentials")["halt_id"]
         signed_in.click(f'#halts-card button[data-to="{halt_id}"]')
@@ -140,9 +140,9 @@ def test_refused_credentials_stop_all_calls_until_a_person_clears_the_halts(
         signed_in.click("#clear button[type=submit]")
         expect(halts.locator(f'button[data-to="{halt_id}"]')).to_have_count(0, timeout=PATIENCE_MS)
     expect(halts).to_contain_text("Nothing is halted")
-    assert ("clear", "Ada", "ok") in [(each["action"], each["who"], each["result"]) for each in dashboard.api("audit")]
+    assert ("clear", "Ada", "ok") in [(each["action"], each["who"], each["result"]) for each in dashboard.told("audit")]
     signed_in.goto(f"{dashboard.url}/strategies")
-    for each in [each["strategy"] for each in dashboard.api("strategies") if each["state"] == "failed"]:
+    for each in [each["strategy"] for each in dashboard.told("strategies") if each["state"] == "failed"]:
         press(signed_in, f"#strategy-{each} header button", "#start", "the keys are good")
         expect(signed_in.locator(f"#strategy-{each}")).to_have_attribute("data-state", "running", timeout=PATIENCE_MS)
     eventually(lambda: len(dashboard.api("fills?limit=1000") or ()) > fills, "trading goes on")

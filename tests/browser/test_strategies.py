@@ -11,7 +11,7 @@ from tests.browser.conftest import PATIENCE_MS, Dashboard, press
 from tests.integration import visitor
 from tests.integration.stack import HOLDFAST, eventually, running
 
-pytestmark = [pytest.mark.browser, pytest.mark.stack]
+pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.timeout(600)]
 
 SMA = "#strategy-sma"
 
@@ -33,7 +33,7 @@ def terminal(dashboard: Dashboard, *arguments: str) -> str:
 
 def entries(dashboard: Dashboard) -> set[str]:
     """Ids of the entries of sma, whatever became of them."""
-    orders = dashboard.api("orders?limit=1000") or []
+    orders = dashboard.told("orders?limit=1000")
     return {each["intent_id"] for each in orders if each["purpose"] == "entry" and each["strategy"] == "sma"}
 
 
@@ -61,7 +61,7 @@ def test_a_strategy_is_stopped_and_started_by_a_person(dashboard: Dashboard, sig
     press(signed_in, f"{SMA} header button", "#start", "prices checked")
     expect(signed_in.locator(SMA)).to_have_attribute("data-state", "running", timeout=PATIENCE_MS)
     eventually(lambda: entries(dashboard) - before, "it enters again")
-    actions = [(each["action"], each["who"], each["result"]) for each in dashboard.api("audit")]
+    actions = [(each["action"], each["who"], each["result"]) for each in dashboard.told("audit")]
     assert ("stop", "Ada", "ok") in actions
     assert ("start", "Ada", "ok") in actions
 
@@ -99,7 +99,7 @@ def test_an_expired_connection_is_reconnected_and_starts_nothing(dashboard: Dash
 
     press(signed_in, "#reconnect-button", "#reconnect", "the keys are good")
     expect(card).to_have_count(0, timeout=PATIENCE_MS)
-    assert dashboard.api("broker-connection")["expired"] is False
+    assert dashboard.told("broker-connection")["expired"] is False
     expect(strategy).to_have_attribute("data-state", "failed")
 
     press(signed_in, opener, "#start", "the keys are good")
