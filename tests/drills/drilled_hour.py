@@ -230,10 +230,15 @@ def story_of(stack: Stack, *alerts: str) -> Story:
 def ask_admin(stack: Stack, path: str, note: str = "") -> Any:
     """What admin's JSON API answers; with a `note`: to what a person does there."""
     headers = {"Authorization": f"Bearer {(stack.folder / 'admin.token').read_text().strip()}"}
-    body = json.dumps({"note": note}).encode() if note else None
-    answer = http(admin(stack, f"/api/v1/{path}"), body=body, headers=headers | {"Content-Type": "application/json"})
+    address = admin(stack, f"/api/v1/{path}")
+    if not note:
+        # It has to be told of strategies itself before it tells of them.
+        seen = eventually(lambda: (got := http(address, headers=headers)).status == 200 and got, f"admin tells {path}")
+        return seen.body
+    body = json.dumps({"note": note}).encode()
+    answer = http(address, body=body, headers=headers | {"Content-Type": "application/json"})
     assert answer.status == 200, answer.text
-    return json.loads(answer.text)
+    return answer.body
 
 
 def spoil_state_of(stack: Stack, strategy: str) -> None:
