@@ -46,13 +46,19 @@ def is_clean(stack: Stack) -> dict[str, Any] | None:
     return report if not broken and report["reconciliation"]["state"] == "clean" else None
 
 
+def is_told_as_claimed(stack: Stack) -> bool:
+    held = {each["symbol"]: each for each in asked(stack, "positions")}
+    ibm = held.get("IBM", {"protection": "none"})
+    return "SPY" not in held and ibm["protection"] == "active" and ibm["stop_quantity"] == ibm["quantity"]
+
+
 def test_what_the_broker_holds_otherwise_is_halted_claimed_clean_and_protected(tmp_path: Path) -> None:
     plan = tmp_path / "faults.yaml"
     plan.write_text(yaml.safe_dump({"seed": 7, "faults": FAULTS}))
     with running(tmp_path, *HOUR, "--faults", str(plan)) as stack:
         stack.wait_for_end()
-        assert report_of(stack)["reconciliation"]["state"] == "discrepant"
-        eventually(lambda: halted(stack) >= {"IBM", "SPY"}, "both symbols halted", limit_secs=30)
+        eventually(lambda: report_of(stack)["reconciliation"]["state"] == "discrepant", "both sides differ")
+        eventually(lambda: halted(stack) >= {"IBM", "SPY"}, "both symbols halted")
 
         shown = claim(stack, "IBM", "--strategy", "sma", "--dry-run")
         assert (shown.returncode, shown.stdout.splitlines()[-1]) == (0, "nothing was booked"), shown
@@ -64,11 +70,10 @@ def test_what_the_broker_holds_otherwise_is_halted_claimed_clean_and_protected(t
         again = claim(stack, "IBM", "--strategy", "sma")
         assert (again.returncode, "nothing to claim" in again.stderr) == (1, True)
 
-        report = eventually(lambda: is_clean(stack), "a clean report", limit_secs=60)
+        report = eventually(lambda: is_clean(stack), "a clean report")
         assert {each["symbol"] for each in report["claims"]} == {"IBM", "SPY"}
-        held = {each["symbol"]: each for each in asked(stack, "positions")}
-        assert "SPY" not in held
-        assert (held["IBM"]["protection"], held["IBM"]["stop_quantity"]) == ("active", held["IBM"]["quantity"])
-        eventually(lambda: not halted(stack), "no halt stands", limit_secs=30)
+        # Admin follows the ledger a moment behind.
+        eventually(lambda: is_told_as_claimed(stack), "SPY is gone, and IBM behind its stop")
+        eventually(lambda: not halted(stack), "no halt stands")
         actions = [(each["action"], each["result"]) for each in asked(stack, "audit")]
         assert actions.count(("claim", "ok")) == 2

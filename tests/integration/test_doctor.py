@@ -14,7 +14,7 @@ from holdfast_runtime.identity import Authority
 from tests.integration.stack import HOLDFAST, Stack, eventually, running
 from tests.integration.visitor import health
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 PATIENCE_SECS = 60.0
 TOPOLOGY = Path("deploy/helm/holdfast/files/topology.yaml")
