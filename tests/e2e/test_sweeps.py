@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.cluster import Cluster, eventually
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 SWEEP_SECS = 400.0
 SEEDS = ("simulate", "--first-seed", "3000", "--seeds", "12")
 GRID = ("backtest", "--from", "2013-10-08", "--to", "2013-10-08", "--strategy", "sma", "--grid", "sma.fast=5,10,15")
@@ -24,6 +24,11 @@ def without_speed(output: str) -> list[str]:
     return [line for line in output.splitlines() if "on one core" not in line]
 
 
+def complaints(errors: str) -> list[str]:
+    """That a part waits for its turn on a full node is none."""
+    return [line for line in errors.splitlines() if not line.startswith("waiting for a node: ")]
+
+
 @pytest.fixture
 def sweeps(context: str) -> Iterator[Cluster]:
     """A namespace that admits restricted pods only; in the end no Job and no pod may be left in it."""
@@ -32,7 +37,7 @@ def sweeps(context: str) -> Iterator[Cluster]:
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": cluster.namespace, "labels": labels}})
     yield cluster
-    eventually(lambda: not cluster.get("jobs,pods"), "nothing is left of the sweep", 60)
+    eventually(lambda: not cluster.get("jobs,pods"), "nothing is left of the sweep", 180)
     cluster.kubectl("delete", "namespace", cluster.namespace, limit_secs=180)
 
 
@@ -44,7 +49,7 @@ def test_seeds_of_an_indexed_job_come_to_what_they_come_to_here(sweeps: Cluster,
     there = holdfast(*SEEDS, *on_kube(sweeps, images))
 
     here = holdfast(*SEEDS)
-    assert (there.returncode, there.stderr) == (here.returncode, "")
+    assert (there.returncode, complaints(there.stderr)) == (here.returncode, [])
     assert without_speed(there.stdout) == without_speed(here.stdout)
     assert "12 seeds: " in there.stdout
 
