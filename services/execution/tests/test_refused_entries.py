@@ -15,27 +15,23 @@ from holdfast_execution.rows import EventRow, OrderRow
 from holdfast_simulation.memory_venue import Fault
 
 RULES = {
-    (FollowUp.RETRY, 1, False, True): NextLeg.RETRY,
-    (FollowUp.RETRY, 3, False, True): NextLeg.RETRY,
-    (FollowUp.RETRY, 4, False, True): NextLeg.ABORT,
-    (FollowUp.CANCEL_OPPOSITE, 2, False, True): NextLeg.RETRY,
-    (FollowUp.HANDOVER, 4, False, True): NextLeg.ABORT,
-    (FollowUp.SHRINK, 1, False, True): NextLeg.SHRINK,
-    (FollowUp.SHRINK, 2, True, True): NextLeg.SKIP,
-    (FollowUp.SHRINK, 4, True, True): NextLeg.SKIP,
-    (FollowUp.SKIP, 4, False, True): NextLeg.SKIP,
-    (FollowUp.FLATTEN, 1, False, True): NextLeg.SKIP,
-    (FollowUp.RETRY, 2, False, False): NextLeg.SKIP,
-    (FollowUp.SHRINK, 2, False, False): NextLeg.SKIP,
-    (FollowUp.RETRY, 4, False, False): NextLeg.ABORT,
+    (FollowUp.RETRY, 1, False): NextLeg.RETRY,
+    (FollowUp.RETRY, 3, False): NextLeg.RETRY,
+    (FollowUp.RETRY, 4, False): NextLeg.ABORT,
+    (FollowUp.CANCEL_OPPOSITE, 2, False): NextLeg.RETRY,
+    (FollowUp.HANDOVER, 4, False): NextLeg.ABORT,
+    (FollowUp.SHRINK, 1, False): NextLeg.SHRINK,
+    (FollowUp.SHRINK, 2, True): NextLeg.SKIP,
+    (FollowUp.SHRINK, 4, True): NextLeg.SKIP,
+    (FollowUp.SKIP, 4, False): NextLeg.SKIP,
+    (FollowUp.FLATTEN, 1, False): NextLeg.SKIP,
 }
 
 
 @pytest.mark.parametrize("case", RULES)
-def test_what_becomes_of_a_refused_entry(case: tuple[FollowUp, int, bool, bool]) -> None:
-    follow_up, sends, shrunk, sent_once = case
-    found = after_refusal(follow_up, sends=sends, max_retries=3, shrunk=shrunk, sent_once=sent_once)
-    assert found is RULES[case]
+def test_what_becomes_of_a_refused_entry(case: tuple[FollowUp, int, bool]) -> None:
+    follow_up, sends, shrunk = case
+    assert after_refusal(follow_up, sends=sends, max_retries=3, shrunk=shrunk) is RULES[case]
 
 
 async def orders_of(desk: Any, intent_id: str) -> list[OrderRow]:
@@ -81,6 +77,16 @@ async def test_a_refused_entry_is_sent_again_as_its_next_leg_after_a_pause(desk:
     assert await desk.halts() == []
 
 
+async def until_retry_refused(desk: Any) -> None:
+    seen = desk.engine.books
+    await desk.until(
+        lambda: any(
+            (each.state, each.reason) == (IntentState.UNKNOWN, "RETRY_REFUSED") for each in seen.last_seen.intents
+        ),
+        advancing=True,
+    )
+
+
 async def refuse_until_aborted(desk: Any, secs: int) -> None:
     for _ in range(secs):
         await desk.at(desk.clock.now() + timedelta(seconds=1))
@@ -116,13 +122,26 @@ async def test_refusals_are_counted_across_restarts(desk: Any) -> None:
     assert [halt.kind for halt in await desk.halts()] == ["safety_abort"]
 
 
-async def test_a_leg_whose_first_send_may_still_arrive_has_no_next_leg(desk: Any) -> None:
-    """Invariant 1: a refusal is proof of its own POST alone."""
+async def test_an_entry_whose_first_send_may_still_arrive_is_sent_no_more_and_given_up_on_proof(desk: Any) -> None:
+    """Invariants 1, 2 and 11: a refusal is proof of its own POST alone; meanwhile nothing is bought in its place."""
     desk.broker.script("submit_order", Fault.LATE, Fault.REFUSED)
     await desk.submit(desk.decision())
-    await refuse_until_aborted(desk, 20)
+    await until_retry_refused(desk)
+    await desk.pass_secs(75.0)
     entry = await desk.one(Purpose.ENTRY)
-    assert (entry.state, entry.leg, entry.total_attempts) == (IntentState.REJECTED, 1, 2)
+    assert (entry.state, entry.leg, entry.total_attempts) == (IntentState.TOMBSTONED, 1, 2)
+    assert await desk.halts() == []
+
+
+async def test_an_entry_that_arrives_after_its_retry_was_refused_is_the_one_that_was_wanted(desk: Any) -> None:
+    desk.broker.script("submit_order", Fault.LATE, Fault.REFUSED)
+    await desk.submit(desk.decision())
+    await until_retry_refused(desk)
+    desk.broker.arrive()
+    await desk.settled()
+    entry = await desk.one(Purpose.ENTRY)
+    assert (entry.state, entry.leg, entry.total_attempts) == (IntentState.ACKED, 1, 2)
+    assert len([order for order in desk.orders() if order.parent is None]) == 1
 
 
 async def test_a_refused_retry_whose_first_send_is_listed_is_that_order(desk: Any) -> None:

@@ -104,7 +104,7 @@ async def test_a_refused_entry_has_no_next_leg(desk: Any) -> None:
 
 
 async def test_an_entry_that_is_refused_after_the_stop_is_not_sent_again(desk: Any) -> None:
-    """Its next leg was stored after the stop: the transaction that would store SENDING refuses it."""
+    """SQ-10: a refusal that is heard after the stop begins no retry, which a start might find waiting."""
     desk.broker.script("submit_order", Fault.GATED)
     await desk.submit(desk.decision())
     await desk.until(lambda: sends(desk) == 1)
@@ -114,7 +114,7 @@ async def test_an_entry_that_is_refused_after_the_stop_is_not_sent_again(desk: A
     await desk.settled()
     await desk.at(desk.clock.now() + timedelta(seconds=5))
     entry = await desk.one(Purpose.ENTRY)
-    assert (entry.state, entry.leg, entry.reason) == (IntentState.NOT_SENT, 2, "STRATEGY_STOPPED")
+    assert (entry.state, entry.leg, entry.reason) == (IntentState.REJECTED, 1, "BROKER_BUYING_POWER")
     assert sends(desk) == 1
 
 

@@ -35,32 +35,32 @@ def row(kind: TradeKind = TradeKind.SELL) -> FiringRow:
 
 
 @pytest.mark.parametrize(
-    ("minutes", "running", "ends"),
+    ("minutes", "stopped", "ends"),
     [
-        (-0.01, True, None),
-        (0, True, Settlement(FiringState.DONE)),
-        (4.99, True, Settlement(FiringState.DONE)),
-        (5, True, Settlement(FiringState.LATE)),
-        (60 * 24 * 3, True, Settlement(FiringState.LATE)),
-        (0, False, Settlement(FiringState.SKIPPED, "STRATEGY_STOPPED")),
+        (-0.01, False, None),
+        (0, False, Settlement(FiringState.DONE)),
+        (4.99, False, Settlement(FiringState.DONE)),
+        (5, False, Settlement(FiringState.LATE)),
+        (60 * 24 * 3, False, Settlement(FiringState.LATE)),
+        (0, True, Settlement(FiringState.SKIPPED, "STRATEGY_STOPPED")),
     ],
 )
-def test_a_sale_fires_at_its_instant_and_late_rather_than_never(minutes: float, running: bool, ends: Any) -> None:
-    assert settlement(row(), SALE_AT + minutes * MINUTE, running=running, decided=False) == ends
+def test_a_sale_fires_at_its_instant_and_late_rather_than_never(minutes: float, stopped: bool, ends: Any) -> None:
+    assert settlement(row(), SALE_AT + minutes * MINUTE, stopped=stopped, decided=False) == ends
 
 
 @pytest.mark.parametrize(
-    ("minutes", "running", "decided", "ends"),
+    ("minutes", "stopped", "decided", "ends"),
     [
-        (4.99, True, False, None),
-        (5, True, True, Settlement(FiringState.DONE)),
+        (4.99, False, False, None),
         (5, False, True, Settlement(FiringState.DONE)),
-        (5, True, False, Settlement(FiringState.SKIPPED, "BUY_MISSED")),
-        (5, False, False, Settlement(FiringState.SKIPPED, "STRATEGY_STOPPED")),
+        (5, True, True, Settlement(FiringState.DONE)),
+        (5, False, False, Settlement(FiringState.SKIPPED, "BUY_MISSED")),
+        (5, True, False, Settlement(FiringState.SKIPPED, "STRATEGY_STOPPED")),
     ],
 )
-def test_a_buy_is_skipped_beyond_its_grace(minutes: float, running: bool, decided: bool, ends: Any) -> None:
-    assert settlement(row(TradeKind.BUY), SALE_AT + minutes * MINUTE, running=running, decided=decided) == ends
+def test_a_buy_is_skipped_beyond_its_grace(minutes: float, stopped: bool, decided: bool, ends: Any) -> None:
+    assert settlement(row(TradeKind.BUY), SALE_AT + minutes * MINUTE, stopped=stopped, decided=decided) == ends
 
 
 # --- the engine
@@ -230,6 +230,17 @@ async def test_a_stopped_strategy_keeps_its_stop_and_sells_nothing(make_desk: An
     assert alarm() == "OK"
 
 
+async def test_a_failed_strategy_sells_at_its_time_all_the_same(make_desk: Any) -> None:
+    """SQ-2: an abort ends entries alone; what reduces risk goes on."""
+    desk = await timed(make_desk)
+    epoch = desk.lease.epoch
+    await desk.runner.run(lambda ledger: ledger.set_strategy_state(epoch, desk.clock.now(), "sma", "failed"))
+    await desk.at(SALE_AT)
+    await desk.minute(4)
+    assert (await desk.position()).quantity == 0
+    assert await told(desk, SALE) == ["due", "done"]
+
+
 async def test_a_buy_that_no_decision_came_of_is_skipped_and_alarms(make_desk: Any) -> None:
     """IN-3: wherever on the way it was lost."""
     desk = await timed(make_desk, buy=("09:33",), sell=("15:50",))
@@ -274,6 +285,20 @@ async def test_before_an_early_close_the_sale_is_moved_ahead(make_desk: Any) -> 
     assert [(each.firing_id, each.due_at) for each in rows] == [
         ("sma.2013-11-29.sell.1550", datetime(2013, 11, 29, 17, 50, tzinfo=UTC))
     ]
+
+
+async def test_a_sale_that_was_moved_to_before_this_start_runs_late(make_desk: Any) -> None:
+    """IN-3: the time that it had is gone, and the one that it has is over: the day's exit is not lost."""
+    desk = await timed(make_desk, sell=("09:37",))
+    await desk.kill()
+    schedule = ScheduleSettings(sell_at=("09:32",), grace_secs=60.0)
+    changed = desk.settings.strategies[0].model_copy(update={"schedule": schedule})
+    desk.settings = desk.settings.model_copy(update={"strategies": (changed,)})
+    desk.clock.set(OPEN + 4 * MINUTE)
+    await desk.start()
+    assert await told(desk, "sma.2013-10-07.sell.0932") == ["due", "late"]
+    await desk.minute(4)
+    assert (await desk.position()).quantity == 0
 
 
 async def test_times_that_the_configuration_no_longer_has_end_unfired(make_desk: Any) -> None:

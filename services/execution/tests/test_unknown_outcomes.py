@@ -76,21 +76,6 @@ async def test_a_refused_retry_does_not_bury_a_first_send_that_lives(desk: Any) 
     assert len([order for order in desk.orders() if order.parent is None]) == 1
 
 
-async def test_an_order_that_appears_after_its_refusal_is_cancelled(desk: Any) -> None:
-    """A late first POST, after the retry was refused for good: nobody would look after it."""
-    desk.broker.script("submit_order", Fault.LATE)
-    await desk.submit(desk.decision())
-    await desk.until(lambda: len(desk.broker.posts) == 1)
-    cash = desk.broker.exchange.books.cash
-    desk.broker.exchange.books.cash = cash / 1000
-    await desk.settled()
-    assert (await desk.one(Purpose.ENTRY)).state is IntentState.REJECTED
-    desk.broker.exchange.books.cash = cash
-    desk.broker.arrive()
-    await desk.settled()
-    assert desk.resting() == []
-
-
 async def test_detail_that_cannot_be_read_holds_up_no_other_look_up(desk: Any) -> None:
     """Point 9: one unreadable order is asked for again, and so are the others."""
     desk.broker.drop_updates = 99

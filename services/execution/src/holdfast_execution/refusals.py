@@ -37,7 +37,7 @@ class Refusals:
     async def record(self, refused: IntentRow, outcome: SendOutcome) -> IntentRow:
         """The refused leg as it ended: REJECTED. Raises what the ledger raises."""
         next_leg = self._next_leg(refused, outcome.follow_up)
-        quantity = await self._affordable(refused) if next_leg is NextLeg.SHRINK else refused.remaining
+        quantity = await self._affordable(refused) if next_leg is NextLeg.SHRINK else refused.leg_quantity
 
         def write(ledger: Ledger, epoch: int, now: datetime) -> IntentRow:
             row = ledger.record_refusal(epoch, now, refused.intent_id, outcome.reason)
@@ -46,7 +46,7 @@ class Refusals:
                 return row
             if next_leg is NextLeg.ABORT:
                 abort(ledger, epoch, now, intent=row, reason="ATTEMPTS_EXHAUSTED")
-            elif next_leg is not NextLeg.SKIP and quantity > 0 and self._in_time(row, now):
+            elif next_leg is not NextLeg.SKIP and quantity > 0 and self._may_go_on(ledger, row, now):
                 self._begin(ledger, epoch, now, row, quantity)
             return row
 
@@ -68,7 +68,6 @@ class Refusals:
             sends=refused.total_attempts,
             max_retries=self._max_retries,
             shrunk=refused.leg_quantity < refused.remaining,
-            sent_once=refused.attempts <= 1,
         )
 
     async def _affordable(self, refused: IntentRow) -> Decimal:
@@ -82,8 +81,10 @@ class Refusals:
         bought = lot_of(refused.book).bought_for(told or ZERO, refused.limit_price or ZERO)
         return bought if bought < refused.leg_quantity else ZERO
 
-    def _in_time(self, row: IntentRow, now: datetime) -> bool:
-        return row.valid_until is None or next_attempt_at(row.leg + 1, now) < row.valid_until
+    def _may_go_on(self, ledger: Ledger, row: IntentRow, now: datetime) -> bool:
+        """In time, and not of a strategy that was stopped meanwhile: its retries end with it (SQ-10)."""
+        in_time = row.valid_until is None or next_attempt_at(row.leg + 1, now) < row.valid_until
+        return in_time and ledger.strategy(row.strategy).runs
 
     def _begin(self, ledger: Ledger, epoch: int, now: datetime, row: IntentRow, quantity: Decimal) -> None:
         client_id = order_name(self._account, row.strategy, row.signal_id, row.intent_id, row.leg + 1)

@@ -15,6 +15,7 @@ from holdfast_execution.books import Books, Mirror
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_execution.domain.outcomes import (
     MAX_BACKOFF_SECS,
+    RETRY_REFUSED,
     Lookup,
     LookupOutcome,
     Unresolved,
@@ -214,7 +215,7 @@ class Resolver:
         if intent.purpose is Purpose.ENTRY:
             if any(halt.covers(intent.symbol, intent.strategy) for halt in mirror.halts):
                 return False
-            if intent.strategy in mirror.not_running:
+            if intent.strategy in mirror.not_running or intent.reason == RETRY_REFUSED:
                 return False
             return intent.valid_until is None or self._books.now < intent.valid_until
         position = mirror.positions.get(intent.symbol)

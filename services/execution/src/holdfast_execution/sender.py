@@ -14,7 +14,7 @@ from holdfast_execution.aborts import abort
 from holdfast_execution.adoption import Adopter
 from holdfast_execution.books import Books
 from holdfast_execution.domain.intents import IntentState, Purpose
-from holdfast_execution.domain.outcomes import SendOutcome, Step, read_answer
+from holdfast_execution.domain.outcomes import RETRY_REFUSED, SendOutcome, Step, read_answer
 from holdfast_execution.domain.rates import EntryRates
 from holdfast_execution.ledger import Ledger
 from holdfast_execution.refusals import Refusals
@@ -188,7 +188,8 @@ class Sender:
             if row.state is not IntentState.SENDING:
                 # An earlier POST of the leg was heard of meanwhile.
                 return row
-            return ledger.mark_not_sent(epoch, now, claimed.intent_id, reason, try_again=again)
+            waits = again and (row.purpose is not Purpose.ENTRY or ledger.strategy(row.strategy).runs)
+            return ledger.mark_not_sent(epoch, now, claimed.intent_id, reason, try_again=waits)
 
         return Sent(intent=await self._books.write(give_back), refused=reason)
 
@@ -212,6 +213,12 @@ class Sender:
                 return await self._record(claimed, read_answer(request_of(claimed), earlier), deadline_secs)
             if earlier is not None:
                 outcome = SendOutcome(step=Step.LOOK_UP, reason=outcome.reason)
+            elif claimed.purpose is Purpose.ENTRY:
+                # It may still arrive: until that is disproved nothing else is bought in its place (point 8).
+                log.warning(
+                    "order.retry_refused", intent=claimed.intent_id, symbol=claimed.symbol, reason=outcome.reason
+                )
+                outcome = SendOutcome(step=Step.LOOK_UP, reason=RETRY_REFUSED)
         if outcome.step is Step.REJECT:
             row = await self._refusals.record(claimed, outcome)
             metrics.ORDERS.labels(purpose=row.purpose.value, state=row.state.value).inc()

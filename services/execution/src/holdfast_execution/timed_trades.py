@@ -4,6 +4,7 @@ A sale goes to the exit owner (order protocol, "One owner of the exit"), in the 
 buy is signal's to ask for; here it is looked whether a decision came of it, wherever on the way it may have been lost.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 
 import structlog
@@ -58,10 +59,11 @@ class TimedTrades:
 
         What the configuration no longer has ends here, so that no forgotten sale runs when it comes back."""
         self._due = await self._books.read(lambda ledger: ledger.firings_due())
-        for row in [each for each in self._due if not self._has(each)]:
+        dropped = [each for each in self._due if not self._has(each)]
+        for row in dropped:
             await self._settle(row, Settlement(FiringState.SKIPPED, SCHEDULE_CHANGED))
         if self.any:
-            await self._plan()
+            await self._plan(late={each.strategy for each in dropped if each.kind is TradeKind.SELL})
 
     async def turn(self, mirror: Mirror) -> Rest:  # noqa: ARG002 - a lane's turn: what it needs is read in its write
         """One firing whose instant has come, or the plan of the next session; else when to look again."""
@@ -76,25 +78,29 @@ class TimedTrades:
         ahead = [each.judged_at for each in self._due] + ([] if self._plan_at is None else [self._plan_at])
         return Rest(at=min(ahead, default=None))
 
-    async def _plan(self) -> None:
-        """Stores the firings of the present or the next session that are not over."""
+    async def _plan(self, late: Collection[str] = ()) -> None:
+        """Stores the firings of the present or the next session that are not over.
+
+        `late`: strategies whose sale was due still at a time that the configuration no longer has: one that was moved
+        to before this instant runs late, rather than not at all.
+        """
         now = self._books.now
         sessions = {strategy: _session(schedule, now) for strategy, schedule in self._schedules.items()}
         found = [
             each
             for strategy, schedule in self._schedules.items()
             for each in firings(strategy, schedule, sessions[strategy])
-            if each.ends_at > now or each.void
+            if each.ends_at > now or each.void or (each.kind is TradeKind.SELL and strategy in late)
         ]
         self._due = await self._books.write(lambda ledger, epoch, now: ledger.plan_firings(epoch, now, found))
         self._plan_at = min(each.close for each in sessions.values())
 
     async def _fire(self, row: FiringRow) -> None:
         def store(ledger: Ledger, epoch: int, now: datetime) -> Settlement | None:
-            strategy = ledger.parts().strategies.get(row.strategy)
-            running = strategy is None or strategy.state == StrategyState.RUNNING
+            # An abort ends entries alone: what reduces risk goes on. Only a person's stop cancels timers (SQ-10).
+            stopped = ledger.strategy(row.strategy).state == StrategyState.STOPPED
             decided = row.kind is TradeKind.BUY and bool(ledger.decisions(self._signals(row)))
-            end = settlement(row, now, running=running, decided=decided)
+            end = settlement(row, now, stopped=stopped, decided=decided)
             if end is not None:
                 ledger.settle_firing(epoch, now, row.firing_id, end)
                 if row.kind is TradeKind.SELL and end.state is not FiringState.SKIPPED:
@@ -105,7 +111,7 @@ class TimedTrades:
             end = await self._books.write(store)
         except ClaimRefused:
             # Committed before, and the answer was lost.
-            self._due.remove(row)
+            self._drop(row)
             return
         if end is not None:
             self._settled(row, end)
@@ -115,12 +121,16 @@ class TimedTrades:
         self._settled(row, end)
 
     def _settled(self, row: FiringRow, end: Settlement) -> None:
-        self._due.remove(row)
+        self._drop(row)
         missed = end.reason == BUY_MISSED
         outcome = "missed" if missed else end.state.value
         metrics.TIMED_TRADES.labels(kind=row.kind.value, outcome=outcome).inc()
         tell = log.error if missed or end.state is FiringState.LATE else log.info
         tell("timed_trade.settled", firing=row.firing_id, state=end.state.value, reason=end.reason)
+
+    def _drop(self, row: FiringRow) -> None:
+        """A list that was read meanwhile may not hold it any more."""
+        self._due = [each for each in self._due if each.firing_id != row.firing_id]
 
     def _has(self, row: FiringRow) -> bool:
         schedule = self._schedules.get(row.strategy)

@@ -51,16 +51,16 @@ class Settlement:
     reason: str = ""
 
 
-def settlement(row: FiringRow, now: datetime, *, running: bool, decided: bool) -> Settlement | None:
+def settlement(row: FiringRow, now: datetime, *, stopped: bool, decided: bool) -> Settlement | None:
     """How `row` ends now; None: not yet.
 
-    `running`: its strategy is not stopped; `decided`: the ledger holds a decision about what this buy asked for.
+    `stopped`: its strategy is, by a person; `decided`: the ledger holds a decision about what this buy asked for.
     """
     if now < row.judged_at:
         return None
     if row.kind is TradeKind.BUY and decided:
         return Settlement(FiringState.DONE)
-    if not running:
+    if stopped:
         return Settlement(FiringState.SKIPPED, STRATEGY_STOPPED)
     if row.kind is TradeKind.BUY:
         return Settlement(FiringState.SKIPPED, BUY_MISSED)

@@ -22,10 +22,8 @@ class NextLeg(StrEnum):
     """Its sends are used up: SAFETY_ABORT of its strategy."""
 
 
-def after_refusal(follow_up: FollowUp, *, sends: int, max_retries: int, shrunk: bool, sent_once: bool) -> NextLeg:
-    """`sends`: of the entry over all its legs; `shrunk`: the refused leg was about less than was wanted;
-    `sent_once`: no other POST of the refused leg can still arrive. A refusal is one POST's alone: a next leg beside an
-    earlier POST of the leg could double it, so it is skipped.
+def after_refusal(follow_up: FollowUp, *, sends: int, max_retries: int, shrunk: bool) -> NextLeg:
+    """`sends`: of the entry over all its legs; `shrunk`: the refused leg was about less than was wanted.
 
     A closed market, an asset that is not traded and a stop above the price have no adjustment that helps: skipped.
     """
@@ -35,8 +33,6 @@ def after_refusal(follow_up: FollowUp, *, sends: int, max_retries: int, shrunk: 
         return NextLeg.SKIP
     if sends > max_retries:
         return NextLeg.ABORT
-    if not sent_once:
-        return NextLeg.SKIP
     return NextLeg.SHRINK if follow_up is FollowUp.SHRINK else NextLeg.RETRY
 
 

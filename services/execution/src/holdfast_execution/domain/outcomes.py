@@ -24,6 +24,10 @@ MAX_BACKOFF_SECS = 5.0
 LOOKUP_FAILURES_TO_ABORT = 3
 
 
+RETRY_REFUSED = "RETRY_REFUSED"
+"""Why an entry is UNKNOWN whose retry was refused: an earlier POST of it may still arrive, and no other is sent."""
+
+
 class Step(StrEnum):
     """What the intent does next after the answer to a send."""
 

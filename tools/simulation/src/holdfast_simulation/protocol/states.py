@@ -124,8 +124,11 @@ class Intent(NamedTuple):
         match news:
             case Note.UNKNOWN:
                 return self.moved(IntentState.UNKNOWN) if self.state is IntentState.SENDING else self
-            case Note.REJECT | Note.REJECT_RETRY:
+            case Note.REJECT:
                 return self.moved(IntentState.REJECTED)
+            case Note.REJECT_RETRY:
+                # As `sender.RETRY_REFUSED`: an earlier POST may still arrive, and no other is sent.
+                return self.noted(Note.UNKNOWN)._replace(valid=False)
             case Note.TOMBSTONE:
                 return self.moved(IntentState.TOMBSTONED)
             case Note.GIVE_BACK if self.state is not IntentState.SENDING:
