@@ -13,7 +13,7 @@ MOST_RETRIES = 1
 DEADLINE_SECS = 24 * 3600
 KEPT_SECS = 600
 """After its end, where nobody is left who deletes it."""
-RESOURCES = {"requests": {"cpu": "500m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}}
+RESOURCES = {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}}
 SIZE_OF_TMP = "256Mi"
 SWEEP = "app.kubernetes.io/instance"
 """The label that names a sweep, on its Job and its pods."""
