@@ -480,6 +480,20 @@ async def test_refused_credentials_are_tried_again_once_a_person_has_cleared_exe
     assert (await stack.round()).state == CLEAN
 
 
+async def test_it_compares_as_soon_as_refused_credentials_are_cleared(stack):
+    """SQ-14: entries wait for the comparison; a clear is not left lying for the rest of a long pause."""
+    stack.broker.refuses = True
+    halt = pb.Halt(halt_id="credentials.1", kind="credentials")
+    stack.execution.ledger.halts.append(halt)
+    task = asyncio.create_task(stack.reconciler.run(lambda: None))
+    await until(lambda: len(stack.execution.verdicts) == 5)
+    stack.execution.ledger.halts.remove(halt)
+    cleared_secs = stack.quick.now_secs()
+    await until(lambda: stack.execution.verdicts[-1].state == CLEAN)
+    assert stack.quick.now_secs() - cleared_secs <= 4
+    task.cancel()
+
+
 def lists_of_fills(stack):
     return [since for _, since in (each for each in stack.broker.calls if isinstance(each, tuple))]
 

@@ -62,12 +62,14 @@ class Reader:
 
         return await self._patiently(read)
 
-    async def heed_clearing(self, since: datetime) -> None:
+    async def heed_clearing(self, since: datetime) -> bool:
         """After a refusal of the credentials: where execution's halt for them stood and is gone, a person has said that
-        they are good. Raises as `ledger`."""
+        they are good, and True is returned. Raises as `ledger`."""
         stood, self._credentials_halted = self._credentials_halted, (await self.ledger(since)).credentials_refused
-        if stood and not self._credentials_halted:
+        cleared = stood and not self._credentials_halted
+        if cleared:
             self._broker.vouch_for_credentials()
+        return cleared
 
     async def _fills(self, since: datetime | None) -> list[FillActivity]:
         return [] if since is None else await self._broker.fills(since=since)

@@ -85,6 +85,10 @@ class Reconciler:
         self._unlisted_rounds = 0
         self._seen_before: frozenset[tuple[str, str, str]] = frozenset()
         self._holder: tuple[str, int] | None = None
+        self._refused = False
+        """The broker refused the credentials in the newest round."""
+        self._cleared = False
+        """A person has said since then that they are good."""
         metrics.RECONCILIATION_AGE.set_function(self._clean_age_secs)
         self.why_unavailable = ""
         """Why the broker could not be read the last time that was so."""
@@ -139,11 +143,22 @@ class Reconciler:
             reason = await self._idle_until(due, progress)
 
     async def _rest(self, secs: float, progress: Callable[[], None]) -> None:
-        """Waits, and shows meanwhile that it is alive: a broker that is away is no reason to be started again."""
+        """Waits, and shows meanwhile that it is alive: a broker that is away is no reason to be started again.
+
+        Ends early where a person clears refused credentials: entries wait for the comparison.
+        """
         until_secs = self._clock.now_secs() + secs
-        while (left_secs := until_secs - self._clock.now_secs()) > 0:
+        while not self._cleared and (left_secs := until_secs - self._clock.now_secs()) > 0:
             await self._clock.sleep(min(left_secs, IDLE_SECS))
             progress()
+            if self._refused:
+                await self._heed_clearing()
+
+    async def _heed_clearing(self) -> None:
+        try:
+            self._cleared = await self._reader.heed_clearing(self._market_clock.now())
+        except Retry as error:
+            log.info("reconciliation.waiting", reason=str(error))
 
     async def _persistently(self, reason: str, progress: Callable[[], None]) -> execution_pb.ReconciliationVerdict:
         """A round, tried again while execution is away or does not hold the account."""
@@ -189,6 +204,7 @@ class Reconciler:
         async with self._turn:
             with traces.span("reconciliation.round", reason=reason) as span:
                 began = self._market_clock.now()
+                self._refused = self._cleared = False
                 try:
                     verdict = await self._judge(began)
                 except (VenueUnavailable, Throttled, Unauthorised) as error:
@@ -196,7 +212,8 @@ class Reconciler:
                     span.fail(str(error))
                     self.why_unavailable = str(error)
                     if isinstance(error, Unauthorised):
-                        await self._reader.heed_clearing(began)
+                        self._refused = True
+                        await self._heed_clearing()
                     verdict = verdicts.message(verdicts.UNAVAILABLE, (), market_time=began, version=0)
                 span.set(
                     state=execution_pb.ReconciliationState.Name(verdict.state),
