@@ -289,9 +289,11 @@ class FillWrites(SqlWrites):
             self._change_order(transaction, order["client_order_id"], filled_quantity=order_filled)
         filled = intent["filled_quantity"] + gained
         leg_done = order["leg"] == intent["leg"] and order_filled >= order["quantity"]
-        state = after_fill(before, complete=leg_done or filled >= intent["quantity"])
-        late = gained > 0 and (is_late_fill(before) or order["leg"] != intent["leg"])
         counted = intent["counted_quantity"] + sum(each.quantity for each in executions)
+        # While an earlier part is missing the order stays open here, so that it is asked for until it is counted.
+        complete = counted >= filled and (leg_done or filled >= intent["quantity"])
+        state = after_fill(before, complete=complete)
+        late = gained > 0 and (is_late_fill(before) or order["leg"] != intent["leg"])
         cost = intent["filled_cost"] + sum(notional(each.quantity, each.price) for each in executions)
         row = self._change_intent(
             transaction,
