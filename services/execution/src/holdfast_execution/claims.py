@@ -19,7 +19,7 @@ from holdfast_execution.books import Books, Mirror
 from holdfast_execution.domain.intents import AT_BROKER, IntentState, Purpose
 from holdfast_execution.domain.statuses import is_over
 from holdfast_execution.ledger import Ledger, LedgerReads
-from holdfast_execution.merge import READS, Merger
+from holdfast_execution.merge import READS, Merger, flat
 from holdfast_execution.rows import CLAIM, AdjustmentRow, IntentRow, LedgerError, PositionClaim, PositionRow
 from holdfast_runtime.errors import AskBroker, Code, Refused
 from holdfast_runtime.ports.venue import (
@@ -139,7 +139,7 @@ class Claims:
         mirror = await self._books.look()
         account = await self._books.read(lambda ledger: ledger.account())
         cash, positions = (await self._broker.account()).cash, await self._positions()
-        orders = {each.order_id: each for order in await self._broker.orders(open_only=True) for each in _tree(order)}
+        orders = {each.order_id: each for each in flat(await self._broker.orders(open_only=True))}
         counted = await self._books.read(partial(_counted, mirror=mirror))
         if any(order_id not in orders or orders[order_id].filled_quantity != so_far for order_id, so_far in counted):
             return None
@@ -246,10 +246,6 @@ def _refuse(reason: str, message: str) -> NoReturn:
 def _differs(symbol: str, mirror: Mirror, positions: Mapping[str, BrokerPosition]) -> bool:
     ours, theirs = mirror.positions.get(symbol), positions.get(symbol)
     return (ours.quantity if ours else ZERO) != (theirs.quantity if theirs else ZERO)
-
-
-def _tree(order: BrokerOrder) -> tuple[BrokerOrder, ...]:
-    return (order, *order.legs)
 
 
 def _unbooked(claim: PositionClaim, now: datetime) -> AdjustmentRow:

@@ -69,7 +69,7 @@ class Merger:
         mirror = await self._books.look()
         if await self._find_legs(mirror):
             mirror = await self._books.look()
-        orders = {order.order_id: order for order in _flat(await self._broker.orders(open_only=True))}
+        orders = {order.order_id: order for order in flat(await self._broker.orders(open_only=True))}
         details = await self._details(mirror)
         for resting in orders.values():
             await self.take(resting, details.get(resting.order_id, []))
@@ -190,7 +190,7 @@ class Merger:
     async def _read_leg(self, entry: IntentRow) -> None:
         """Reads an entry again, with its leg, and takes both over."""
         read = await self._broker.order(entry.broker_order_id)
-        for each in _flat([read] if read is not None else []):
+        for each in flat([read] if read is not None else []):
             await self._adopter.apply(each)
 
     async def _differing(self) -> dict[str, str]:
@@ -208,7 +208,7 @@ class Merger:
         }
 
 
-def _flat(orders: list[BrokerOrder]) -> list[BrokerOrder]:
+def flat(orders: list[BrokerOrder]) -> list[BrokerOrder]:
     """Orders and their legs, parents first: a leg is known through its parent."""
     return [each for order in orders for each in (order, *order.legs)]
 

@@ -8,9 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from holdfast_core.schedules import TradeKind
+from holdfast_execution.domain.strategies import STOPPED
 
 BUY_MISSED = "BUY_MISSED"
-STRATEGY_STOPPED = "STRATEGY_STOPPED"
 SCHEDULE_CHANGED = "SCHEDULE_CHANGED"
 
 
@@ -61,7 +61,7 @@ def settlement(row: FiringRow, now: datetime, *, stopped: bool, decided: bool) -
     if row.kind is TradeKind.BUY and decided:
         return Settlement(FiringState.DONE)
     if stopped:
-        return Settlement(FiringState.SKIPPED, STRATEGY_STOPPED)
+        return Settlement(FiringState.SKIPPED, STOPPED)
     if row.kind is TradeKind.BUY:
         return Settlement(FiringState.SKIPPED, BUY_MISSED)
     return Settlement(FiringState.LATE if now >= row.ends_at else FiringState.DONE)
