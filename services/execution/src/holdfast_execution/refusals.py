@@ -15,7 +15,7 @@ from holdfast_execution.books import Books
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_execution.domain.naming import order_name
 from holdfast_execution.domain.next_leg import NextLeg, after_refusal, next_attempt_at
-from holdfast_execution.domain.outcomes import FollowUp, SendOutcome
+from holdfast_execution.domain.outcomes import ATTEMPTS_EXHAUSTED, FollowUp, SendOutcome
 from holdfast_execution.ledger import Ledger
 from holdfast_execution.rows import IntentRow
 from holdfast_runtime.errors import HoldfastError
@@ -45,7 +45,7 @@ class Refusals:
                 # More was heard meanwhile.
                 return row
             if next_leg is NextLeg.ABORT:
-                abort(ledger, epoch, now, intent=row, reason="ATTEMPTS_EXHAUSTED")
+                abort(ledger, epoch, now, intent=row, reason=ATTEMPTS_EXHAUSTED)
             elif next_leg is not NextLeg.SKIP and quantity > 0 and self._may_go_on(ledger, row, now):
                 self._begin(ledger, epoch, now, row, quantity)
             return row
@@ -56,7 +56,7 @@ class Refusals:
             sends=refused.total_attempts, next=next_leg.value,
         )  # fmt: skip
         if next_leg is NextLeg.ABORT:
-            log.error("strategy.safety_abort", strategy=row.strategy, intent=row.intent_id, reason="ATTEMPTS_EXHAUSTED")
+            log.error("strategy.safety_abort", strategy=row.strategy, intent=row.intent_id, reason=ATTEMPTS_EXHAUSTED)
         return row
 
     def _next_leg(self, refused: IntentRow, follow_up: FollowUp) -> NextLeg:

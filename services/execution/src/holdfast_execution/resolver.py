@@ -14,6 +14,7 @@ from holdfast_execution.adoption import Adopter
 from holdfast_execution.books import Books, Mirror
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_execution.domain.outcomes import (
+    ATTEMPTS_EXHAUSTED,
     MAX_BACKOFF_SECS,
     RETRY_REFUSED,
     Lookup,
@@ -289,8 +290,8 @@ class Resolver:
             return
         log.info("order.resent", intent=intent.intent_id, attempt=intent.attempts + 1)
         sent = await self._sender.send(intent)
-        if sent.refused == "ATTEMPTS_EXHAUSTED":
-            await self._abort(intent, trail, LookupOutcome(lookup=Lookup.ABORT, reason="ATTEMPTS_EXHAUSTED"))
+        if sent.refused == ATTEMPTS_EXHAUSTED:
+            await self._abort(intent, trail, LookupOutcome(lookup=Lookup.ABORT, reason=ATTEMPTS_EXHAUSTED))
 
     async def _abort(self, intent: IntentRow, trail: Trail, outcome: LookupOutcome) -> None:
         """No more entries of the strategy until a person looked; protection goes on, and so does the reading."""

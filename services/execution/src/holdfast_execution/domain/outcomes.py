@@ -24,6 +24,8 @@ MAX_BACKOFF_SECS = 5.0
 LOOKUP_FAILURES_TO_ABORT = 3
 
 
+ATTEMPTS_EXHAUSTED = "ATTEMPTS_EXHAUSTED"
+"""An order's sends are used up: over all its legs and restarts (point 10)."""
 RETRY_REFUSED = "RETRY_REFUSED"
 """Why an entry is UNKNOWN whose retry was refused: an earlier POST of it may still arrive, and no other is sent."""
 
@@ -178,7 +180,7 @@ def read_absence(state: Unresolved, *, now_secs: float, tombstone_after_secs: fl
     if age_secs < tombstone_after_secs:
         return LookupOutcome(
             lookup=waiting,
-            reason="ATTEMPTS_EXHAUSTED" if state.still_valid else "ORDER_ABSENT_YOUNG",
+            reason=ATTEMPTS_EXHAUSTED if state.still_valid else "ORDER_ABSENT_YOUNG",
             after_secs=min(max(tombstone_after_secs - age_secs, 0.01), MAX_BACKOFF_SECS),
         )
     if state.absent_from_list and state.absences_by_id >= 1:

@@ -25,6 +25,7 @@ from holdfast_execution.domain.intents import (
     transition,
 )
 from holdfast_execution.domain.limits import halt_reason
+from holdfast_execution.domain.outcomes import ATTEMPTS_EXHAUSTED
 from holdfast_execution.domain.strategies import STOPPED, StrategyState
 from holdfast_execution.parts import EntryAllowed, IntentChange
 from holdfast_execution.rows import (
@@ -187,7 +188,7 @@ class IntentWrites(SqlWrites):
             if not may_begin_next_leg(before):
                 raise IllegalTransition(before, IntentState.PENDING)
             if row["purpose"] == Purpose.ENTRY.value and row["total_attempts"] >= MAX_SENDS:
-                raise ClaimRefused("ATTEMPTS_EXHAUSTED", f"{intent_id} was sent {row['total_attempts']} times")
+                raise ClaimRefused(ATTEMPTS_EXHAUSTED, f"{intent_id} was sent {row['total_attempts']} times")
             left = row["quantity"] - row["filled_quantity"]
             units = left if quantity is None else convert.quantity_units(quantity)
             leg = row["leg"] + 1
@@ -243,7 +244,7 @@ class IntentWrites(SqlWrites):
             raise ClaimRefused("NOT_CLAIMABLE", f"{intent_id} is {row['state']}")
         entry = Purpose(row["purpose"]).raises_risk
         if row["order_attempts"] >= MAX_SENDS or (entry and row["total_attempts"] >= MAX_SENDS):
-            raise ClaimRefused("ATTEMPTS_EXHAUSTED", f"{intent_id} was sent {row['total_attempts']} times")
+            raise ClaimRefused(ATTEMPTS_EXHAUSTED, f"{intent_id} was sent {row['total_attempts']} times")
         if not entry:
             return
         if row["valid_until"] is not None and to_micros(now) >= row["valid_until"]:
