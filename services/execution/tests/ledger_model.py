@@ -79,6 +79,11 @@ class Wish:
     def filled(self) -> int:
         return sum(order.seen for order in self.orders)
 
+    @property
+    def counted(self) -> int:
+        """Less than what was filled while an earlier part is missing: the order stays open until it is counted."""
+        return sum(len(order.counted) for order in self.orders)
+
 
 class ModelledLedger(RuleBasedStateMachine):
     """A real SQLite file, what it ought to hold, and the rules that hold after whatever is done to it."""

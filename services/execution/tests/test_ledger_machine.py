@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
@@ -34,6 +35,9 @@ from holdfast_execution.ledger import (
 )
 from holdfast_runtime.ports.venue import OrderType, Side, TimeInForce
 from services.execution.tests.ledger_model import ModelledLedger, Order, Wish
+
+pytestmark = pytest.mark.timeout(900)
+"""Time to make a failure small: cut off, it would tell of the clock."""
 
 RUNS = int(os.environ.get("HOLDFAST_MACHINE_RUNS", "30"))
 STEPS = 40
@@ -273,7 +277,8 @@ class LedgerMachine(ModelledLedger):
         before, seen = wish.state, order.seen
         order.counted |= shares
         whole = order.leg == wish.present.leg and order.seen >= order.quantity
-        wish.state = after_fill(before, complete=whole or wish.filled >= wish.quantity)
+        complete = wish.counted >= wish.filled and (whole or wish.filled >= wish.quantity)
+        wish.state = after_fill(before, complete=complete)
         answers: list[FillApplied] = []
         self.write(lambda epoch: answers.append(tell(epoch)))
         assert answers[0].applied
