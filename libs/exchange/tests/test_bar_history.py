@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from holdfast_core.new_york import NEW_YORK
 from holdfast_exchange import adjustments
 from holdfast_exchange.adjustments import Adjustment, AdjustmentsInvalid, AdjustmentTable, Factors
 from holdfast_exchange.corporate_actions import ActionKind, CorporateAction
 from holdfast_exchange.history import BarHistory
 from holdfast_exchange.market import Market
-from holdfast_exchange.new_york import NEW_YORK
 from holdfast_exchange.recording import MINUTE, Bar, Recording
 from holdfast_exchange.timeframes import Timeframe, TimeframeInvalid, Unit, parse
 

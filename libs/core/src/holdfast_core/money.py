@@ -61,3 +61,10 @@ def round_to(value: Decimal, step: Decimal, *, up: bool | None = None) -> Decima
     """`value` as a multiple of `step`: up, down, or to the nearest where `up` is None."""
     rounding = ROUND_HALF_EVEN if up is None else ROUND_UP if up else ROUND_DOWN
     return (value / step).quantize(Decimal(1), rounding=rounding) * step
+
+
+def is_rounded(coarse: Decimal, exact: Decimal) -> bool:
+    """Whether `coarse` is `exact` to its own last digit, cents at the least: no tolerance beyond that (invariant 6)."""
+    exponent = coarse.as_tuple().exponent
+    step = min(CENT, Decimal(1).scaleb(exponent)) if isinstance(exponent, int) else CENT
+    return exact.quantize(step, rounding=ROUND_HALF_EVEN) == coarse

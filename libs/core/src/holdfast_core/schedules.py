@@ -11,6 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
+from holdfast_core.new_york import NEW_YORK
 from holdfast_core.sessions import Session
 
 SALE_BEFORE_EARLY_CLOSE = timedelta(minutes=10)
@@ -39,7 +40,7 @@ class Hours:
 
 HOURS: Mapping[str, Hours] = MappingProxyType(
     {
-        "equity": Hours(ZoneInfo("America/New_York"), time(9, 30), timedelta(hours=6, minutes=30)),
+        "equity": Hours(NEW_YORK, time(9, 30), timedelta(hours=6, minutes=30)),
         "crypto": Hours(ZoneInfo("UTC"), time(), timedelta(days=1)),
     }
 )

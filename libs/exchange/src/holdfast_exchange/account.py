@@ -11,13 +11,13 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from holdfast_core.new_york import new_york_day, new_york_midnight
 from holdfast_core.sessions import previous_session, sessions_between
 from holdfast_exchange.admission import is_waiting
 from holdfast_exchange.configuration import Check, Configuration
 from holdfast_exchange.corporate_actions import CorporateAction
 from holdfast_exchange.corporate_bookings import Owed
 from holdfast_exchange.fees import CryptoVolume, FeeSchedule
-from holdfast_exchange.new_york import new_york_day, new_york_midnight
 from holdfast_exchange.orders import ZERO, Fill, Order, Refusal, Side
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID, uuid5
 
+from holdfast_core.new_york import new_york_day
 from holdfast_exchange.faults.chance import between, uniform
-from holdfast_exchange.new_york import new_york_day
 from holdfast_exchange.recording import Bar, OptionBar, QuoteBar
 
 NAMESPACE = UUID("5a1d5e0e-5f0b-5c43-9d5d-7b1c9f6c2a11")

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 
+from holdfast_core.new_york import new_york_day
 from holdfast_exchange.flow import DarkPrint, FlowAlert, generated_alert, generated_print, recorded_alert
 from holdfast_exchange.market import Market
 from holdfast_exchange.minute_tape import MinuteTape
-from holdfast_exchange.new_york import new_york_day
 from holdfast_exchange.recording import MINUTE, Bar, OptionBar
 
 _Contract = tuple[str, date, str, date, Decimal]

@@ -8,12 +8,12 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 
+from holdfast_core.new_york import NEW_YORK
 from holdfast_core.sessions import OutsideCalendar
 from holdfast_exchange.adjustments import Adjustment, AdjustmentTable
 from holdfast_exchange.corporate_actions import SPLITS
 from holdfast_exchange.lineage import under_one_name
 from holdfast_exchange.market import Market
-from holdfast_exchange.new_york import NEW_YORK
 from holdfast_exchange.recording import Bar, calendar_for, day_of
 from holdfast_exchange.restatements import Restatements
 from holdfast_exchange.timeframes import Timeframe, Unit, grouped

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
+from holdfast_core.new_york import NEW_YORK, new_york_day
 from holdfast_core.sessions import Session, next_open, session_of
 from holdfast_exchange.assets import Asset
 from holdfast_exchange.faults.commands import ALL_SYMBOLS
 from holdfast_exchange.faults.disturbances import Disturbances
-from holdfast_exchange.new_york import NEW_YORK, new_york_day
 
 PRE_MARKET_OPEN = time(4)
 AFTER_HOURS = timedelta(hours=4)

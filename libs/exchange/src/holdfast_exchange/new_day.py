@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from holdfast_core.new_york import new_york_day, new_york_midnight
 from holdfast_exchange import account
 from holdfast_exchange.account import DayStart
 from holdfast_exchange.account_commands import Announce, Configure, JournalCash
@@ -15,7 +16,6 @@ from holdfast_exchange.books import Entry, EntryKind
 from holdfast_exchange.config import Outcome
 from holdfast_exchange.corporate_actions import SPLITS, CorporateAction
 from holdfast_exchange.corporate_bookings import pay_dividends, take_effect
-from holdfast_exchange.new_york import new_york_day, new_york_midnight
 from holdfast_exchange.order_adjustments import adjust_orders
 from holdfast_exchange.orders import Update
 from holdfast_exchange.rules import unprocessable

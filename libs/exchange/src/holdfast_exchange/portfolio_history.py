@@ -10,9 +10,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from holdfast_core.new_york import NEW_YORK, new_york_day, new_york_midnight
 from holdfast_core.sessions import session_of, sessions_between
 from holdfast_exchange.books import Activity, EntryKind
-from holdfast_exchange.new_york import NEW_YORK, new_york_day, new_york_midnight
 from holdfast_exchange.orders import ZERO, Fill
 from holdfast_exchange.rules import unprocessable
 

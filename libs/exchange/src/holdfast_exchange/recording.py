@@ -13,6 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
+from holdfast_core.new_york import new_york_day
 from holdfast_core.sessions import Calendar, calendar_of
 from holdfast_exchange import adjustments, corporate_actions
 from holdfast_exchange import recording_files as files
@@ -21,7 +22,6 @@ from holdfast_exchange import recording_tables as tables
 from holdfast_exchange.adjustments import AdjustmentsInvalid, AdjustmentTable
 from holdfast_exchange.assets import AssetClass, asset_of
 from holdfast_exchange.corporate_actions import CorporateAction
-from holdfast_exchange.new_york import new_york_day
 from holdfast_exchange.recording_files import MINUTE as MINUTE
 from holdfast_exchange.recording_files import Kind
 from holdfast_exchange.recording_files import RecordingInvalid as RecordingInvalid

@@ -11,12 +11,13 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from holdfast_core.new_york import NEW_YORK
 from holdfast_exchange.recording_files import DAY, Content, Kind, RecordingInvalid, kind_of
 
 INSTANT_NAMES = ("ts", "timestamp", "datetime", "date", "time")
 FIRST_LINE = 2
 """Of the rows: line 1 is the heading."""
-NEW_YORK, UTC = ZoneInfo("America/New_York"), ZoneInfo("UTC")
+UTC = ZoneInfo("UTC")
 
 
 def kind_by_name(file: Path) -> Kind | None:

@@ -11,9 +11,9 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
+from holdfast_core.new_york import NEW_YORK
 from holdfast_core.sessions import Calendar, OutsideCalendar, Session, calendar_of
 from holdfast_exchange.assets import AssetClass
-from holdfast_exchange.new_york import NEW_YORK
 from holdfast_exchange.recording import MINUTE, Bar, Recording, RecordingInvalid
 from holdfast_exchange.rows import Rows, instant_of, micros, tabled
 

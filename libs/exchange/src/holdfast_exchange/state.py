@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid5
 
+from holdfast_core.new_york import new_york_midnight
 from holdfast_exchange import account, admission
 from holdfast_exchange.assets import Asset, asset_of
 from holdfast_exchange.blotter import NAMESPACE, Blotter
@@ -21,7 +22,6 @@ from holdfast_exchange.faults.disturbances import Disturbances
 from holdfast_exchange.holds import Holds
 from holdfast_exchange.hours import Hours
 from holdfast_exchange.market import Market
-from holdfast_exchange.new_york import new_york_midnight
 from holdfast_exchange.orders import ZERO, Order
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgpack
 from websockets.asyncio.client import ClientConnection
 
 from holdfast_core.instruments import book_of
+from holdfast_core.new_york import new_york_day
 from holdfast_core.sessions import OutsideCalendar, session_of
 from holdfast_runtime.errors import Malformed
 from holdfast_runtime.ports.venue import (
@@ -34,7 +34,6 @@ from holdfast_venue.http import NoAnswer, VenueHttp
 from holdfast_venue.limiter import Priority
 from holdfast_venue.streams import Broken, ConnectionTaken, RefusedCredentials, Stream, shown
 
-NEW_YORK = ZoneInfo("America/New_York")
 BARS_PER_PAGE = 10_000
 MAX_PAGES = 1_000
 LENGTHS = {Timeframe.MINUTE: timedelta(minutes=1), Timeframe.HOUR: timedelta(hours=1)}
@@ -248,7 +247,7 @@ def bar_end(start: datetime, timeframe: Timeframe, book: str = "equity") -> date
     if length is not None:
         return start + length
     # A daily bar carries midnight in New York.
-    day = start.astimezone(NEW_YORK).date()
+    day = new_york_day(start)
     try:
         session = session_of(day)
     except OutsideCalendar as error:

@@ -14,7 +14,7 @@ from typing import NoReturn
 import structlog
 
 from holdfast_core.instruments import book_of
-from holdfast_core.money import ZERO
+from holdfast_core.money import ZERO, is_rounded
 from holdfast_execution.books import Books, Mirror
 from holdfast_execution.domain.intents import AT_BROKER, IntentState, Purpose
 from holdfast_execution.domain.statuses import is_over
@@ -38,7 +38,6 @@ log = structlog.get_logger()
 
 FILLS_SINCE = timedelta(days=7)
 """Foreign fills that explain a difference are looked for so far back; later than the symbol's last claim."""
-CENTS = 2
 PRICE_STEP, CASH_STEP = Decimal("1e-9"), Decimal("1e-8")
 
 
@@ -195,11 +194,7 @@ def claim_of(asked: Asked, sides: Sides) -> PositionClaim:
 
 def cash_gap(ledger: Decimal, broker: Decimal) -> Decimal:
     """Dollars that the broker has more; zero where it only rounds more coarsely."""
-    exponent = broker.as_tuple().exponent
-    digits = max(CENTS, -exponent if isinstance(exponent, int) else CENTS)
-    if ledger.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_EVEN) == broker:
-        return ZERO
-    return (broker - ledger).quantize(CASH_STEP, ROUND_HALF_EVEN)
+    return ZERO if is_rounded(broker, ledger) else (broker - ledger).quantize(CASH_STEP, ROUND_HALF_EVEN)
 
 
 def _refuse_open_orders(symbol: str, sides: Sides) -> None:

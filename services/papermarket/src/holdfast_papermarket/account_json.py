@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from holdfast_core.money import ZERO, plain
+from holdfast_core.new_york import new_york_day
 from holdfast_core.sessions import previous_session
 from holdfast_exchange import account as accounts
 from holdfast_exchange.assets import AssetClass
@@ -16,7 +17,6 @@ from holdfast_exchange.books import Activity, Position
 from holdfast_exchange.configuration import Configuration
 from holdfast_exchange.corporate_actions import ActionKind, CorporateAction
 from holdfast_exchange.exchange import Exchange
-from holdfast_exchange.new_york import new_york_day
 from holdfast_exchange.orders import Fill, Side
 from holdfast_exchange.portfolio_history import History
 from holdfast_papermarket.trading_json import Json, instant, number, order

@@ -10,9 +10,9 @@ from decimal import Decimal
 from typing import Any
 
 from holdfast_core.money import plain
+from holdfast_core.new_york import NEW_YORK
 from holdfast_core.sessions import Session, is_open, next_close, next_open
 from holdfast_exchange.exchange import Exchange
-from holdfast_exchange.new_york import NEW_YORK
 from holdfast_exchange.orders import Order, Status, Update
 
 Json = dict[str, Any]

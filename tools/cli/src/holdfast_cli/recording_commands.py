@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from holdfast_cli.recording_history import ALPACA_DATA, TIMEFRAMES, History, HistoryFailed, Window, share
+from holdfast_core.new_york import NEW_YORK
 
 if TYPE_CHECKING:
     from holdfast_exchange.recording_check import Inspection
@@ -30,7 +31,6 @@ EXIT_FAULTS = 1
 EXIT_USAGE = 2
 MOST_SHOWN = 20
 KEYS = ("ALPACA_API_KEY", "ALPACA_SECRET_KEY")
-NEW_YORK = ZoneInfo("America/New_York")
 
 app = typer.Typer(
     help="Check recorded market data, or make a recording of it, for `holdfast up --recording DIR`.\n\n"

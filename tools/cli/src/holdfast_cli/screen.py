@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import httpx
 from rich.console import Console, Group, RenderableType
@@ -21,10 +20,10 @@ from holdfast_cli.invariants import LIVE, number
 from holdfast_cli.plan import Plan
 from holdfast_cli.stack_calls import StackCalls
 from holdfast_cli.supervisor import Child, State, Supervisor
+from holdfast_core.new_york import NEW_YORK
 from holdfast_runtime.errors import HoldfastError
 
 REFRESH_SECS = 1.0
-EXCHANGE_ZONE = ZoneInfo("America/New_York")
 STYLES = {
     State.READY: "green",
     State.STARTING: "cyan",
@@ -125,7 +124,7 @@ class Screen:
         stamp = self._venue.get("market_time")
         if not stamp:
             return "market time not known yet" if self._plan.settings.venue.kind == "papermarket" else "live"
-        local = datetime.fromisoformat(str(stamp)).astimezone(EXCHANGE_ZONE)
+        local = datetime.fromisoformat(str(stamp)).astimezone(NEW_YORK)
         speed = self._plan.settings.replay.speed
         pace = "lock-step" if speed == 0 else f"{speed:g}×"
         return f"{local:%a %Y-%m-%d %H:%M:%S} New York  {pace}" + ("  ended" if self._venue.get("ended") else "")

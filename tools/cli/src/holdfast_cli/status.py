@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from holdfast_cli.plan import BUS, VENUE_SERVICE, Process, dashboard_url
-from holdfast_cli.screen import EXCHANGE_ZONE
 from holdfast_cli.stack_calls import StackCalls, files_of_run, stack_calls
 from holdfast_cli.supervisor import probe_of
+from holdfast_core.new_york import NEW_YORK
 from holdfast_runtime.settings import Settings
 
 HEALTH = ".health"
@@ -82,6 +82,6 @@ async def _market_time(calls: StackCalls) -> str:
         status = await calls.venue("status")
     except httpx.HTTPError:
         return "the venue does not answer"
-    at = datetime.fromisoformat(str(status["market_time"])).astimezone(EXCHANGE_ZONE)
+    at = datetime.fromisoformat(str(status["market_time"])).astimezone(NEW_YORK)
     waiting = f"  waits for {status['waiting_for']}" if status.get("waiting_for") else ""
     return f"{at:%a %Y-%m-%d %H:%M:%S} New York" + ("  ended" if status.get("ended") else waiting)

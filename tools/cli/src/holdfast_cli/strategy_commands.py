@@ -16,7 +16,7 @@ from rich.text import Text
 
 from holdfast_cli.admin_api import TOKEN, AdminApi, admin_at, admin_of_run
 from holdfast_cli.command_line import EXIT_NOT_READY, StateOption, console, errors, fail, latest_run_of
-from holdfast_cli.screen import EXCHANGE_ZONE
+from holdfast_core.new_york import NEW_YORK
 from holdfast_runtime.errors import Code, Refused, Retry
 
 app = typer.Typer(
@@ -166,7 +166,7 @@ def _halt(one: dict[str, Any]) -> str:
 
 
 def _at(since: str | None) -> str:
-    return f"{datetime.fromisoformat(since).astimezone(EXCHANGE_ZONE):%a %d %b %H:%M:%S}" if since else ""
+    return f"{datetime.fromisoformat(since).astimezone(NEW_YORK):%a %d %b %H:%M:%S}" if since else ""
 
 
 def _path(name: str) -> str:

@@ -2,11 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
-from zoneinfo import ZoneInfo
 
 from holdfast_core.money import CENT, plain
+from holdfast_core.new_york import NEW_YORK
 
-EXCHANGE = ZoneInfo("America/New_York")
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
 NEVER = datetime.fromtimestamp(0, UTC)
@@ -58,14 +57,14 @@ def tone(value: Decimal | None) -> str:
 
 def clock(at: datetime | None) -> str:
     """`10:31:05` at the exchange."""
-    return NONE if at is None or at <= NEVER else f"{at.astimezone(EXCHANGE):%H:%M:%S}"
+    return NONE if at is None or at <= NEVER else f"{at.astimezone(NEW_YORK):%H:%M:%S}"
 
 
 def day_clock(at: datetime | None) -> str:
     """`Tue 8 Oct 10:31:05` at the exchange; nothing for an instant before market time began."""
     if at is None or at <= NEVER:
         return NONE
-    local = at.astimezone(EXCHANGE)
+    local = at.astimezone(NEW_YORK)
     return f"{local:%a} {local.day} {local:%b %H:%M:%S}"
 
 

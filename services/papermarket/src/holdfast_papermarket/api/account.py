@@ -8,10 +8,10 @@ from typing import get_args
 from fastapi import APIRouter, Request, Response
 from fastapi.datastructures import QueryParams
 
+from holdfast_core.new_york import new_york_day, new_york_midnight
 from holdfast_core.sessions import previous_session, session_of
 from holdfast_exchange.account_commands import Configure
 from holdfast_exchange.books import EntryKind
-from holdfast_exchange.new_york import new_york_day, new_york_midnight
 from holdfast_exchange.portfolio_history import DAILY, WINDOWS, Baseline, HistoryQuery, Hours, history
 from holdfast_exchange.rules import unprocessable
 from holdfast_papermarket import account_json

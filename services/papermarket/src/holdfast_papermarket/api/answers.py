@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import Request, Response
 
 from holdfast_core.money import InexactAmount, parse_amount
-from holdfast_exchange.new_york import NEW_YORK
+from holdfast_core.new_york import NEW_YORK
 from holdfast_exchange.orders import Refusal
 from holdfast_exchange.rules import UNPROCESSABLE, unprocessable
 

@@ -6,8 +6,8 @@ from decimal import Decimal, InvalidOperation
 
 from fastapi.datastructures import QueryParams
 
+from holdfast_core.new_york import NEW_YORK, new_york_day
 from holdfast_exchange.flow import DarkPrint, FlowAlert
-from holdfast_exchange.new_york import NEW_YORK, new_york_day
 
 Number = Decimal | int | None
 MAX_DIGITS = 16

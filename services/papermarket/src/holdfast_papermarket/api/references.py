@@ -5,9 +5,9 @@ from datetime import date, timedelta
 
 from fastapi import APIRouter, Request, Response
 
+from holdfast_core.new_york import new_york_day
 from holdfast_core.sessions import Session, sessions_between
 from holdfast_exchange.corporate_actions import ActionKind, CorporateAction
-from holdfast_exchange.new_york import new_york_day
 from holdfast_exchange.orders import Refusal
 from holdfast_exchange.rules import unprocessable
 from holdfast_papermarket import account_json, trading_json

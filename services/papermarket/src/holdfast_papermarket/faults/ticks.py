@@ -6,6 +6,7 @@ from functools import partial
 
 import structlog
 
+from holdfast_core.new_york import NEW_YORK, new_york_day
 from holdfast_core.sessions import session_of
 from holdfast_exchange.account_commands import Announce
 from holdfast_exchange.commands import Command, Submit
@@ -25,7 +26,6 @@ from holdfast_exchange.faults.commands import (
     View,
 )
 from holdfast_exchange.faults.scope import Call
-from holdfast_exchange.new_york import NEW_YORK, new_york_day
 from holdfast_exchange.orders import NewOrder, OrderType, Refusal, TimeInForce
 from holdfast_papermarket.faults.desk import FaultDesk
 

@@ -8,16 +8,14 @@ The broker is the final truth for orders, fills and positions (invariants 6 and 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from enum import StrEnum
 
 from holdfast_core.ids import CLIENT_ORDER_ID_PREFIX
 from holdfast_core.instruments import book_of, lot_of
-from holdfast_core.money import ZERO
+from holdfast_core.money import ZERO, is_rounded
 from holdfast_reconciliation.domain.states import BrokerSide, LedgerSide, Stage, Wish
 from holdfast_runtime.ports.venue import BrokerOrder, Side
-
-CENTS = 2
 
 
 class Kind(StrEnum):
@@ -267,11 +265,7 @@ def _uncounted(ledger: LedgerSide, broker: BrokerSide) -> dict[str, Decimal]:
 
 
 def _cash(ledger: LedgerSide, broker: BrokerSide) -> Iterator[Difference]:
-    # To the cent where the broker rounds to cents, else to the broker's own last digit: no tolerance beyond that.
-    exponent = broker.cash.as_tuple().exponent
-    digits = max(CENTS, -exponent if isinstance(exponent, int) else CENTS)
-    ours = ledger.cash.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_EVEN)
-    if ours != broker.cash:
+    if not is_rounded(broker.cash, ledger.cash):
         yield Difference(
             kind=Kind.CASH_DIFFERS,
             symbol="",

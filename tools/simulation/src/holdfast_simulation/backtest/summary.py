@@ -12,8 +12,8 @@ from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_core.money import plain
+from holdfast_core.new_york import NEW_YORK
 from holdfast_exchange.books import EntryKind
-from holdfast_exchange.new_york import NEW_YORK
 from holdfast_runtime.settings import Book, Settings
 from holdfast_simulation.backtest import metrics
 from holdfast_simulation.backtest.run import Outcome
