@@ -27,8 +27,11 @@ $(UV):
 	$(PYTHON) -m venv .uv
 	$(BOOTSTRAP) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
+# Compiled here, once: else each of the stack's processes does it as it starts, and all of them each time where
+# Python is told to write no bytecode (PYTHONDONTWRITEBYTECODE). A busy machine may take its time over it.
 $(SETUP_STAMP): $(UV) uv.lock pyproject.toml $(MEMBERS)
-	$(UV) sync --frozen --quiet --python $(PYTHON)
+	UV_COMPILE_BYTECODE_TIMEOUT=0 $(UV) sync --frozen --quiet --compile-bytecode --python $(PYTHON)
+	@$(BIN)/python -m compileall -q -j 0 $(SOURCES)
 	@touch $@
 
 setup: $(SETUP_STAMP) ## Install everything into .venv, from the lock
