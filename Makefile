@@ -81,7 +81,7 @@ docs: setup ## Generate the docs that come from code
 	$(BIN)/python -m holdfast_runtime.bus.permissions > deploy/helm/holdfast/files/nats-permissions.conf
 
 faults: setup ## An hour with every fault of papermarket on, one after the other (about 20 minutes)
-	HOLDFAST_ALL_FAULTS=1 $(BIN)/pytest tests/drills/test_an_hour_with_each_fault.py
+	HOLDFAST_ALL_FAULTS=1 $(BIN)/pytest tests/drills/test_an_hour_with_each_fault.py tests/drills/test_an_hour_with_failing_sources.py
 
 chart: setup ## Renew what the chart has from elsewhere, and the manifests that its tests compare with
 	$(BIN)/python tools/chart.py

@@ -72,6 +72,14 @@ def one(**fault: Any) -> dict[str, Any]:
             ),
         ),
         (
+            one(kind="late_accept", scope={"endpoint": "flow"}),
+            "faults.0: is refused: scope.endpoint, flow, never meets late_accept; allowed: orders.submit",
+        ),
+        (
+            one(kind="cancel_refused", scope={"endpoint": "orders.submit"}),
+            "faults.0: is refused: scope.endpoint, orders.submit, never meets cancel_refused; allowed: orders.cancel",
+        ),
+        (
             one(kind="latency", scope={"probability": 1.5}),
             "faults.0.scope.probability: 1.5 is not allowed; allowed: a number above 0 up to 1",
         ),

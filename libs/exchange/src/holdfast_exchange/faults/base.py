@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from holdfast_exchange.faults.scope import Scope
+from holdfast_exchange.faults.scope import Endpoint, Scope
 
 
 class Area(StrEnum):
@@ -48,6 +48,8 @@ class Fault(BaseModel):
     needs_symbol: ClassVar[bool] = False
     once: ClassVar[bool] = False
     """True where it fires once unless `scope.at_most` says otherwise."""
+    place: ClassVar[Endpoint | None] = None
+    """The one endpoint that can go wrong so; None: any."""
 
     id: str = Field(pattern=r"^[a-z0-9_-]{1,64}$", description="Name of this fault in counters and logs.")
     kind: Any
@@ -65,6 +67,8 @@ class Fault(BaseModel):
             if getattr(self.scope, name) is not None and name not in known:
                 allowed = ", ".join([*sorted(known), "nth", "since", "until", "probability", "at_most"])
                 raise ValueError(f"scope.{name} means nothing to {self.kind}; allowed in its scope: {allowed}")
+        if self.place and self.scope.endpoint and not self.scope.endpoint.includes(self.place):
+            raise ValueError(f"scope.endpoint, {self.scope.endpoint}, never meets {self.kind}; allowed: {self.place}")
         if self.needs_symbol and self.scope.symbol is None:
             raise ValueError(f"scope.symbol is missing; {self.kind} happens to one symbol")
         return self

@@ -96,6 +96,8 @@ def _section(word: str) -> str:
         notes += " Fires once unless `at_most` says otherwise."
     if kind.needs_symbol:
         notes += " Needs a symbol."
+    if kind.place:
+        notes += f" Only at `{kind.place}`."
     own = [f"| {row}" for row in ("key | default | allowed | meaning |", "--- | --- | --- | --- |")]
     own += [
         f"| `{name}` | {_default(field)} | {_allowed(kind, name)} | {field.description or ''} |"

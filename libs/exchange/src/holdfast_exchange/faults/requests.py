@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from holdfast_exchange.faults.base import Area, Fault, Millis, When, When_
+from holdfast_exchange.faults.scope import Endpoint
 
 
 class Shape(StrEnum):
@@ -46,6 +47,7 @@ class LateAccept(Fault):
     gone without a word."""
 
     area = Area.REQUEST
+    place = Endpoint.ORDERS_SUBMIT
     kind: Literal["late_accept"]
     late_secs: float = Field(default=30.0, gt=0, le=60, description="Market seconds until it arrives.")
     hold_secs: float = Field(default=30.0, gt=0, le=300, description="Wall seconds until the venue hangs up.")
@@ -82,6 +84,7 @@ class OtherOrderBody(Fault):
     """200 with the body of another order than the one that was accepted."""
 
     area = Area.REQUEST
+    place = Endpoint.ORDERS_SUBMIT
     kind: Literal["other_order_body"]
 
 
@@ -114,6 +117,7 @@ class CancelRefused(Fault):
     """A cancel is refused although the order rests."""
 
     area = Area.REQUEST
+    place = Endpoint.ORDERS_CANCEL
     kind: Literal["cancel_refused"]
 
 

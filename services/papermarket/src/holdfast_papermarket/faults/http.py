@@ -125,7 +125,7 @@ class FaultyHttp:
     def _course(self, call: Call, scope: Scope, content: bytes) -> _Course:
         course = _Course()
         for fault in self._desk.plan.faults:
-            if fault.area is not Area.REQUEST or not _concerns(fault, call):
+            if fault.area is not Area.REQUEST or fault.place not in (None, call.endpoint):
                 continue
             effects = partial(self._late, fault, scope, content) if isinstance(fault, LateAccept) else _nothing
             if not self._desk.fires(fault, call, effects):
@@ -259,16 +259,6 @@ class FaultyHttp:
 
 def _nothing() -> Sequence[Command]:
     return ()
-
-
-def _concerns(fault: Fault, call: Call) -> bool:
-    """Some faults have a place of their own, whatever their scope."""
-    match fault:
-        case LateAccept() | OtherOrderBody():
-            return call.endpoint is Endpoint.ORDERS_SUBMIT
-        case CancelRefused():
-            return call.endpoint is Endpoint.ORDERS_CANCEL
-    return True
 
 
 def _has_order(answered: Body) -> bool:
