@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -115,6 +116,16 @@ def test_a_stop_and_a_start_are_done_by_execution_and_audited_with_who_typed_the
     assert actions == [
         ("stop", me, "api", "ok"), ("start", me, "api", "requested"), ("start", me, "api", "ok"),
     ]  # fmt: skip
+
+
+def test_a_login_without_a_name_is_audited_by_its_number(traded: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SE-7: in a pod the commands run under a user that no file names."""
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 4_242_424)
+
+    assert traded.holdfast("stop", "sma", "--note", "prices look wrong").exit_code == 0
+    assert traded.admin.audit.newest()[0].who == "uid 4242424"
 
 
 @pytest.mark.parametrize("arguments", [("show", "smma"), ("stop", "smma", "--note", "why")])

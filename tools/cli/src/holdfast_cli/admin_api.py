@@ -1,6 +1,7 @@
 """Admin's JSON API as the terminal calls it: with the token, in the name of whoever types, so that the audit has it."""
 
 import getpass
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,10 +55,18 @@ class AdminApi:
         raise Retry(message)
 
 
+def typist() -> str:
+    """Who types, for the audit: the login's name, or its number where it has none, as in a pod."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
 @contextmanager
 def admin_at(base: str, token: str) -> Iterator[AdminApi]:
     """The admin whose dashboard is at `base`. Raises Refused where that is no address."""
-    headers = {"Authorization": f"Bearer {token}", "X-Operator": getpass.getuser()}
+    headers = {"Authorization": f"Bearer {token}", "X-Operator": typist()}
     try:
         client = httpx.Client(base_url=base, headers=headers, timeout=TIMEOUT_SECS, trust_env=False)
     except httpx.InvalidURL as error:
