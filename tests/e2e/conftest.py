@@ -17,6 +17,7 @@ from tests.integration.stack import running
 
 ORDER = (
     "replayed_day",
+    "doctor",
     "deleted_pods",
     "frozen_process",
     "stores",

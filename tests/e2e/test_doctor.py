@@ -1,0 +1,102 @@
+"""`holdfast doctor` in a cluster: all is well after an install, and what a hand has changed is named (IN-7, IN-8)."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.e2e.cluster import eventually
+from tests.e2e.release import NAME, QUIET, SERVICES, Release
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+ANSWERED_SECS = 60.0
+FOUND_SECS = 180.0
+
+Checks = dict[tuple[str, str], dict[str, Any]]
+"""By service and name."""
+
+
+def doctor(release: Release) -> Checks:
+    """What every service finds now."""
+    told = json.loads(release.operate(*QUIET, "holdfast", "doctor", "--json", limit_secs=ANSWERED_SECS))
+    return {(each["service"], check["check"]): check for each in told["examinations"] for check in each["checks"]}
+
+
+def not_well(found: Checks) -> Checks:
+    return {where: check for where, check in found.items() if check["verdict"] != "OK"}
+
+
+def until_well(release: Release) -> Checks:
+    """Everything that was looked at, once nothing of it is amiss."""
+
+    def well() -> Checks:
+        found = doctor(release)
+        return {} if not_well(found) else found
+
+    return eventually(well, "the doctor finds all well", FOUND_SECS)
+
+
+@contextmanager
+def changed_by_hand(release: Release, name: str, patch: dict[str, dict[str, Any]]) -> Iterator[None]:
+    """An object of the release, changed in one section; in the end the section is as it was."""
+    (before,) = release.cluster.get(name)
+    release.cluster.kubectl("patch", name, "--type", "merge", "--patch", json.dumps(patch))
+    try:
+        yield
+    finally:
+        undo = {section: before[section] for section in patch}
+        release.cluster.kubectl("patch", name, "--type", "merge", "--patch", json.dumps(undo))
+
+
+def test_every_service_finds_all_its_edges_well_after_an_install(day: Release) -> None:
+    found = until_well(day)
+    assert {service for service, _ in found} == set(SERVICES) - {"papermarket"}
+    assert found["admin", "release"]["evidence"] == "every object is as the release says"
+
+
+@pytest.mark.parametrize(
+    ("name", "patch", "where", "evidence", "step"),
+    [
+        pytest.param(
+            f"deployment/{NAME}-scoring",
+            {"spec": {"replicas": 2}},
+            ("admin", "release"),
+            f"deployments/{NAME}-scoring: 2 replicas, the release says 1",
+            "helm upgrade",
+            id="a-scaled-deployment",
+        ),
+        pytest.param(
+            f"configmap/{NAME}-configuration",
+            {"data": {"holdfast.yaml": "{}"}},
+            ("admin", "release"),
+            f"configmaps/{NAME}-configuration: holdfast.yaml is not the release's",
+            "helm upgrade",
+            id="an-edited-configuration",
+        ),
+        pytest.param(
+            f"networkpolicy/{NAME}-gate-from-scoring",
+            {"spec": {"ingress": []}},
+            ("scoring", "call gate"),
+            "failed to connect",
+            "network policy",
+            id="a-policy-that-cuts-an-edge",
+        ),
+    ],
+)
+def test_what_a_hand_has_changed_is_red_with_what_to_do_until_it_is_undone(
+    name: str, patch: dict[str, dict[str, Any]], where: tuple[str, str], evidence: str, step: str, day: Release
+) -> None:
+    def named() -> dict[str, Any] | None:
+        # Nothing else: what a busy machine answers late for once is looked at again.
+        found = not_well(doctor(day))
+        return found[where] if list(found) == [where] and found[where]["verdict"] == "RED" else None
+
+    with changed_by_hand(day, name, patch):
+        check = eventually(named, f"{where} is RED, and nothing else", FOUND_SECS)
+        assert check is not None
+        assert evidence in check["evidence"]
+        assert any(step in each for each in check["steps"])
+    until_well(day)
