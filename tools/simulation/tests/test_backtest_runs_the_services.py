@@ -1,12 +1,14 @@
 """The services over a recording in virtual time (TS-3, TL-1). That they decide as the running system does is shown
 beside that system, in tests/integration/test_replayed_day.py."""
 
+import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
+from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_exchange.market import scaled_bar, scaled_quote
 from holdfast_exchange.recording import Recording
 from holdfast_runtime.settings import ReplaySettings, Settings, StrategySettings
@@ -52,18 +54,37 @@ def test_two_runs_are_the_same_to_the_last_byte(morning: Outcome) -> None:
     assert told(run(SETTINGS, open_recording(SETTINGS))) == told(morning)
 
 
-def test_nothing_looks_ahead(morning: Outcome) -> None:
-    """TL-1: with another future everything up to then is decided as before."""
+@pytest.mark.parametrize("change", ["doubled", "shuffled"])
+def test_nothing_looks_ahead(morning: Outcome, change: str) -> None:
+    """TL-1: with another future everything up to then is decided, ordered and filled as before."""
     opened = open_recording(SETTINGS)
-    future = replace(opened.combined, recording=doubled(opened.combined.recording))
+    changed = {"doubled": doubled, "shuffled": shuffled}[change](opened.combined.recording)
 
-    other = run(SETTINGS, replace(opened, combined=future))
+    other = run(SETTINGS, replace(opened, combined=replace(opened.combined, recording=changed)))
 
     assert [point for point in other.curve if point.at <= TURN] == [each for each in morning.curve if each.at <= TURN]
     assert other.curve[-1].equity != morning.curve[-1].equity
-    decided = [decision for decision in other.decisions if decision.market_time.ToDatetime(UTC) <= TURN]
-    assert decided
-    assert decided == [each for each in morning.decisions if each.market_time.ToDatetime(UTC) <= TURN]
+    assert decided(other)
+    assert decided(other) == decided(morning)
+    assert ordered(other)
+    assert ordered(other) == ordered(morning)
+    assert [each for each in other.exchange.books.fills if each.at <= TURN] == [
+        each for each in morning.exchange.books.fills if each.at <= TURN
+    ]
+
+
+def decided(outcome: Outcome) -> list[gate.Decision]:
+    """Everything that was decided up to the turn, with all numbers behind it."""
+    return [decision for decision in outcome.decisions if decision.market_time.ToDatetime(UTC) <= TURN]
+
+
+def ordered(outcome: Outcome) -> list[tuple[object, ...]]:
+    """Every order that the venue had got up to the turn, as it was asked for."""
+    return [
+        (order.created_at, order.symbol, order.side, order.type, order.quantity, order.limit_price, order.stop_price)
+        for order in outcome.exchange.orders.values()
+        if order.created_at <= TURN
+    ]
 
 
 def doubled(recording: Recording) -> Recording:
@@ -72,3 +93,15 @@ def doubled(recording: Recording) -> Recording:
     bars = tuple(scaled_bar(bar, two) if bar.end > TURN else bar for bar in recording.minute_bars)
     quotes = tuple(scaled_quote(quote, two) if quote.end > TURN else quote for quote in recording.minute_quotes)
     return replace(recording, minute_bars=bars, driving=bars, minute_quotes=quotes)
+
+
+def shuffled(recording: Recording) -> Recording:
+    """The minutes after the turn in another order; without quotes, which would belong to others."""
+    bars = [bar for bar in recording.minute_bars if bar.end <= TURN]
+    future = [bar for bar in recording.minute_bars if bar.end > TURN]
+    for symbol in recording.symbols:
+        own = [bar for bar in future if bar.symbol == symbol]
+        others = random.Random(symbol).sample(own, len(own))
+        bars += [replace(other, start=bar.start, end=bar.end) for bar, other in zip(own, others, strict=True)]
+    quotes = tuple(quote for quote in recording.minute_quotes if quote.end <= TURN)
+    return replace(recording, minute_bars=tuple(bars), driving=tuple(bars), minute_quotes=quotes)

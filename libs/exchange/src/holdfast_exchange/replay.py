@@ -85,6 +85,10 @@ class Replay:
         place = bisect_right(self._at, instant)
         return self._instants[place] if place < len(self._at) else None
 
+    def between(self, after: datetime, before: datetime) -> list[Instant]:
+        """The instants later than `after` and earlier than `before`, oldest first."""
+        return self._instants[bisect_right(self._at, after) : bisect_left(self._at, before)]
+
     def unseen(self, now: datetime, released: datetime) -> Instant | None:
         """The instant of `now`, where the market shows only what was before it (`released`)."""
         present = self.at(now)

@@ -1,7 +1,7 @@
 """Market data of a recording behind ports.venue.Feed: what the exchange's market shows, as it shows it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime
 
 from holdfast_exchange import recording
@@ -12,6 +12,9 @@ from holdfast_simulation.world.market import told_bar
 
 Find = Callable[[str, datetime, datetime], list[recording.Bar]]
 
+MANY = 60
+"""Instants that are left out at once: history is then cheaper than one bar after the other."""
+
 
 class RecordedFeed:
     """The one data connection of a book. History and quotes are those that are visible now: nothing looks ahead."""
@@ -19,7 +22,7 @@ class RecordedFeed:
     def __init__(self, market: Market) -> None:
         self._market = market
         self._symbols: frozenset[str] = frozenset()
-        self._events: asyncio.Queue[FeedEvent | StreamUp] | None = None
+        self._events: asyncio.Queue[FeedEvent | StreamUp | StreamDown] | None = None
         self._sent = 0
 
     @property
@@ -29,11 +32,30 @@ class RecordedFeed:
 
     def publish(self) -> None:
         """Sends what has become visible last: quotes, then bars, each by symbol."""
+        market, now = self._market, self._market.released
+        self._send([*map(_told_quote, market.quotes_ending(now).values())])
+        self._send([*map(told_bar, market.bars_ending(now).values())])
+
+    def make_up(self, left_out: Sequence[datetime]) -> None:
+        """Sends what became visible at instants at which nothing was published: every bar, and the newest quotes.
+
+        After many of them, and where bars of one symbol would make those of another late, the connection ends and
+        begins anew: its reader asks history, as after an outage.
+        """
+        if self._events is not None and (len(left_out) > MANY or len(self._symbols) > 1):
+            self._events.put_nowait(StreamDown(reason="nothing happened"))
+            self._events.put_nowait(StreamUp())
+            self._sent = 0
+            return
+        quotes: dict[str, recording.QuoteBar] = {}
+        for at in left_out:
+            quotes |= self._market.quotes_ending(at)
+            self._send([*map(told_bar, self._market.bars_ending(at).values())])
+        self._send([*map(_told_quote, quotes.values())])
+
+    def _send(self, items: Iterable[Quote | Bar]) -> None:
         if self._events is None:
             return
-        market, now = self._market, self._market.released
-        items: list[Quote | Bar] = [_told_quote(quote) for quote in market.quotes_ending(now).values()]
-        items += [told_bar(bar) for bar in market.bars_ending(now).values()]
         for item in items:
             if item.symbol in self._symbols:
                 self._sent += 1

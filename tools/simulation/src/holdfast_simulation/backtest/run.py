@@ -10,7 +10,8 @@ import random
 import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,6 +40,7 @@ from holdfast_runtime.settings import Settings
 from holdfast_runtime.wire import to_timestamp
 from holdfast_simulation.backtest.feed import RecordedFeed
 from holdfast_simulation.backtest.metrics import Point
+from holdfast_simulation.backtest.quiet import Quiet
 from holdfast_simulation.backtest.services import Scoring, Signal
 from holdfast_simulation.memory_bus import MemoryBus
 from holdfast_simulation.memory_clock import ManualMarketClock
@@ -96,17 +98,22 @@ def open_recording(settings: Settings) -> Opened:
 
 
 def run(
-    settings: Settings, opened: Opened, progress: Callable[[int, int], None] = lambda _done, _total: None
+    settings: Settings,
+    opened: Opened,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    *,
+    every_instant: bool = False,
 ) -> Outcome:
-    """Replays it to its end. `progress` is told instants done and in all.
+    """Replays it to its end. `progress` is told instants done and in all. `every_instant`: quiet ones too, at which
+    nothing can happen (quiet): the same comes of it, more slowly.
 
     Raises BacktestFailed where a service failed, and AskPerson where the settings do not fit the recording.
     """
-    return _Backtest(settings, opened, progress).live()
+    return _Backtest(settings, opened, progress, every_instant=every_instant).live()
 
 
 class _Backtest:
-    def __init__(self, settings: Settings, opened: Opened, progress: Progress) -> None:
+    def __init__(self, settings: Settings, opened: Opened, progress: Progress, *, every_instant: bool) -> None:
         replay = settings.replay.model_copy(update={"speed": 0.0, "faults": None})
         self._settings = settings.model_copy(update={"replay": replay})
         self._opened = opened
@@ -114,6 +121,8 @@ class _Backtest:
         self._replay = opened.replay
         self._loop = SeededLoop(random.Random(0))
         self._clock = ManualMarketClock(opened.replay.begin)
+        self._comparing = ManualMarketClock(opened.replay.begin)
+        """Reconciliation's: its rounds come by the clock, and no quiet instant ends for them."""
         recording = opened.combined.recording
         self._exchange = Exchange(
             ACCOUNT, Market(recording, opened.replay.begin), exchange_config(replay, recording.symbols)
@@ -141,12 +150,13 @@ class _Backtest:
         self._processes: tuple[Process, ...] = (
             self._execution,
             self._gate,
-            Reconciliation(self._ground, "reconciliation"),
+            Reconciliation(replace(self._ground, market_clock=self._comparing), "reconciliation"),
             Scoring(self._ground, bus),
             self._signal,
         )
         self._barrier = Barrier([process.name for process in self._processes])
         self._reports = {process: self._barrier.join() for process in self._processes}
+        self._quiet = None if every_instant else Quiet(self._settings, recording, opened.replay, self._exchange)
         self._ticked_secs = 0.0
         self._ended = False
         self._errors: list[str] = []
@@ -232,31 +242,61 @@ class _Backtest:
         if self._ended:
             self._over.set_result(None)
             return True
-        exchange = self._exchange
-        step = self._replay.next_step(exchange.now, exchange.market.released, self._barrier.next_timer())
-        number = exchange.tick + 1
-        self._barrier.begin(number)
-        self._server.carry_out(Advance(number, step.at, step.data))
+        left_out = self._left_out()
+        step = self._step_after(left_out)
+        self._barrier.begin(self._exchange.tick + 1)
+        self._pass_over(left_out)
+        self._server.carry_out(Advance(self._barrier.number, step.at, step.data))
         if step.data:
-            for feed in self._feeds.values():
-                feed.publish()
-            self._curve.append(Point(step.at, exchange.equity(), exchange.market_value()))
+            self._publish(left_out)
+            self._note_value(step.at)
             self._progress(*self._replay.progress(step.at))
         self._clock.set(step.at)
+        self._comparing.set(step.at)
         self._ended = step.ends
         self._ticked_secs = self._loop.time()
         return True
+
+    def _left_out(self) -> list[datetime]:
+        """The quiet instants that come next."""
+        exchange = self._exchange
+        if self._quiet is None or self._replay.unseen(exchange.now, exchange.market.released) is not None:
+            return []
+        return self._quiet.left_out(exchange.now, self._clock.next_timer())
+
+    def _step_after(self, left_out: list[datetime]) -> replays.Step:
+        exchange = self._exchange
+        shown = self._replay.after(left_out[-1]) if left_out else None
+        if shown is not None:
+            return replays.Step(shown.at, data=True)
+        return self._replay.next_step(exchange.now, exchange.market.released, self._barrier.next_timer())
+
+    def _pass_over(self, left_out: list[datetime]) -> None:
+        """What is held has another worth at each of them, and nothing else changes."""
+        for at in left_out:
+            self._exchange.market.release(at)
+            self._note_value(at)
+
+    def _publish(self, left_out: list[datetime]) -> None:
+        for feed in self._feeds.values():
+            if left_out:
+                feed.make_up(left_out)
+            feed.publish()
+
+    def _note_value(self, at: datetime) -> None:
+        self._curve.append(Point(at, self._exchange.equity(), self._exchange.market_value()))
 
     def _settled(self) -> bool:
         if not all(process.activity.settled for process in self._processes):
             return False
         if not (self._execution.lease.is_holder and self._gate.gate.loaded and self._signal.loaded):
             return False
-        timer = to_timestamp(self._clock.next_timer())
+        timers = [timer for clock in (self._clock, self._comparing) if (timer := clock.next_timer()) is not None]
+        next_timer = to_timestamp(min(timers, default=None))
         for process, report in self._reports.items():
             sent, received = process.activity.positions
             done = market_clock.Done(
-                service=process.name, number=self._barrier.number, sent=sent, received=received, next_timer=timer
+                service=process.name, number=self._barrier.number, sent=sent, received=received, next_timer=next_timer
             )
             self._barrier.take(report, done)
         return not self._waiting_for()

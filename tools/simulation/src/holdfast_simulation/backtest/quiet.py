@@ -1,0 +1,150 @@
+"""Which instants of a backtest may be left out, since nothing can happen at them.
+
+An instant is quiet where no strategy says anything, no timer of a service is due, no market opens or closes, and the
+venue holds nothing but stops that the market stays clear of. What the services are not shown at quiet instants they are
+told at the next one, bar by bar or as history: they decide, send and fill as they do without it (a test compares).
+
+What strategies will say is found by the runners of signal itself, over bars that lie ahead. Nothing of it reaches a
+service: it says only when to look (a test changes the future).
+"""
+
+import heapq
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import chain
+
+from holdfast_core.sessions import Calendar, calendar_of
+from holdfast_exchange.exchange import Exchange
+from holdfast_exchange.orders import Order, OrderType, Side, Status
+from holdfast_exchange.recording import MINUTE, Bar, QuoteBar, Recording
+from holdfast_exchange.replay import Replay
+from holdfast_exchange.rows import Row, Rows, micros, tabled
+from holdfast_runtime.ports import venue
+from holdfast_runtime.settings import Settings
+from holdfast_signal.runners import MinuteRunner
+from holdfast_signal.screen import Screen
+from holdfast_signal.strategy import makers_of
+from holdfast_simulation.world.market import told_bar
+
+CLEAR = Decimal("1.001")
+"""Times its price: the market is clear of a stop while it stays above. The ledger's own price of it is rounded."""
+_MINUTE = MINUTE // timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prices:
+    """What orders of one symbol meet."""
+
+    bars: Rows[Bar]
+    quotes: Rows[QuoteBar]
+
+    def first_at(self, limit: Decimal, after: datetime, before: datetime) -> datetime:
+        """The first end in (after, before) of a bar or quotes that reach down to `limit`; `before` where none does."""
+        lows = ((bar.end, bar.low) for bar in _ending(self.bars, after, before))
+        quotes = _ending(self.quotes, after, before)
+        bids = ((quote.end, min(quote.bid_open, quote.bid_low, quote.bid_close)) for quote in quotes)
+        found = (next((at for at, low in each if low <= limit), before) for each in (lows, bids))
+        return min(found)
+
+
+class Quiet:
+    """Knows for each instant how far it is to the next at which something can happen."""
+
+    def __init__(self, settings: Settings, recording: Recording, replay: Replay, exchange: Exchange) -> None:
+        self._replay = replay
+        self._exchange = exchange
+        self._calendars = [calendar_of(book) for book in sorted(settings.active_books)]
+        minutes = tabled(recording.minute_bars, _symbol)
+        driving = tabled(recording.driving or minutes, _symbol).by_symbol
+        quotes = tabled(recording.minute_quotes, _symbol).by_symbol
+        none: Rows[QuoteBar] = Rows.of(())
+        self._prices = {symbol: _Prices(rows, quotes.get(symbol, none)) for symbol, rows in driving.items()}
+        self._coarse = any(_has_coarse(rows, replay) for rows in driving.values())
+        """Hours and days are shown in part before they end: there are few of them, and none is left out."""
+        self._said = [] if self._coarse else _said(settings, minutes.by_symbol, replay)
+
+    def left_out(self, now: datetime, timer: datetime | None) -> list[datetime]:
+        """The instants after `now` that are quiet, oldest first, but for the last: that one is shown.
+
+        `timer`: the earliest instant that a service sleeps for, its comparisons of ledger and broker not counted.
+        """
+        if self._coarse or not self._at_rest(now):
+            return []
+        place = bisect_right(self._said, now)
+        bounds = chain(self._said[place : place + 1], [] if timer is None else [timer], self._edges(now))
+        before = min(bounds)
+        if (upcoming := self._replay.after(now)) is None or upcoming.at >= before:
+            return []
+        for order in self._exchange.open_orders():
+            assert order.stop_price is not None
+            before = self._prices[order.symbol].first_at(order.stop_price * CLEAR, now, before)
+        return [instant.at for instant in self._replay.between(now, before)][:-1]
+
+    def _at_rest(self, now: datetime) -> bool:
+        """Nothing is held but what a stop protects, and nothing is ordered but such stops."""
+        orders = self._exchange.open_orders()
+        covered = {order.symbol for order in orders}
+        held = (symbol for symbol, position in self._exchange.books.positions.items() if position.quantity)
+        return all(_is_resting_stop(order, now) for order in orders) and covered.issuperset(held)
+
+    def _edges(self, now: datetime) -> Iterator[datetime]:
+        """When a market opens or closes next, an order ends, and the venue's day does."""
+        for calendar in self._calendars:
+            yield calendar.next_open(now)
+            yield calendar.next_close(now)
+        yield from (order.expires_at for order in self._exchange.open_orders())
+        yield self._exchange.account.today.ends
+
+
+def _is_resting_stop(order: Order, now: datetime) -> bool:
+    return (
+        order.type is OrderType.STOP
+        and order.side is Side.SELL
+        and order.status is Status.NEW
+        and not order.triggered
+        and order.active_from <= now
+    )
+
+
+def _said(settings: Settings, minutes: Mapping[str, Rows[Bar]], replay: Replay) -> list[datetime]:
+    """When minute strategies will say something: asked of their own runners, over what signal will believe."""
+    makers = [maker for maker in makers_of(settings.traded) if maker.kind.timeframe is venue.Timeframe.MINUTE]
+    if not makers:
+        return []
+    runners = [MinuteRunner(maker, calendar_of(maker.book), grace=timedelta(0)) for maker in makers]
+    symbols = {symbol for runner in runners for symbol in runner.symbols}
+    start = min(_history_start(calendar_of(maker.book), replay.begin) for maker in makers)
+    screen = Screen(symbols, max_move=settings.feed.max_bar_move)
+    found: set[datetime] = set()
+    listed = [_ending(minutes[symbol], start, replay.end + MINUTE) for symbol in sorted(symbols & minutes.keys())]
+    for recorded in heapq.merge(*listed, key=lambda bar: (bar.end, bar.symbol)):
+        bar = told_bar(recorded)
+        if screen.fault(bar, bar.end) is None:
+            found |= {draft.market_time for runner in runners for draft in runner.take(bar)}
+    found |= {draft.market_time for runner in runners for draft in runner.expire(replay.end + MINUTE)}
+    return sorted(found)
+
+
+def _history_start(calendar: Calendar, begin: datetime) -> datetime:
+    """As signal's engine reads history at its start."""
+    session = calendar.session_at(begin) or calendar.previous_session(begin)
+    return calendar.previous_session(session.open).open
+
+
+def _ending(rows: Rows[Row], after: datetime, before: datetime) -> Iterator[Row]:
+    """Rows that end in (after, before), oldest first."""
+    first, last = bisect_right(rows.ends, micros(after)), bisect_left(rows.ends, micros(before))
+    return (rows[place] for place in range(first, last))
+
+
+def _has_coarse(rows: Rows[Bar], replay: Replay) -> bool:
+    """Whether a bar that is replayed lasts longer than a minute."""
+    shown = slice(bisect_right(rows.ends, micros(replay.begin)), bisect_left(rows.starts, micros(replay.end)))
+    return any(end - start > _MINUTE for start, end in zip(rows.starts[shown], rows.ends[shown], strict=True))
+
+
+def _symbol(row: Bar | QuoteBar) -> str:
+    return row.symbol

@@ -1,0 +1,99 @@
+"""A backtest leaves out instants at which nothing can happen, and comes to the same (TS-3).
+
+The whole week with HOLDFAST_BACKTEST=week, as `make nightly` does.
+"""
+
+import os
+from decimal import Decimal
+
+import pytest
+
+from holdfast.gate.v1 import gate_pb2 as gate
+from holdfast_exchange.orders import OrderType, Side
+from holdfast_runtime.settings import ReplaySettings, Settings, StrategySettings
+from holdfast_simulation.backtest.run import Outcome, open_recording, run
+
+pytestmark = pytest.mark.timeout(1800)
+
+WEEK = os.environ.get("HOLDFAST_BACKTEST") == "week"
+STRATEGIES = (
+    StrategySettings(
+        id="sma",
+        kind="sma_crossover",
+        symbols=("SPY", "BAC"),
+        # So near that some stops are met.
+        stop_fraction=Decimal("0.002"),
+        parameters={"fast": 10, "slow": 30, "band_bps": 3},
+    ),
+    StrategySettings(
+        id="rotation",
+        kind="etf_rotation",
+        symbols=("IBM", "AIG"),
+        stop_fraction=Decimal("0.05"),
+        parameters={
+            "roles": {
+                "cash": "AIG",
+                "growth": "AIG",
+                "leveraged_growth": "AIG",
+                "leveraged_technology": "IBM",
+                "managed_futures": "BAC",
+                "market": "SPY",
+                "technology": "IBM",
+            }
+        },
+    ),
+)
+SETTINGS = Settings(
+    replay=ReplaySettings(
+        start="2013-10-07" if WEEK else "2013-10-08", end="2013-10-11" if WEEK else "2013-10-08T15:15:00Z"
+    ),
+    strategies=STRATEGIES,
+)
+
+
+@pytest.fixture(scope="module")
+def quiet() -> Outcome:
+    return run(SETTINGS, open_recording(SETTINGS))
+
+
+@pytest.fixture(scope="module")
+def every() -> Outcome:
+    return run(SETTINGS, open_recording(SETTINGS), every_instant=True)
+
+
+def test_most_instants_are_left_out(quiet: Outcome, every: Outcome) -> None:
+    assert quiet.exchange.tick < every.exchange.tick / 2
+
+
+def test_the_same_is_decided(quiet: Outcome, every: Outcome) -> None:
+    assert [judged(each) for each in quiet.decisions] == [judged(each) for each in every.decisions]
+
+
+def test_the_same_is_ordered_and_filled_at_the_same_instants(quiet: Outcome, every: Outcome) -> None:
+    sold = {order.type for order in quiet.exchange.orders.values() if order.filled_quantity and order.side is Side.SELL}
+    assert OrderType.STOP in sold
+    assert quiet.exchange.books.fills == every.exchange.books.fills
+    assert ordered(quiet) == ordered(every)
+
+
+def test_the_account_is_worth_the_same_at_every_instant(quiet: Outcome, every: Outcome) -> None:
+    assert quiet.curve == every.curve
+    assert quiet.ledger.account.cash == every.ledger.account.cash
+    assert quiet.ledger.fills == every.ledger.fills
+    assert not quiet.verdict.discrepancies
+
+
+def judged(decision: gate.Decision) -> gate.Decision:
+    """All of a decision but the numbers that tell how old the newest comparison was, and in what version it lies."""
+    told = gate.Decision()
+    told.CopyFrom(decision)
+    for verdict in told.verdicts:
+        verdict.ClearField("numbers")
+        verdict.ClearField("message")
+    return told
+
+
+def ordered(outcome: Outcome) -> list[tuple[object, ...]]:
+    """Every order that the venue got, as it was asked for, and what became of it."""
+    fields = ("created_at", "symbol", "side", "type", "status", "quantity", "limit_price", "stop_price")
+    return [tuple(getattr(order, field) for field in fields) for order in outcome.exchange.orders.values()]
