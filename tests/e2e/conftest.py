@@ -18,6 +18,7 @@ from tests.integration.stack import running
 ORDER = (
     "replayed_day",
     "doctor",
+    "strategies",
     "deleted_pods",
     "frozen_process",
     "stores",
@@ -96,7 +97,7 @@ def images(context: str) -> str:
     return TAG
 
 
-def _values(tag: str, days: dict[str, str]) -> dict[str, Any]:
+def values_of(tag: str, days: dict[str, str]) -> dict[str, Any]:
     strategies = yaml.safe_load((CHART / "values.yaml").read_text())["config"]["strategies"]
     (crossover,) = (each for each in strategies if each["kind"] == "sma_crossover")
     crossover["kind"] = "blocking_sma"
@@ -125,7 +126,7 @@ def _local_run(folder: Path, days: dict[str, str]) -> dict[str, Any]:
         return stack.report()
 
 
-def _installed(release: Release, folder: Path) -> Iterator[Release]:
+def install_for_a_while(release: Release, folder: Path) -> Iterator[Release]:
     """A fresh one; in the end its namespace goes, whatever is left in it."""
     cluster = release.cluster
     cluster.kubectl("delete", "namespace", cluster.namespace, "--ignore-not-found", limit_secs=180)
@@ -151,9 +152,9 @@ def _what_is_wrong(release: Release) -> str:
 @pytest.fixture(scope="session")
 def day(context: str, images: str, table: list[Row], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     """A release that replays one day and is left alone, with a Jaeger."""
-    values = _values(images, DAY) | {"jaeger": {"enabled": True}}
+    values = values_of(images, DAY) | {"jaeger": {"enabled": True}}
     release = Release(Cluster(context, "holdfast-e2e-day"), values, images, table)
-    yield from _installed(release, tmp_path_factory.mktemp("e2e-day"))
+    yield from install_for_a_while(release, tmp_path_factory.mktemp("e2e-day"))
 
 
 @pytest.fixture(scope="session")
@@ -165,5 +166,5 @@ def release(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Release]:
     """The release that is disturbed, while it replays a week in lock-step."""
-    release = Release(Cluster(context, "holdfast-e2e"), _values(images, WEEK), images, table, undisturbed_week)
-    yield from _installed(release, tmp_path_factory.mktemp("e2e"))
+    release = Release(Cluster(context, "holdfast-e2e"), values_of(images, WEEK), images, table, undisturbed_week)
+    yield from install_for_a_while(release, tmp_path_factory.mktemp("e2e"))

@@ -1,11 +1,13 @@
 """One installed release as a person at a terminal sees it: helm, its pods, reports from the operator's pod."""
 
+import base64
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -25,9 +27,12 @@ MOVES_ON_TICKS = 5
 CONSISTENT_SECS = 60.0
 QUIET = ("python", "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])")
 """Before a command: its exit code is not looked at."""
-STATUS = """
-import sys, urllib.request
-print(urllib.request.urlopen(f"http://{sys.argv[1]}/papermarket/v1/status", timeout=5).read().decode())
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+ASK_VENUE = """
+import json, sys, urllib.request
+address, method, headers, body = sys.argv[1:]
+request = urllib.request.Request(address, body.encode() or None, json.loads(headers), method=method)
+print(urllib.request.urlopen(request, timeout=5).read().decode())
 """
 HOLDER = """
 import asyncio, json, os
@@ -142,9 +147,38 @@ class Release:
         return self.cluster.execute(OPERATOR, *command, limit_secs=limit_secs)
 
     def status(self) -> dict[str, Any]:
-        """papermarket's own."""
-        found: dict[str, Any] = json.loads(self.operate("python", "-c", STATUS, f"{NAME}-papermarket:8081"))
+        """papermarket's own: where the replay is, and how often each fault has fired."""
+        return self._ask_venue("status")
+
+    def venue_orders(self) -> list[dict[str, Any]]:
+        """Every order that papermarket has accepted."""
+        found: list[dict[str, Any]] = self._ask_venue("books")["orders"]
         return found
+
+    def break_venue(self, *faults: Mapping[str, Any]) -> None:
+        """Puts these faults in the place of all that papermarket has (docs/faults.md); none of them: it works again."""
+        names = {"APCA-API-KEY-ID": "ALPACA_API_KEY", "APCA-API-SECRET-KEY": "ALPACA_SECRET_KEY"}
+        keys = {header: self.secret(f"{NAME}-broker", name) for header, name in names.items()}
+        plan = json.dumps({"seed": 7, "faults": faults})
+        eventually(lambda: self._ask_venue("faults", "PUT", keys, plan), "the venue takes the faults", READY_SECS)
+
+    def _ask_venue(
+        self, page: str, method: str = "GET", headers: Mapping[str, str] = NO_HEADERS, body: str = ""
+    ) -> dict[str, Any]:
+        address = f"http://{NAME}-papermarket:8081/papermarket/v1/{page}"
+        told = self.operate("python", "-c", ASK_VENUE, address, method, json.dumps(dict(headers)), body)
+        found: dict[str, Any] = json.loads(told)
+        return found
+
+    def secret(self, name: str, key: str) -> str:
+        """A value of a Secret of the release's."""
+        (found,) = self.cluster.get("secret", name)
+        return base64.b64decode(found["data"][key]).decode()
+
+    def ledger(self, query: str) -> list[str]:
+        """Rows of the ledger's database, as docs/backup.md gets there; columns are parted by a bar."""
+        psql = ("psql", "-h", "/var/run/postgresql", "-U", "postgres", "--no-align", "--tuples-only", "holdfast")
+        return self.cluster.execute(f"{NAME}-postgresql-0", *psql, "--command", query).splitlines()
 
     def holder(self) -> Holder:
         return Holder(*json.loads(self.operate("python", "-c", HOLDER)))

@@ -37,7 +37,7 @@ def test_a_token_and_a_certificate_are_rotated_without_a_restart(release: Releas
     cluster = release.cluster
     started = {service: [pod["metadata"]["uid"] for pod in release.pods(service)] for service in SERVICES}
     restarts = {service: release.restarts(service) for service in SERVICES}
-    old = _secret(release, f"{NAME}-admin-token", "ADMIN_TOKEN")
+    old = release.secret(f"{NAME}-admin-token", "ADMIN_TOKEN")
     new, serial = secrets.token_urlsafe(24), _serial(release)
     assert _answers(release, old) == "200"
 
@@ -54,11 +54,6 @@ def test_a_token_and_a_certificate_are_rotated_without_a_restart(release: Releas
     assert _answers(release, old) == "401", "the old token is still taken"
     assert started == {service: [pod["metadata"]["uid"] for pod in release.pods(service)] for service in SERVICES}
     assert restarts == {service: release.restarts(service) for service in SERVICES}
-
-
-def _secret(release: Release, name: str, key: str) -> str:
-    (found,) = release.cluster.get("secret", name)
-    return base64.b64decode(found["data"][key]).decode()
 
 
 def _patch(release: Release, name: str, data: dict[str, str]) -> None:

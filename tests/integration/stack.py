@@ -18,7 +18,7 @@ import yaml
 HOLDFAST = Path(sys.executable).with_name("holdfast")
 LIMIT_SECS = 240.0
 LOOK_EVERY_SECS = 0.05
-LONGEST_RUN_SECS = 600.0
+LONGEST_RUN_SECS = 1500.0
 STALLED_SECS = 90.0
 
 COMPARED_ORDER_FIELDS = (
