@@ -8,8 +8,6 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from holdfast_papermarket.published.openapi import description
-
 Json = dict[str, Any]
 METHODS = ("get", "post", "patch", "put", "delete")
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}
@@ -26,6 +24,9 @@ def docs_routes(app: FastAPI) -> APIRouter:
 
     @cache
     def described() -> Json:
+        # Imported here: few runs are asked for it, and what describes some hundred objects takes long to import.
+        from holdfast_papermarket.published.openapi import description
+
         return description(app)
 
     @routes.get("/openapi.json")
