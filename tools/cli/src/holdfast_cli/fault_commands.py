@@ -1,4 +1,7 @@
-"""`holdfast faults`: which faults there are, and whether a plan of them is understood."""
+"""`holdfast faults`: which faults there are, and whether a plan of them is understood.
+
+The faults are imported where they are looked at: every other command would wait for them.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,8 +9,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.text import Text
-
-from holdfast_exchange.faults import docs, plan
 
 EXIT_REFUSED = 2
 
@@ -19,6 +20,8 @@ errors = Console(stderr=True)
 @app.command("list")
 def list_kinds() -> None:
     """Print every kind of fault with its parameters."""
+    from holdfast_exchange.faults import docs
+
     console.print(Text(docs.plain_table()), soft_wrap=True)
 
 
@@ -28,6 +31,8 @@ def check(file: Annotated[Path, typer.Argument(help="A plan: TOML (.toml) or YAM
 
     Exit codes: 0 understood, 2 refused.
     """
+    from holdfast_exchange.faults import plan
+
     try:
         found = plan.load(file)
     except plan.PlanRefused as error:

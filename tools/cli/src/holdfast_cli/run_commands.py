@@ -14,7 +14,6 @@ from holdfast_cli.command_line import ConfigOption, StateOption, console, errors
 from holdfast_cli.kube_job import IMAGE, PODS
 from holdfast_cli.kube_options import ImageOption, NamespaceOption, OnOption, PodsOption, Where, target_of
 from holdfast_cli.recording_fit import fit
-from holdfast_exchange.faults import plan as fault_plans
 from holdfast_runtime.config import InvalidConfiguration
 from holdfast_runtime.settings import Settings, VenueKind
 from holdfast_signal.strategy import makers_of
@@ -199,6 +198,9 @@ def _refuse_impossible(settings: Settings, *, live: bool, until_end: bool, repor
 
 
 def _refuse_wrong_faults(file: Path) -> None:
+    # Imported here: most runs have none.
+    from holdfast_exchange.faults import plan as fault_plans
+
     try:
         fault_plans.load(file)
     except fault_plans.PlanRefused as error:
