@@ -1,12 +1,13 @@
 """`make bench`: Holdfast's own path beside two floors, in one run on one machine.
 
-    python tests/load/bench.py [--json FILE] [--only floors,path,up,day,venue] [--single N] [--batches N]
+    python tests/load/bench.py [--json FILE] [--only floors,path,up,day,venue,backtest] [--single N] [--batches N]
 
 (a) raw asyncio TCP echo through five processes            (b) unary grpc.aio through five processes, traced
 (c) cycle published → decision → durable intent → order sent, one at a time, tracing on
 (d) signals decided and committed a second, in cycles of 64 of which one is sent
 and of `holdfast up`: time to the first order, memory of all its processes, seconds a day in lock-step;
-of the stand-in venue: its HTTP beside a bare uvicorn answer, and the exchange alone.
+of the stand-in venue: its HTTP beside a bare uvicorn answer, and the exchange alone;
+of the backtest: bars a second and memory beside backtesting.py, backtrader and NautilusTrader.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from typing import Any
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
+import backtest_speed
 import floors
 import traded_path
 import venue_speed
@@ -39,7 +41,7 @@ AIM_FIRST_ORDER_SECS = 10.0
 AIM_DAY_SECS = 30.0
 DAY = ("--from", "2013-10-08", "--to", "2013-10-08")
 UP_LIMIT_SECS = 120.0
-PARTS = ("floors", "path", "up", "day", "venue")
+PARTS = ("floors", "path", "up", "day", "venue", "backtest")
 
 
 def main() -> None:
@@ -49,6 +51,8 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=1000, help="round trips through each floor")
     parser.add_argument("--single", type=int, default=200, help="cycles one at a time")
     parser.add_argument("--batches", type=int, default=100, help="cycles of 64")
+    parser.add_argument("--bars", type=int, default=19_500, help="minutes of the backtest without orders")
+    parser.add_argument("--traded-bars", type=int, default=3_900, help="minutes of the backtest with many orders")
     parser.add_argument("--keep", type=Path, help="keep the state of the path here")
     options = parser.parse_args()
     parts = options.only.split(",")
@@ -76,6 +80,9 @@ def main() -> None:
             found["day"] = lockstep_day(scratch)
         if "venue" in parts:
             found["venue"] = venue_speed.measure(scratch)
+        if "backtest" in parts:
+            minutes = {"orders": options.traded_bars, "none": options.bars}
+            found["backtest"] = backtest_speed.measure(scratch, minutes=minutes)
     found["machine"]["load_after"] = os.getloadavg()[0]
     show(found)
     if options.json is not None:
@@ -161,6 +168,8 @@ def show(found: dict[str, Any]) -> None:
         print(f"   CPU {day['cpu_secs']:.1f} s; a round of reconciliation {day['reconciliation_p50_ms']:.1f} ms (p50)")
     if "venue" in found:
         venue_speed.show(found["venue"])
+    if "backtest" in found:
+        backtest_speed.show(found["backtest"])
 
 
 def _show_path(found: dict[str, Any]) -> None:

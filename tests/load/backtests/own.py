@@ -1,0 +1,41 @@
+"""Holdfast: its services with all gates, over the same bars. Only limits of rates are raised, by configuration."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import bars
+
+from holdfast_exchange import replay
+from holdfast_exchange.combining import Combined
+from holdfast_exchange.recording import MINUTE, Bar, Recording
+from holdfast_runtime.settings import GateSettings, ReplaySettings, Settings, StrategySettings
+from holdfast_simulation.backtest.run import Opened, run
+
+SYMBOL = "IBM"
+
+
+def prepare(rows: list[bars.Row], band_bps: float) -> Callable[[], int]:
+    settings = Settings(
+        replay=ReplaySettings(starting_cash=Decimal(bars.CASH)),
+        gate=GateSettings(cooldown_secs=0, max_entries_per_symbol_day=1_000),
+        strategies=(
+            StrategySettings(
+                id="ema",
+                kind="ema_cross",
+                symbols=(SYMBOL,),
+                allocation=Decimal(1_000),
+                stop_fraction=Decimal("0.2"),
+                parameters={"fast": bars.FAST, "slow": bars.SLOW, "band_bps": band_bps},
+            ),
+        ),
+    )
+    recorded = tuple(
+        Bar(SYMBOL, row.start, row.start + MINUTE, *(Decimal(str(value)) for value in row[1:])) for row in rows
+    )
+    recording = Recording(symbols=(SYMBOL,), minute_bars=recorded, minute_quotes=(), daily_bars=(), quarantined=())
+    opened = Opened(Combined(recording), replay.plan(recording))
+    return lambda: len(run(settings, opened).exchange.orders)
+
+
+if __name__ == "__main__":
+    bars.tell(prepare)
