@@ -16,6 +16,7 @@ from tests.e2e.release import CHART, NAME, Release, Row
 from tests.integration.stack import running
 
 ORDER = (
+    "images",
     "replayed_day",
     "doctor",
     "strategies",
