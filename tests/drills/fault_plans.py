@@ -83,7 +83,8 @@ HOURS = [
     Hour("truncated body", fault("truncated_body", {**SUBMIT, "at_most": 2})),
     Hour("reset before accept", fault("connection_reset", {**SUBMIT, "at_most": 2}, when=BEFORE)),
     Hour("reset after accept", fault("connection_reset", {**SUBMIT, "at_most": 2}, when=AFTER), in_ci=True),
-    Hour("everything unreadable for a while", fault("html_body", {"endpoint": "trading", "at_most": 15}, status=502)),
+    # Ten: five open the circuit, and the pauses before the next five add up to half a minute of a replay that waits.
+    Hour("everything unreadable for a while", fault("html_body", {"endpoint": "trading", "at_most": 10}, status=502)),
     Hour("cancel refused", fault("cancel_refused", {"at_most": 1})),
     Hour("unknown status", fault("unknown_status", {"probability": 0.5})),
     Hour("unknown event", fault("unknown_status", {"event": "fill"}, event="quibbled")),
