@@ -8,10 +8,12 @@ import os
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from holdfast_simulation.plan_writing import BOUGHT_BY_THE_CLOCK, CLOCKS_BACK, SOLD_BY_THE_CLOCK
 from holdfast_simulation.world import plans
 from holdfast_simulation.world.faults import Kind
 from holdfast_simulation.world.plans import Plan, plan_of
@@ -81,23 +83,26 @@ def tell(first: int) -> None:
 
 
 def test_a_plan_is_kept_whole() -> None:
-    plan = plan_of(4)
+    plan = replace(plan_of(4), timed=BOUGHT_BY_THE_CLOCK + SOLD_BY_THE_CLOCK, day=CLOCKS_BACK)
 
     assert plans.from_json(plans.to_json(plan)) == plan
 
 
 def test_a_plan_is_made_smaller_while_it_fails() -> None:
-    """The failure stands for one that needs two faults and one cycle."""
+    """The failure stands for one that needs two faults, one cycle and one trade by the clock."""
     plan = next(each for each in map(plan_of, range(1000)) if len(each.faults) == 20)
+    plan = replace(plan, timed=BOUGHT_BY_THE_CLOCK + SOLD_BY_THE_CLOCK)
     wanted = {plan.faults[3].number, plan.faults[15].number}
 
     def fails(smaller: Plan) -> bool:
-        return wanted <= {fault.number for fault in smaller.faults} and plan.cycles[5] in smaller.cycles
+        kept = wanted <= {fault.number for fault in smaller.faults} and plan.cycles[5] in smaller.cycles
+        return kept and plan.timed[1] in smaller.timed
 
     smallest = plans.shrunk(plan, fails)
 
     assert {fault.number for fault in smallest.faults} == wanted
     assert smallest.cycles == (plan.cycles[5],)
+    assert smallest.timed == (plan.timed[1],)
 
 
 def test_without_faults_the_world_trades() -> None:

@@ -4,11 +4,11 @@ Minute strategies are asked as bars come, daily ones at each open of their book,
 they need is here.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 
@@ -18,7 +18,6 @@ from holdfast_runtime.errors import Retry
 from holdfast_runtime.ports.clock import MarketClock, MonotonicClock
 from holdfast_runtime.ports.venue import Bar, Feed, Timeframe
 from holdfast_runtime.settings import FeedSettings
-from holdfast_signal.cycles import CycleDesk
 from holdfast_signal.prices import Prices
 from holdfast_signal.runners import MINUTE, DailyRunner, Draft, MinuteRunner, TimedRunner
 from holdfast_signal.strategy import InvalidStrategy, StrategyMaker
@@ -30,6 +29,13 @@ DAY = timedelta(days=1)
 MAX_BACKOFF_SECS = 5.0
 
 log = structlog.get_logger()
+
+
+class Desk(Protocol):
+    """Who publishes drafts as cycles."""
+
+    def offer(self, drafts: Iterable[Draft], *, replayed: bool = False) -> None:
+        """Takes drafts to be published. `replayed`: made from history, so they may have been decided already."""
 
 
 @dataclass(slots=True)
@@ -53,7 +59,7 @@ class Engine:
         feed: Feed,
         settings: FeedSettings,
         prices: Prices,
-        desk: CycleDesk,
+        desk: Desk,
         timers: Timers,
         clock: MarketClock,
         monotonic: MonotonicClock,

@@ -6,9 +6,14 @@ from decimal import Decimal
 from holdfast_simulation import expectations
 from holdfast_simulation.incidents import Expectation
 from holdfast_simulation.plan_writing import (
+    BOUGHT_BY_THE_CLOCK,
+    CLOCKS_BACK,
+    CLOCKS_FORWARD,
     ENTRY,
     IN_AND_OUT,
+    SOLD_BY_THE_CLOCK,
     SYMBOL,
+    both_crash,
     fault,
     plan,
     wants,
@@ -54,6 +59,32 @@ CASES = (
                 fault(1, Kind.KILL_SWITCH, "account", 6.0, 25.0),
             ],
             LONG,
+        ),
+    ),
+    Case(
+        name="a sale by the clock whose commit nobody hears of",
+        plan=plan(
+            2,
+            [fault(n, Kind.COMMIT_UNHEARD, f"execution-{n}", 7.9, 8.6) for n in (0, 1)],
+            LONG,
+            timed=SOLD_BY_THE_CLOCK,
+            day=CLOCKS_FORWARD,
+        ),
+        holds=expectations.sold_by_the_clock,
+    ),
+    Case(
+        name="a sale by the clock while nobody executes",
+        plan=plan(2, both_crash(0, 7.0, 12.0), LONG, timed=SOLD_BY_THE_CLOCK),
+        holds=expectations.sold_by_the_clock,
+    ),
+    Case(
+        name="a buy by the clock that cannot leave within its grace",
+        plan=plan(
+            2,
+            [fault(0, Kind.NOT_CONNECTED, "submit_order", 4.0, 18.0)],
+            (),
+            timed=BOUGHT_BY_THE_CLOCK,
+            day=CLOCKS_BACK,
         ),
     ),
     Case(

@@ -97,6 +97,15 @@ def known_soon(world: World, *, within_secs: float = KNOWN_WITHIN_SECS) -> Itera
             yield f"a fill of {row.broker_order_id} known at once, not {late_secs:.1f} s later"
 
 
+def sold_by_the_clock(world: World) -> Iterator[str]:
+    """SQ-13: what was held at the time of its schedule was sold then, once."""
+    sales = [each for each in world.history.intents.values() if each.reason in world.timed.sales]
+    if [each.filled_quantity.value for each in sales if each.quantity == each.filled_quantity] == []:
+        yield f"a sale by the clock, not {[(each.intent_id, each.state) for each in sales]}"
+    if len(sales) > 1:
+        yield f"one sale by the clock, not {len(sales)}"
+
+
 def restarts(world: World) -> Iterator[str]:
     yield from counted_once(world)
     if not all(world.processes[name].incarnation > 1 for name in ("execution-0", "execution-1")):

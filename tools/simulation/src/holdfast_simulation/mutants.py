@@ -92,6 +92,20 @@ MUTANTS = (
         without="        entry = False",
     ),
     Mutant(
+        name="a trade by the clock is settled each time it is tried",
+        life="a sale by the clock whose commit nobody hears of",
+        module=f"{_EXECUTION}.adapters.sql.firing_writes",
+        safeguard=", _f.state == FiringState.DUE.value)",
+        without=")",
+    ),
+    Mutant(
+        name="a buy by the clock is good until the close",
+        life="a buy by the clock that cannot leave within its grace",
+        module="holdfast_core.schedules",
+        safeguard="else min(planned_at + schedule.grace, next_sale)",
+        without="else session.close",
+    ),
+    Mutant(
         name="attempts are not counted",
         life="warm-restart",
         module=f"{_EXECUTION}.adapters.sql.intent_writes",

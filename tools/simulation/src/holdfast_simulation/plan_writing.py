@@ -1,10 +1,14 @@
 """Plans of the world written by hand: faults that always strike, in a window of virtual seconds."""
 
 from collections.abc import Iterable
+from datetime import date
 from decimal import Decimal
 
+from holdfast_core.schedules import TradeKind
+from holdfast_simulation.world import market
 from holdfast_simulation.world.faults import Fault, Kind
 from holdfast_simulation.world.plans import Plan
+from holdfast_simulation.world.timed import CLOCK, TimedTrade
 from holdfast_simulation.world.workload import CyclePlan, Wish
 
 SPEED = 30.0
@@ -12,7 +16,14 @@ CHAOS_SECS = 30.0
 SYMBOL = "BAC"
 
 
-def plan(seed: int, faults: Iterable[Fault], cycles: Iterable[CyclePlan]) -> Plan:
+def plan(
+    seed: int,
+    faults: Iterable[Fault],
+    cycles: Iterable[CyclePlan],
+    *,
+    timed: Iterable[TimedTrade] = (),
+    day: date = market.DAY,
+) -> Plan:
     """The seed decides the market, the schedule, and the limits on entries."""
     return Plan(
         seed=seed,
@@ -20,6 +31,8 @@ def plan(seed: int, faults: Iterable[Fault], cycles: Iterable[CyclePlan]) -> Pla
         chaos_secs=CHAOS_SECS,
         faults=tuple(sorted(faults, key=lambda fault: fault.at_secs)),
         cycles=tuple(sorted(cycles, key=lambda cycle: cycle.at_secs)),
+        timed=tuple(timed),
+        day=day,
     )
 
 
@@ -53,6 +66,12 @@ def wants(number: int, at_secs: float, *, in_: bool = True, strategy: str = "alp
     )
 
 
+CLOCKS_FORWARD, CLOCKS_BACK = date(2013, 3, 11), date(2013, 11, 4)
+"""The first sessions after each change of the clocks."""
+BOUGHT_BY_THE_CLOCK = (TimedTrade(strategy=CLOCK, kind=TradeKind.BUY, at="09:32"),)
+"""Due in the fourth virtual second."""
+SOLD_BY_THE_CLOCK = (TimedTrade(strategy="alpha", kind=TradeKind.SELL, at="09:34"),)
+"""Due in the eighth."""
 ENTRY = (wants(0, 4.2),)
 AGAIN_AND_AGAIN = tuple(wants(number, 4.2 + number * 1.5) for number in range(16))
 IN_AND_OUT = tuple(wants(number, 4.2 + number * 2.2, in_=number % 3 != 2) for number in range(11))

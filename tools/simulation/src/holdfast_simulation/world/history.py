@@ -21,6 +21,7 @@ from holdfast_runtime.settings import Settings
 from holdfast_runtime.wire import from_timestamp
 from holdfast_simulation.world.evidence import CANARY, Departure
 from holdfast_simulation.world.loop import SeededLoop
+from holdfast_simulation.world.timed_judge import TimedJudge
 from holdfast_simulation.world.venue import VenueServer
 
 UNPROVEN = frozenset({IntentState.PENDING, IntentState.SENDING, IntentState.UNKNOWN})
@@ -42,6 +43,7 @@ class History:
     """Follows one account's ledger from its first fact on."""
 
     judge: Judge
+    timed: TimedJudge
     database: Database
     loop: SeededLoop
     server: VenueServer
@@ -66,7 +68,7 @@ class History:
         """Called inside every commit, by whoever commits."""
         table = tables.events.c
         new = connection.execute(
-            sa.select(table.event_id, table.kind, table.fact, table.summary)
+            sa.select(table.event_id, table.kind, table.aggregate, table.fact, table.summary)
             .where(table.event_id > self._last_event_id)
             .order_by(table.event_id)
         ).all()
@@ -77,6 +79,8 @@ class History:
         for row in new:
             if CANARY.encode() in row.fact or CANARY in row.summary:
                 self.judge.violated(17, f"a fact tells a secret: {row.summary}")
+            if row.aggregate.startswith("firing."):
+                self.timed.noted(row.aggregate.removeprefix("firing."), row.summary, self.entries)
             fact = execution.Fact.FromString(row.fact)
             if fact.HasField("intent"):
                 self._look_at_intent(connection, fact.intent)
@@ -137,6 +141,7 @@ class History:
         others = [
             each for each in self.intents.values() if each.symbol == sale.symbol and each.intent_id != sale.intent_id
         ]
+        self.timed.sells(sale)
         purpose = _purpose(sale)
         if purpose is Purpose.FLATTEN and not sale.reason:
             self.judge.violated(9, f"{sale.intent_id} sells without a recorded trigger")

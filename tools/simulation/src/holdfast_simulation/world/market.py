@@ -1,24 +1,32 @@
 """A market that wanders, drawn from the seed: minutes of a regular session, now and then a fall through every stop."""
 
 import random
-from datetime import UTC, datetime
+from datetime import date, datetime
 from decimal import Decimal
 
+from holdfast_core import sessions
 from holdfast_exchange.recording import MINUTE, Bar, Recording
 from holdfast_runtime.ports import venue
 from holdfast_simulation.world.faults import SYMBOLS
 
-OPEN = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
+DAY = date(2013, 10, 7)
 CENT = Decimal("0.01")
 
 
-def recording(chance: random.Random, *, minutes: int) -> Recording:
+def open_of(day: date) -> datetime:
+    """When the session of that day begins."""
+    session = sessions.session_of(day)
+    assert session is not None
+    return session.open
+
+
+def recording(chance: random.Random, *, opens_at: datetime, minutes: int) -> Recording:
     """Bars of every symbol from the open on."""
     last = dict.fromkeys(SYMBOLS, Decimal(100))
     bars = []
     for number in range(minutes):
         for symbol in SYMBOLS:
-            start = OPEN + number * MINUTE
+            start = opens_at + number * MINUTE
             step = Decimal(94) if chance.random() < 0.03 else Decimal(chance.randint(994, 1006)) / 10
             opened = max((last[symbol] * step / 100).quantize(CENT), Decimal(5))
             closed = (opened * Decimal(chance.randint(994, 1006)) / 1000).quantize(CENT)

@@ -4,13 +4,16 @@ import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
+from holdfast_core.schedules import TradeKind
 from holdfast_simulation.world import faults as fault_lists
-from holdfast_simulation.world import workload
+from holdfast_simulation.world import market, workload
 from holdfast_simulation.world.faults import Fault, Kind
+from holdfast_simulation.world.timed import TimedTrade
 from holdfast_simulation.world.workload import CyclePlan, Wish
 
 T = TypeVar("T")
@@ -29,6 +32,8 @@ class Plan:
     chaos_secs: float
     faults: tuple[Fault, ...]
     cycles: tuple[CyclePlan, ...]
+    day: date = market.DAY
+    timed: tuple[TimedTrade, ...] = ()
 
 
 def plan_of(seed: int) -> Plan:
@@ -74,6 +79,8 @@ def from_json(text: str) -> Plan:
             )
             for each in given["cycles"]
         ),
+        day=date.fromisoformat(given.get("day", str(market.DAY))),
+        timed=tuple(TimedTrade(**{**each, "kind": TradeKind(each["kind"])}) for each in given.get("timed", ())),
     )
 
 
@@ -83,11 +90,13 @@ def load(file: Path) -> Plan:
 
 
 def shrunk(plan: Plan, fails: Callable[[Plan], bool]) -> Plan:
-    """The smallest plan found that still fails: faults go first, then cycles (delta debugging)."""
+    """The smallest plan found that still fails: faults go first, then cycles and timed trades (delta
+    debugging)."""
     smaller = replace(plan, faults=tuple(_minimal(plan.faults, lambda faults: fails(replace(plan, faults=faults)))))
-    return replace(
+    fewer = replace(
         smaller, cycles=tuple(_minimal(smaller.cycles, lambda cycles: fails(replace(smaller, cycles=cycles))))
     )
+    return replace(fewer, timed=tuple(_minimal(fewer.timed, lambda trades: fails(replace(fewer, timed=trades)))))
 
 
 def _minimal(whole: Sequence[T], fails: Callable[[tuple[T, ...]], bool]) -> tuple[T, ...]:

@@ -21,7 +21,7 @@ from holdfast_execution.adapters.sql.sql_ledger import open_ledger
 from holdfast_runtime.ledger_halts import KILL_SWITCH, to_micros
 from holdfast_runtime.settings import GateSettings, Settings
 from holdfast_simulation.world import market as markets
-from holdfast_simulation.world import workload
+from holdfast_simulation.world import timed, workload
 from holdfast_simulation.world.clocks import WorldMarketClock, WorldMonotonicClock
 from holdfast_simulation.world.faults import Fault, Kind, Weather
 from holdfast_simulation.world.history import History
@@ -29,8 +29,10 @@ from holdfast_simulation.world.invariants import Invariants
 from holdfast_simulation.world.loop import SeededLoop, Spinning, Stalled
 from holdfast_simulation.world.person import Person
 from holdfast_simulation.world.plans import Plan
-from holdfast_simulation.world.services import Execution, Gate, Ground, Process, Reconciliation, Signal
+from holdfast_simulation.world.services import Execution, Gate, Ground, Process, Reconciliation
+from holdfast_simulation.world.signal import Signal
 from holdfast_simulation.world.story import Story
+from holdfast_simulation.world.timed_judge import TimedJudge
 from holdfast_simulation.world.venue import Post, VenueServer
 from holdfast_simulation.world.wire import Wire
 from holdfast_simulation.world.workload import Scoring, Stream
@@ -84,11 +86,12 @@ class World:
         self.story = Story(self.loop.time, lambda: self.loop.node.name)
         self.weather = Weather(plan.faults, seed=plan.seed, now_secs=self.loop.time)
         chance = random.Random(f"{plan.seed} world")
-        self.market_clock = WorldMarketClock(self.loop, markets.OPEN, plan.speed)
+        opens_at = markets.open_of(plan.day)
+        self.market_clock = WorldMarketClock(self.loop, opens_at, plan.speed)
         minutes = int((plan.chaos_secs + HEAL_SECS + REST_SECS) * plan.speed / 60) + 5
-        recording = markets.recording(random.Random(f"{plan.seed} market"), minutes=minutes)
+        recording = markets.recording(random.Random(f"{plan.seed} market"), opens_at=opens_at, minutes=minutes)
         self.ticks = sorted({bar.end for bar in recording.minute_bars})
-        exchange = Exchange("world", Market(recording, markets.OPEN - MINUTE), ExchangeConfig(slippage_bps=Decimal(0)))
+        exchange = Exchange("world", Market(recording, opens_at - MINUTE), ExchangeConfig(slippage_bps=Decimal(0)))
         self.server = VenueServer(
             exchange=exchange,
             market_clock=self.market_clock,
@@ -96,7 +99,6 @@ class World:
         )
         limits = random.Random(f"{plan.seed} limits")
         settings = Settings(
-            strategies=workload.STRATEGIES,
             gate=GateSettings(
                 cooldown_secs=chance.choice((0.0, 30.0)),
                 max_entries_per_symbol_day=limits.choice((1_000, 1_000, 3)),
@@ -105,7 +107,10 @@ class World:
             ),
         )
         settings = settings.model_copy(
-            update={"execution": settings.execution.model_copy(update={"tombstone_after_secs": TOMBSTONE_SECS})}
+            update={
+                "execution": settings.execution.model_copy(update={"tombstone_after_secs": TOMBSTONE_SECS}),
+                "strategies": timed.strategies(plan.timed, grace_secs=limits.choice(timed.GRACES_SECS)),
+            }
         )
         self.account = settings.account.id
         self.database, _ = open_ledger("sqlite://", self.account)
@@ -122,7 +127,7 @@ class World:
             market_clock=self.market_clock,
         )
         self.ground = ground
-        self.signal = Signal(ground, "signal")
+        self.signal = Signal(ground, "signal", self.stream)
         self.processes: dict[str, Process] = {
             process.name: process
             for process in (
@@ -144,8 +149,20 @@ class World:
             foreign=self.foreign,
         )
         self.person = Person(ground, plan, judge=self.invariants, story=self.story)
+        self.timed = TimedJudge(
+            strategies=settings.strategies,
+            opens_at=opens_at,
+            database=self.database,
+            server=self.server,
+            market_clock=self.market_clock,
+        )
         self.history = History(
-            judge=self.invariants, database=self.database, loop=self.loop, server=self.server, settings=settings
+            judge=self.invariants,
+            timed=self.timed,
+            database=self.database,
+            loop=self.loop,
+            server=self.server,
+            settings=settings,
         )
         self.server.on_post = self._posted
         self.server.evidence.on_departure = self.history.left
@@ -217,10 +234,18 @@ class World:
         """What is still open after the bound; empty where everything came to rest before."""
         until_secs = self.loop.time() + REST_SECS
         while True:
-            open_ = self.invariants.at_rest() + self._unsettled()
+            open_ = [*self.invariants.at_rest(), *self._unsettled(), *self._timed_trades()]
             if not open_ or self.loop.time() >= until_secs:
                 return open_
             await asyncio.sleep(1.0)
+
+    def _timed_trades(self) -> list[str]:
+        if self.foreign:
+            # Somebody else's trades may stop ours for good.
+            return self.timed.broken
+        calm_secs = self.plan.chaos_secs + HEAL_SECS - CALM_SECS
+        calm_from = self.market_clock.now() + timedelta(seconds=(calm_secs - self.loop.time()) * self.plan.speed)
+        return list(self.timed.at_rest(calm_from=calm_from))
 
     def _unsettled(self) -> list[str]:
         executions = [each for each in self.processes.values() if isinstance(each, Execution)]
@@ -237,7 +262,7 @@ class World:
             for symbol, bar in sorted(self.server.exchange.market.bars_ending(at).items()):
                 if down or self.weather.holds(Kind.PRICES_MUTE, symbol) or not self.signal.running:
                     continue
-                self.signal.board.take(markets.told_bar(bar))
+                self.signal.take(markets.told_bar(bar))
 
     async def _looks(self) -> None:
         while True:
@@ -257,6 +282,7 @@ class World:
     def _posted(self, post: Post) -> None:
         self.story.say(f"POST {post.order.client_order_id} {post.order.side} {post.order.quantity} {post.order.symbol}")
         self.invariants.posted(post)
+        self.timed.posted(post)
 
     # --- what befalls it
 

@@ -21,7 +21,6 @@ from holdfast_runtime.loops import GaveUp, supervise
 from holdfast_runtime.ports.calls import ExecutionCalls, PricesCalls
 from holdfast_runtime.ports.clock import MarketClock
 from holdfast_runtime.settings import Settings
-from holdfast_signal.prices import Prices as PriceBoard
 from holdfast_simulation.world.clocks import WorldMonotonicClock
 from holdfast_simulation.world.faults import Weather
 from holdfast_simulation.world.ledger import WorldLedger
@@ -92,7 +91,7 @@ class Process:
 
         async def supervised() -> None:
             try:
-                await supervise(name, turn, self.clock, _nothing)
+                await supervise(name, turn, self.clock, nothing)
             except (GaveUp, AskPerson):
                 self.ground.loop.later(0.0, lambda: self._end(node))
 
@@ -150,7 +149,7 @@ class Execution(Process):
         self.engine, self.lease = parts.engine, parts.lease
         ground.wire.serve("execution", self.node, self.clock, parts.service)
         for name, loop in parts.loops.items():
-            self.run(name, _turn(loop))
+            self.run(name, turn(loop))
 
 
 class Gate(Process):
@@ -176,8 +175,8 @@ class Gate(Process):
             activity=activity,
         )
         ground.wire.serve("gate", self.node, self.clock, self.gate)
-        self.run("watch-snapshots", _turn(snapshots.run))
-        self.run("watch-prices", _turn(prices.run))
+        self.run("watch-snapshots", turn(snapshots.run))
+        self.run("watch-prices", turn(prices.run))
 
 
 class Reconciliation(Process):
@@ -197,30 +196,13 @@ class Reconciliation(Process):
             activity=self.activity,
         )
         ground.wire.serve("reconciliation", self.node, self.clock, self.reconciler)
-        self.run("reconcile", _turn(self.reconciler.run))
+        self.run("reconcile", turn(self.reconciler.run))
 
 
-class Signal(Process):
-    """The prices of signal; its strategies are played by the workload."""
-
-    board: PriceBoard
-
-    def build(self) -> None:
-        """A new board knows nothing until the next bar."""
-        ground = self.ground
-        self.board = PriceBoard(
-            ground.server.exchange.market.symbols,
-            clock=ground.market_clock,
-            activity=self.activity,
-            first_sequence=self.incarnation * 1_000_000,
-        )
-        self.board.set_connected(True)
-        ground.wire.serve("signal", self.node, self.clock, self.board)
+def turn(loop: Loop) -> Callable[[], Awaitable[None]]:
+    """A loop as `Process.run` takes it."""
+    return lambda: loop(nothing)
 
 
-def _turn(loop: Loop) -> Callable[[], Awaitable[None]]:
-    return lambda: loop(_nothing)
-
-
-def _nothing() -> None:
+def nothing() -> None:
     """Nobody watches the progress of a loop here."""

@@ -25,6 +25,8 @@ STRATEGIES = (
     StrategySettings(id="beta", kind="drawn", symbols=("BAC", "IBM")),
 )
 POLL_SECS = 0.1
+SCORE = scoring.Score(value=4.0)
+"""Of every signal: more than an entry needs."""
 FIRST_CALM = 1_000
 PASSING_REASONS = frozenset(
     {"ENTRIES_LOCKED", "ENTRIES_HALTED", "FEED_DISCONNECTED", "KILL_SWITCH_ENGAGED", "RECONCILIATION_STALE"}
@@ -124,7 +126,7 @@ class Stream:
             held = wish.symbol in ground.server.exchange.books.positions
             enters = wish.lean < (ENTERS_WHEN_HELD if held else ENTERS_WHEN_FLAT)
             word = "enter" if enters else "exit"
-            scored = request.signals.add(score=scoring.Score(value=4.0))
+            scored = request.signals.add(score=SCORE)
             scored.signal.CopyFrom(
                 signal.Signal(
                     signal_id=f"{cycle_id}.{wish.symbol}.{word}",
@@ -138,7 +140,11 @@ class Stream:
             price = to_decimal(ground.server.exchange.market.price(wish.symbol))
             if price is not None:
                 scored.signal.reference_price.CopyFrom(price)
-        self.published.setdefault(plan.strategy, []).append(request)
+        self.keep(request)
+
+    def keep(self, request: gate.EvaluateRequest) -> None:
+        """One more cycle, or one that comes again."""
+        self.published.setdefault(request.strategy, []).append(request)
 
     def answer(self, request: gate.EvaluateRequest, response: gate.EvaluateResponse) -> None:
         """Keeps the first answer; a later one must say the same."""
@@ -159,7 +165,7 @@ class Scoring(Process):
     def build(self) -> None:
         """One worker a strategy."""
         calls = self.ground.wire.remote(GateCalls, "gate", self.service, self.clock)
-        for strategy in STRATEGIES:
+        for strategy in self.ground.settings.strategies:
             self.run(strategy.id, lambda name=strategy.id: self._work(name, calls))  # type: ignore[misc]  # bound now
 
     async def _work(self, strategy: str, calls: GateCalls) -> None:
