@@ -16,9 +16,9 @@ STRATEGY = "sma"
 UNANSWERED_SECS = 240.0
 """The venue hangs up so late, and execution waits for half of it: whatever a machine is busy with, somebody comes who
 kills it while it waits."""
-UNHURRIED = {"id": "unhurried", "kind": "latency", "ms": 1_000, "scope": {"endpoint": "trading"}}
+UNHURRIED = {"id": "unhurried", "kind": "latency", "ms": 100, "scope": {"endpoint": "trading"}}
 """Market time waits for each request, so that a person has time to look."""
-TRADES_SECS = 300.0
+TRADES_SECS = 600.0
 
 
 @pytest.fixture(scope="module")
