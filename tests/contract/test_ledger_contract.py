@@ -441,8 +441,8 @@ def test_each_write_appends_its_facts_in_the_same_transaction(ledger: SqlLedger,
     assert [fact.event_id for fact in told] == list(range(1, len(told) + 1))
     kinds = [fact.kind for fact in told]
     assert kinds[:3] == ["lease", "account", "reconciliation"]
-    assert kinds[3:] == ["decision", "intent", "intent", "intent", "fill", "intent", "position", "account"]
-    traced = {fact.traceparent for fact in told if fact.kind in ("decision", "intent", "fill", "position")}
+    assert kinds[3:] == ["decisions", "intent", "intent", "intent", "fill", "intent", "position", "account"]
+    traced = {fact.traceparent for fact in told if fact.kind in ("decisions", "intent", "fill", "position")}
     assert traced == {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
     assert all(fact.summary for fact in told)
     ledger.mark_published(epoch, [1, 2])

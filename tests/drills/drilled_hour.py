@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_runtime.ledger_halts import from_micros
 from holdfast_runtime.telemetry.trace_file import TraceFiles
@@ -164,9 +165,10 @@ class Story:
         """No entry came after the first, though the strategy wished for one."""
         entries = {event.about for event in self.of("intent", f"{strategy}.") if event.about.endswith("/entry")}
         assert len(entries) == 1
-        wishes = [event.summary for event in self.of("decision", f"{strategy}.") if "ENTER_LONG" in event.about]
+        decided = [each for event in self.of("decisions", f"{strategy}.") for each in event.fact.decisions.decisions]
+        wishes = [each.reason for each in decided if each.direction == common.DIRECTION_ENTER_LONG]
         assert len(wishes) > 1
-        assert all("blocked, STRATEGY_" in summary for summary in wishes[1:]), wishes
+        assert all(reason.startswith("STRATEGY_") for reason in wishes[1:]), wishes
 
     def logged(self, event: str, service: str = "execution", **fields: Any) -> list[dict[str, Any]]:
         """Log records of a service, oldest first."""

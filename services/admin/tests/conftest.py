@@ -181,6 +181,13 @@ class Facts:
         return self.fact("halt", halt_id, at, halt=body, cleared=cleared)
 
     def decision(self, signal_id: str, *, reason: str = "ALLOWED", strategy: str = "sma") -> pb.Fact:
+        return self.decisions(self.decided(signal_id, reason=reason, strategy=strategy))
+
+    def decisions(self, *decided: gate.Decision) -> pb.Fact:
+        return self.fact("decisions", "c", decisions=pb.Decisions(decisions=decided))
+
+    @staticmethod
+    def decided(signal_id: str, *, reason: str = "ALLOWED", strategy: str = "sma") -> gate.Decision:
         allowed = reason == "ALLOWED"
         verdicts = [gate.Verdict(gate="kill_switch", outcome=gate.OUTCOME_PASS)]
         if not allowed:
@@ -191,11 +198,10 @@ class Facts:
                     gate="cooldown", outcome=gate.OUTCOME_BLOCK, reason=reason, message=message, numbers=numbers
                 )
             )
-        body = gate.Decision(
+        return gate.Decision(
             signal_id=signal_id, cycle_id="c", strategy=strategy, symbol="SPY", allowed=allowed, reason=reason,
             direction=common.DIRECTION_ENTER_LONG, verdicts=verdicts, market_time=to_timestamp(NOW),
         )  # fmt: skip
-        return self.fact("decision", signal_id, decision=body)
 
     def verdict(self, state: pb.ReconciliationState.ValueType = pb.RECONCILIATION_STATE_CLEAN) -> pb.Fact:
         body = pb.ReconciliationVerdict(state=state, market_time=to_timestamp(NOW))

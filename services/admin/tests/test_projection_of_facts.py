@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.execution.v1 import execution_pb2 as pb
+from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_admin.domain.projection import MAX_DECISIONS, Projection, is_open
 from holdfast_runtime.errors import Malformed
 from holdfast_runtime.wire import from_timestamp
@@ -15,6 +16,10 @@ from holdfast_runtime.wire import from_timestamp
 from .conftest import NOW, Facts
 
 STATES = (pb.INTENT_STATE_PENDING, pb.INTENT_STATE_ACKED, pb.INTENT_STATE_FILLED)
+
+
+def cycle_of(facts: Facts, number: int, reasons: list[str]) -> list[gate.Decision]:
+    return [facts.decided(f"s{number}.{place}", reason=reason) for place, reason in enumerate(reasons)]
 
 
 def history(seed: int) -> list[pb.Fact]:
@@ -40,7 +45,8 @@ def history(seed: int) -> list[pb.Fact]:
                 found.append(facts.halt(name, cleared=name in halted))
                 halted ^= {name}
             case 5:
-                found.append(facts.decision(f"s{number}", reason=random.choice(["ALLOWED", "COOLDOWN_ACTIVE"])))
+                reasons = random.choices(["ALLOWED", "COOLDOWN_ACTIVE"], k=random.randint(1, 3))
+                found.append(facts.decisions(*cycle_of(facts, number, reasons)))
             case 6:
                 found.append(facts.verdict())
     return found
@@ -133,6 +139,29 @@ def test_old_decisions_give_way_and_the_counts_stay(facts: Facts) -> None:
     kept = [each.body.signal_id for each in state.decisions.newest()]
     assert kept == [f"s{number}" for number in reversed(range(MAX_DECISIONS, MAX_DECISIONS * 2))]
     assert state.decisions_allowed == MAX_DECISIONS * 2
+
+
+def test_a_cycle_of_which_a_part_has_given_way_is_counted_once(facts: Facts) -> None:
+    """The decisions of a cycle are told by one fact and are equally old: none makes the others late."""
+    state = Projection()
+    cycles = [facts.decisions(*cycle_of(facts, number, ["ALLOWED"] * 300)) for number in range(5)]
+    for fact in (*cycles, *reversed(cycles)):
+        state.apply(fact)
+    newest = sorted((f"s{cycle}.{place}" for cycle in range(1, 5) for place in range(300)), key=by_cycle, reverse=True)
+    assert [each.body.signal_id for each in state.decisions.newest()] == newest[:MAX_DECISIONS]
+    assert state.decisions_allowed == 5 * 300
+
+
+def by_cycle(signal_id: str) -> tuple[str, str]:
+    return signal_id.partition(".")[0], signal_id
+
+
+def test_the_decision_of_an_earlier_release_is_read(facts: Facts) -> None:
+    """Its facts stay in the stream for a week: one decision each."""
+    state = Projection()
+    state.apply(facts.fact("decision", "s1", decision=facts.decided("s1", reason="COOLDOWN_ACTIVE")))
+    assert [each.body.signal_id for each in state.decisions.newest()] == ["s1"]
+    assert state.decisions_by_reason == {"COOLDOWN_ACTIVE": 1}
 
 
 def test_an_open_order_is_kept_however_old_it_is(facts: Facts) -> None:

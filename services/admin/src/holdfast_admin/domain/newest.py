@@ -1,6 +1,6 @@
 """The newest version of each aggregate, bounded."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -36,16 +36,20 @@ class Newest(Generic[Body]):
 
     def put(self, aggregate: str, version: int, at: datetime, body: Body) -> bool:
         """Keeps it where it is news; answers whether it was."""
-        known = self._kept.get(aggregate)
-        if known is None:
-            if version <= self._floor:
-                return False
-        elif version <= known.version:
-            return False
-        self._kept[aggregate] = Kept(version, at, body)
+        return bool(self.put_all({aggregate: body}, version, at))
+
+    def put_all(self, bodies: Mapping[str, Body], version: int, at: datetime) -> list[Body]:
+        """Keeps those of one fact that are news, and answers them. None of them makes another one old."""
+        news = {aggregate: body for aggregate, body in bodies.items() if self._is_news(aggregate, version)}
+        for aggregate, body in news.items():
+            self._kept[aggregate] = Kept(version, at, body)
         if len(self._kept) > self._bound + SLACK:
             self._evict()
-        return True
+        return list(news.values())
+
+    def _is_news(self, aggregate: str, version: int) -> bool:
+        known = self._kept.get(aggregate)
+        return version > (self._floor if known is None else known.version)
 
     def force(self, aggregate: str, version: int, at: datetime, body: Body) -> None:
         """As the ledger itself says it at `version`: newer facts stay, all else gives way."""
@@ -67,7 +71,7 @@ class Newest(Generic[Body]):
 
     def newest(self, limit: int | None = None) -> list[Kept[Body]]:
         """Highest version first, at most the bound (pinned ones may come on top) or `limit`."""
-        found = sorted(self._kept.items(), key=lambda item: (item[1].version, item[0]), reverse=True)
+        found = sorted(self._kept.items(), key=_age, reverse=True)
         bodies = [kept for _, kept in found]
         if limit is not None:
             return bodies[:limit]
@@ -77,8 +81,13 @@ class Newest(Generic[Body]):
         return len(self._kept)
 
     def _evict(self) -> None:
-        ordered = sorted(self._kept.items(), key=lambda item: item[1].version)
+        ordered = sorted(self._kept.items(), key=_age)
         for name, kept in ordered[: len(ordered) - self._bound]:
             if not self._pinned(kept.body):
                 del self._kept[name]
                 self._floor = max(self._floor, kept.version)
+
+
+def _age(item: tuple[str, Kept[Body]]) -> tuple[int, str]:
+    name, kept = item
+    return kept.version, name

@@ -5,6 +5,7 @@ its newest fact. Facts newer than that stay, older ones no longer change what th
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -114,8 +115,8 @@ class Projection:
 
     def _take(self, fact: pb.Fact, version: int, at: datetime) -> bool:
         match fact.WhichOneof("body"):
-            case "decision":
-                return self._take_decision(fact.decision, fact.aggregate, version, at)
+            case "decisions" | "decision":
+                return self._take_decisions(decisions_of(fact), version, at)
             case "intent":
                 if is_open(fact.intent) and self._is_over(self.intents, fact.intent.intent_id, version):
                     return False
@@ -144,13 +145,12 @@ class Projection:
         """The ledger, read later than this fact, did not have it among what is open."""
         return version <= self.ledger_as_of and kept.get(aggregate) is None
 
-    def _take_decision(self, decision: gate.Decision, aggregate: str, version: int, at: datetime) -> bool:
+    def _take_decisions(self, decisions: Sequence[gate.Decision], version: int, at: datetime) -> bool:
         # A decision is made once: a fact that is kept already, or was, is not counted again.
-        if not self.decisions.put(decision.signal_id or aggregate, version, at, decision):
-            return False
+        news = self.decisions.put_all({each.signal_id: each for each in decisions}, version, at)
         if version > self.ledger_as_of:
-            self._counts[decision.allowed, decision.reason] += 1
-        return True
+            self._counts.update((each.allowed, each.reason) for each in news)
+        return bool(news)
 
     # --- the ledger itself
 
@@ -240,6 +240,11 @@ def _fill_order(fill: pb.Fill) -> int:
     return -(2**62) + int(from_timestamp(fill.filled_at).timestamp() * 1_000_000)
 
 
+def decisions_of(fact: pb.Fact) -> Sequence[gate.Decision]:
+    """What a fact tells of decisions: many at once, or, of earlier releases, one."""
+    return fact.decisions.decisions if fact.HasField("decisions") else [fact.decision]
+
+
 def check(fact: pb.Fact) -> None:
     """All of it can be read and every id is there. Raises Malformed naming the field."""
     check_readable(fact)
@@ -256,6 +261,7 @@ def check(fact: pb.Fact) -> None:
             require("Position", [("symbol", fact.position.symbol)])
         case "halt":
             require("Halt", [("halt_id", fact.halt.halt_id)])
-        case "decision":
-            decision = fact.decision
-            require("Decision", [("strategy", decision.strategy), ("symbol", decision.symbol)])
+        case "decisions" | "decision":
+            for each in decisions_of(fact):
+                ids = [("signal_id", each.signal_id), ("strategy", each.strategy), ("symbol", each.symbol)]
+                require("Decision", ids)

@@ -84,8 +84,8 @@ class History:
             fact = execution.Fact.FromString(row.fact)
             if fact.HasField("intent"):
                 self._look_at_intent(connection, fact.intent)
-            elif fact.HasField("decision"):
-                self._look_at_decision(connection, fact.decision, from_timestamp(fact.market_time))
+            for decision in fact.decisions.decisions:
+                self._look_at_decision(connection, decision, from_timestamp(fact.market_time))
 
     # --- 12: fences
 

@@ -1425,6 +1425,28 @@ class StartStrategyResponse(_message.Message):
 Global___StartStrategyResponse: _TypeAlias = StartStrategyResponse  # noqa: Y015
 
 @_typing.final
+class Decisions(_message.Message):
+    """What one cycle has decided, or as much of it as fits into one message."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def decisions(self) -> _containers.RepeatedCompositeFieldContainer[_gate_pb2.Decision]: ...
+    def __init__(
+        self,
+        *,
+        decisions: _abc.Iterable[_gate_pb2.Decision] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decisions", b"decisions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Decisions: _TypeAlias = Decisions  # noqa: Y015
+
+@_typing.final
 class Fact(_message.Message):
     """One row of the ledger's append-only events, as published under facts.v1.<kind>."""
 
@@ -1447,10 +1469,11 @@ class Fact(_message.Message):
     RECONCILIATION_FIELD_NUMBER: _builtins.int
     ADJUSTMENT_FIELD_NUMBER: _builtins.int
     STRATEGY_FIELD_NUMBER: _builtins.int
+    DECISIONS_FIELD_NUMBER: _builtins.int
     CLEARED_FIELD_NUMBER: _builtins.int
     event_id: _builtins.int
     kind: _builtins.str
-    """decision, intent, fill, adjustment, position, halt, account, reconciliation, lease, strategy, note"""
+    """decisions, intent, fill, adjustment, position, halt, account, reconciliation, lease, strategy, note"""
     aggregate: _builtins.str
     """Id of what the fact is about, and its version: consumers apply by it, idempotent."""
     aggregate_version: _builtins.int
@@ -1464,7 +1487,9 @@ class Fact(_message.Message):
     @_builtins.property
     def recorded_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
-    def decision(self) -> _gate_pb2.Decision: ...
+    def decision(self) -> _gate_pb2.Decision:
+        """Of earlier releases, as kind decision: each alone."""
+
     @_builtins.property
     def intent(self) -> Global___Intent: ...
     @_builtins.property
@@ -1483,6 +1508,8 @@ class Fact(_message.Message):
     def strategy(self) -> Global___Strategy:
         """Its state alone, without positions and orders."""
 
+    @_builtins.property
+    def decisions(self) -> Global___Decisions: ...
     def __init__(
         self,
         *,
@@ -1503,13 +1530,14 @@ class Fact(_message.Message):
         reconciliation: Global___ReconciliationVerdict | None = ...,
         adjustment: Global___Adjustment | None = ...,
         strategy: Global___Strategy | None = ...,
+        decisions: Global___Decisions | None = ...,
         cleared: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "body", b"body", "decision", b"decision", "fill", b"fill", "halt", b"halt", "intent", b"intent", "market_time", b"market_time", "position", b"position", "reconciliation", b"reconciliation", "recorded_at", b"recorded_at", "strategy", b"strategy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "body", b"body", "decision", b"decision", "decisions", b"decisions", "fill", b"fill", "halt", b"halt", "intent", b"intent", "market_time", b"market_time", "position", b"position", "reconciliation", b"reconciliation", "recorded_at", b"recorded_at", "strategy", b"strategy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "aggregate", b"aggregate", "aggregate_version", b"aggregate_version", "body", b"body", "cleared", b"cleared", "decision", b"decision", "event_id", b"event_id", "fill", b"fill", "halt", b"halt", "intent", b"intent", "kind", b"kind", "market_time", b"market_time", "position", b"position", "reconciliation", b"reconciliation", "recorded_at", b"recorded_at", "strategy", b"strategy", "summary", b"summary", "traceparent", b"traceparent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "aggregate", b"aggregate", "aggregate_version", b"aggregate_version", "body", b"body", "cleared", b"cleared", "decision", b"decision", "decisions", b"decisions", "event_id", b"event_id", "fill", b"fill", "halt", b"halt", "intent", b"intent", "kind", b"kind", "market_time", b"market_time", "position", b"position", "reconciliation", b"reconciliation", "recorded_at", b"recorded_at", "strategy", b"strategy", "summary", b"summary", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["decision", "intent", "fill", "position", "halt", "account", "reconciliation", "adjustment", "strategy"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["decision", "intent", "fill", "position", "halt", "account", "reconciliation", "adjustment", "strategy", "decisions"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 

@@ -1,20 +1,17 @@
 """Decisions and intents: what was wished, what was allowed, what was sent, and what became of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 
-from holdfast.common.v1 import common_pb2 as common
-from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_execution.adapters.sql import convert, plain, queries, tables
-from holdfast_execution.adapters.sql.intent_values import changed, direction_word, intent_values, present_order
+from holdfast_execution.adapters.sql.decision_writes import DecisionWrites
+from holdfast_execution.adapters.sql.intent_values import changed, intent_values, present_order
 from holdfast_execution.adapters.sql.session import Transaction
-from holdfast_execution.adapters.sql.writes import SqlWrites
 from holdfast_execution.domain.intents import (
     TERMINAL,
     IllegalTransition,
@@ -26,8 +23,8 @@ from holdfast_execution.domain.intents import (
 )
 from holdfast_execution.domain.limits import halt_reason
 from holdfast_execution.domain.outcomes import ATTEMPTS_EXHAUSTED
-from holdfast_execution.domain.strategies import STOPPED, StrategyState
-from holdfast_execution.parts import EntryAllowed, IntentChange
+from holdfast_execution.domain.strategies import STOPPED
+from holdfast_execution.parts import IntentChange
 from holdfast_execution.rows import (
     MAX_SENDS,
     ClaimRefused,
@@ -36,24 +33,15 @@ from holdfast_execution.rows import (
     LimitsCheck,
     NewIntent,
     StoredCycle,
-    StrategyRow,
 )
 from holdfast_runtime.ledger_halts import from_micros, to_micros
 from holdfast_runtime.ports.venue import OrderType, TimeInForce
-from holdfast_runtime.wire import from_timestamp
 
-_INSERT_DECISIONS = sa.insert(tables.decisions)
 _INSERT_INTENTS = sa.insert(tables.intents)
 _INSERT_ORDERS = sa.insert(tables.orders)
-_s = tables.strategies.c
-_RAISE_PROGRESS = (
-    sa.update(tables.strategies)
-    .where(_s.account == sa.bindparam("of_account"), _s.strategy == sa.bindparam("of_strategy"))
-    .values(last_decided_cycle_time=sa.bindparam("last_decided_cycle_time"))
-)
 
 
-class IntentWrites(SqlWrites):
+class IntentWrites(DecisionWrites):
     """The intent half of the port."""
 
     def store_cycle(
@@ -257,66 +245,6 @@ class IntentWrites(SqlWrites):
         strategy = self.strategy(row["strategy"])
         if not strategy.runs:
             raise ClaimRefused(STOPPED, f"{strategy.strategy} is {strategy.state}: {strategy.reason}")
-
-    def _insert_decisions(self, transaction: Transaction, now: datetime, decisions: Sequence[gate.Decision]) -> None:
-        rows: list[dict[str, object]] = []
-        newest: dict[str, int] = {}
-        for decision in decisions:
-            encoded = decision.SerializeToString()
-            market_time = to_micros(from_timestamp(decision.market_time))
-            newest[decision.strategy] = max(market_time, newest.get(decision.strategy, market_time))
-            rows.append(
-                {
-                    "account": self._account,
-                    "signal_id": decision.signal_id,
-                    "cycle_id": decision.cycle_id,
-                    "strategy": decision.strategy,
-                    "symbol": decision.symbol,
-                    "direction": direction_word(decision.direction),
-                    "allowed": decision.allowed,
-                    "reason": decision.reason,
-                    "market_time": market_time,
-                    "decision": encoded,
-                }
-            )
-            if decision.allowed and decision.direction == common.DIRECTION_ENTER_LONG:
-                transaction.note(EntryAllowed(decision.symbol, market_time))
-            word = "allowed" if decision.allowed else f"blocked, {decision.reason}"
-            transaction.append(
-                now,
-                "decision",
-                decision.signal_id,
-                f"{direction_word(decision.direction)} {decision.symbol} of {decision.strategy}: {word}",
-                execution.Fact(),
-                traceparent=decision.traceparent,
-                decision=encoded,
-            )
-        plain.write(transaction.connection, _INSERT_DECISIONS, rows)
-        self._raise_progress(transaction, newest)
-
-    def _raise_progress(self, transaction: Transaction, newest: Mapping[str, int]) -> None:
-        known = self.parts().strategies
-        for strategy, market_time in newest.items():
-            row = known.get(strategy)
-            decided = from_micros(market_time)
-            if row is None:
-                raised = StrategyRow(strategy=strategy, state=StrategyState.RUNNING, last_decided_cycle_time=decided)
-                transaction.connection.execute(
-                    sa.insert(tables.strategies).values(
-                        account=self._account,
-                        strategy=strategy,
-                        state=raised.state,
-                        last_decided_cycle_time=market_time,
-                    )
-                )
-                transaction.note(raised)
-            elif row.last_decided_cycle_time is None or to_micros(row.last_decided_cycle_time) < market_time:
-                plain.write(
-                    transaction.connection,
-                    _RAISE_PROGRESS,
-                    {"of_account": self._account, "of_strategy": strategy, "last_decided_cycle_time": market_time},
-                )
-                transaction.note(replace(row, last_decided_cycle_time=decided))
 
     def _insert_intents(
         self, transaction: Transaction, now: datetime, wishes: Sequence[NewIntent], *, claim_first: bool = False

@@ -126,11 +126,11 @@ class Transaction:
         fact: execution.Fact,
         *,
         traceparent: str = "",
-        decision: bytes = b"",
+        encoded: bytes = b"",
     ) -> None:
         """Appends one fact to the log; `fact` brings the body, the rest is filled in here.
 
-        `decision`: the body where it is a decision, in bytes already.
+        `encoded`: the body where it is in bytes already, as a field of the fact.
         """
         self.raise_version()
         header = self.header
@@ -151,7 +151,7 @@ class Transaction:
                 "recorded_at": recorded_micros,
                 "traceparent": traceparent,
                 "summary": summary,
-                "fact": fact.SerializeToString() + (_body(_DECISION, decision) if decision else b""),
+                "fact": fact.SerializeToString() + encoded,
                 "published": False,
             }
         )
@@ -231,24 +231,6 @@ def account_row(account: str, header: Header) -> AccountRow:
         reserved=ZERO,
         version=header.version,
     )
-
-
-_DECISION = execution.Fact.DECISION_FIELD_NUMBER
-_LENGTH_DELIMITED = 2
-
-
-def _body(number: int, payload: bytes) -> bytes:
-    """A message in the bytes of the one around it: what is encoded already is not encoded again."""
-    return _varint(number << 3 | _LENGTH_DELIMITED) + _varint(len(payload)) + payload
-
-
-def _varint(value: int) -> bytes:
-    parts = bytearray()
-    while value > 0x7F:
-        parts.append(value & 0x7F | 0x80)
-        value >>= 7
-    parts.append(value)
-    return bytes(parts)
 
 
 def stamp_of(instant: datetime) -> Timestamp:
