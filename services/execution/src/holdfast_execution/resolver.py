@@ -56,6 +56,8 @@ class Trail:
 
     due_secs: float
     since_secs: float
+    epoch: int
+    """Of the tenure in which it is looked for."""
     entry: bool = False
     """An entry's outcome may wait a little; what reduces risk is asked for at once."""
     turns: int = 0
@@ -105,12 +107,16 @@ class Resolver:
         for intent_id in [each for each in self._trails if each not in known]:
             del self._trails[intent_id]
             self._sender.forget(intent_id)
-        now_secs = self._clock.now_secs()
+        now_secs, epoch = self._clock.now_secs(), self._books.tenure.epoch
         for intent in work:
             first_secs = 0.0 if intent.state is IntentState.CANCELLING else self._settings.lookup_backoff_secs
             entry = intent.purpose is Purpose.ENTRY and intent.state is not IntentState.CANCELLING
-            trail = Trail(due_secs=now_secs + first_secs, since_secs=now_secs)
-            self._trails.setdefault(intent.intent_id, trail).entry = entry
+            trail = self._trails.get(intent.intent_id)
+            # Between two tenures another holder may have sent it: what was known of it before is no evidence.
+            if trail is None or trail.epoch != epoch:
+                trail = Trail(due_secs=now_secs + first_secs, since_secs=now_secs, epoch=epoch)
+            trail.entry = entry
+            self._trails[intent.intent_id] = trail
         return work
 
     @property
@@ -206,7 +212,7 @@ class Resolver:
             attempts=intent.attempts,
             max_retries=self._settings.max_retries,
             still_valid=self._still_valid(intent, mirror),
-            last_post_deadline_secs=self._sender.deadlines.get(intent.intent_id, trail.since_secs),
+            last_post_deadline_secs=max(self._sender.deadlines.get(intent.intent_id, 0.0), trail.since_secs),
             absences_by_id=trail.absences,
             absent_from_list=trail.absent_from_list,
             failed_lookups=trail.failed,

@@ -173,6 +173,20 @@ CASES = (
         ),
     ),
     Case(
+        name="a lease that comes back while an order is looked for",
+        plan=plan(
+            2,
+            [
+                fault(0, Kind.LOST_BEFORE, "submit_order", 4.0, 14.0),
+                # Its first holder has begun to ask for it, and goes on to where another one has sent it again.
+                fault(1, Kind.LOST_BEFORE, "order_by_client_id", 6.0, 9.0),
+                fault(2, Kind.PAUSE, "execution-0", 7.0, 13.0),
+                fault(3, Kind.CRASH, "execution-1", 15.0, 26.0),
+            ],
+            (wants(0, 4.2, valid_secs=300),),
+        ),
+    ),
+    Case(
         name="a cycle that comes twice",
         plan=plan(1, [fault(0, Kind.CALL_DOUBLED, "gate>execution", 4.0, 6.0)], LONG),
     ),

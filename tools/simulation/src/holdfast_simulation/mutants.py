@@ -60,8 +60,15 @@ MUTANTS = (
         name="one 404 is evidence",
         life="ghost-orders",
         module=f"{_EXECUTION}.resolver",
-        safeguard="            last_post_deadline_secs=self._sender.deadlines.get(intent.intent_id, trail.since_secs),",
-        without="            last_post_deadline_secs=float('-inf'),",
+        safeguard="max(self._sender.deadlines.get(intent.intent_id, 0.0), trail.since_secs)",
+        without="float('-inf')",
+    ),
+    Mutant(
+        name="an earlier tenure's look-ups count",
+        life="a lease that comes back while an order is looked for",
+        module=f"{_EXECUTION}.resolver",
+        safeguard="            if trail is None or trail.epoch != epoch:\n",
+        without="            if trail is None:\n",
     ),
     Mutant(
         name="an unresolved order is given up, not asked for",
