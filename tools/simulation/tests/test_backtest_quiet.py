@@ -10,8 +10,9 @@ import pytest
 
 from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_exchange.orders import OrderType, Side
-from holdfast_runtime.settings import ReplaySettings, Settings, StrategySettings
-from holdfast_simulation.backtest.run import Outcome, open_recording, run
+from holdfast_runtime.settings import FeedSettings, ReplaySettings, Settings, StrategySettings
+from holdfast_signal.strategies.sma_crossover import SmaCrossover
+from holdfast_simulation.backtest.run import BacktestFailed, Outcome, open_recording, run
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -81,6 +82,29 @@ def test_the_account_is_worth_the_same_at_every_instant(quiet: Outcome, every: O
     assert quiet.ledger.account.cash == every.ledger.account.cash
     assert quiet.ledger.fills == every.ledger.fills
     assert not quiet.verdict.discrepancies
+
+
+def test_what_waits_for_a_price_leaves_with_it() -> None:
+    """A strategy of daily bars waits at the open until each of its symbols has a price, here for minutes."""
+    patient = SETTINGS.model_copy(
+        update={
+            "replay": ReplaySettings(start="2013-10-08", end="2013-10-08T13:45:00Z"),
+            "feed": FeedSettings(bar_grace_secs=120.0),
+            "strategies": STRATEGIES[1:],
+        }
+    )
+    quiet, every = (run(patient, open_recording(patient), every_instant=each) for each in (False, True))
+    assert ordered(every)
+    assert ordered(quiet) == ordered(every)
+
+
+def test_a_strategy_that_fails_is_told_of_by_its_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("no volume")
+
+    monkeypatch.setattr(SmaCrossover, "on_bar", fail)
+    with pytest.raises(BacktestFailed, match=r"^signal.*no volume"):
+        run(SETTINGS, open_recording(SETTINGS))
 
 
 def judged(decision: gate.Decision) -> gate.Decision:

@@ -147,6 +147,11 @@ class Engine:
                 await self._open(runner, session, replayed=True)
             self._arm_open(runner, now)
 
+    @property
+    def waits_for_prices(self) -> bool:
+        """Drafts of an open or a buy time have not left yet: the next price may be the one that they wait for."""
+        return bool(self._waiting)
+
     def look_at_prices(self) -> None:
         """Drafts of an open or a buy time leave as soon as each of their symbols has a price of then."""
         now = self._clock.now()

@@ -16,7 +16,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import chain
 
+from holdfast_core.new_york import new_york_day
 from holdfast_core.sessions import Calendar, calendar_of
+from holdfast_exchange.corporate_actions import ActionKind
 from holdfast_exchange.exchange import Exchange
 from holdfast_exchange.orders import Order, OrderType, Side, Status
 from holdfast_exchange.recording import MINUTE, Bar, QuoteBar, Recording
@@ -62,16 +64,17 @@ class Quiet:
         quotes = tabled(recording.minute_quotes, _symbol).by_symbol
         none: Rows[QuoteBar] = Rows.of(())
         self._prices = {symbol: _Prices(rows, quotes.get(symbol, none)) for symbol, rows in driving.items()}
-        self._coarse = any(_has_coarse(rows, replay) for rows in driving.values())
-        """Hours and days are shown in part before they end: there are few of them, and none is left out."""
-        self._said = [] if self._coarse else _said(settings, minutes.by_symbol, replay)
+        self._every = any(_has_coarse(rows, replay) for rows in driving.values()) or _has_new_names(recording, replay)
+        """No instant is left out. Hours and days are shown in part before they end, and there are few of them; bars of
+        another name are believed only by who reads history anew."""
+        self._said = [] if self._every else _said(settings, minutes.by_symbol, replay)
 
     def left_out(self, now: datetime, timer: datetime | None) -> list[datetime]:
         """The instants after `now` that are quiet, oldest first, but for the last: that one is shown.
 
         `timer`: the earliest instant that a service sleeps for, its comparisons of ledger and broker not counted.
         """
-        if self._coarse or not self._at_rest(now):
+        if self._every or not self._at_rest(now):
             return []
         place = bisect_right(self._said, now)
         bounds = chain(self._said[place : place + 1], [] if timer is None else [timer], self._edges(now))
@@ -144,6 +147,13 @@ def _has_coarse(rows: Rows[Bar], replay: Replay) -> bool:
     """Whether a bar that is replayed lasts longer than a minute."""
     shown = slice(bisect_right(rows.ends, micros(replay.begin)), bisect_left(rows.starts, micros(replay.end)))
     return any(end - start > _MINUTE for start, end in zip(rows.starts[shown], rows.ends[shown], strict=True))
+
+
+def _has_new_names(recording: Recording, replay: Replay) -> bool:
+    """Whether a symbol takes another name within the replay."""
+    days = (new_york_day(replay.begin), new_york_day(replay.end))
+    named = (action for action in recording.corporate_actions if action.kind is ActionKind.NAME_CHANGE)
+    return any(days[0] <= action.ex_date <= days[1] for action in named)
 
 
 def _symbol(row: Bar | QuoteBar) -> str:

@@ -30,11 +30,17 @@ class Signal(Process):
         self._bus = bus
         self._feeds = feeds
         self.readers: list[FeedReader] = []
+        self._engines: list[Engine] = []
 
     @property
     def loaded(self) -> bool:
         """True once every book's history is read."""
         return bool(self.readers) and all(reader.loaded for reader in self.readers)
+
+    @property
+    def waits_for_prices(self) -> bool:
+        """What leaves with the next price waits in an engine."""
+        return any(engine.waits_for_prices for engine in self._engines)
 
     def build(self) -> None:
         """As the service's own wiring does."""
@@ -67,6 +73,7 @@ class Signal(Process):
                 monotonic=self.clock,
                 progress=_nothing,
             )
+            self._engines.append(engine)
             return FeedReader(
                 {symbol: calendar for symbol, calendar in calendars.items() if book_of(symbol) == book},
                 feed=feed,
@@ -83,6 +90,7 @@ class Signal(Process):
                 name=book.value,
             )
 
+        self._engines = []
         self.readers = [reader_of(book, feed) for book, feed in self._feeds.items()]
         ground.wire.serve("signal", self.node, self.clock, prices)
         for reader in self.readers:
