@@ -137,17 +137,24 @@ class Resolver:
         for intent in self.work(mirror):
             if self.wait_secs(intent.intent_id) > 0:
                 continue
+            trail = self._trails[intent.intent_id]
+            if self._is_of_another_tenure(trail):
+                # So is the mirror that this turn began with: the next turn begins anew.
+                return asked
             asked = True
             try:
-                await self._resolve(intent, mirror, self._trails[intent.intent_id])
+                await self._resolve(intent, mirror, trail)
             except Unauthorised:
                 return False
             except NO_GOOD_ANSWER as error:
                 # What was found could not be taken over: this one is asked for again, the others go on.
-                trail = self._trails[intent.intent_id]
                 trail.due_secs = self._clock.now_secs() + self._backoff(trail)
                 log.warning("order.lookup_incomplete", intent=intent.intent_id, error=str(error))
         return asked
+
+    def _is_of_another_tenure(self, trail: Trail) -> bool:
+        """The lease went and came back while the broker was asked: another holder may have sent it since."""
+        return trail.epoch != self._books.tenure.epoch
 
     def wait_secs(self, intent_id: str) -> float:
         """Seconds until the intent is asked about."""
@@ -280,6 +287,8 @@ class Resolver:
     async def _follow(self, intent: IntentRow, trail: Trail, outcome: LookupOutcome) -> None:
         wait_secs = outcome.after_secs or backoff_secs(trail.turns, first_secs=self._settings.lookup_backoff_secs)
         trail.due_secs = self._clock.now_secs() + wait_secs
+        if self._is_of_another_tenure(trail):
+            return
         match outcome.lookup:
             case Lookup.RESEND:
                 await self._resend(intent, trail)
