@@ -19,10 +19,10 @@ from holdfast_runtime.telemetry import metrics
 log = structlog.get_logger()
 
 FACTS = "facts.v1"
-_BATCH = 64
+_BATCH = 32
 """Rows at a time: a cycle's decisions are one row, of up to 256 KiB."""
 _IDLE_SECS = 1.0
-_GATHER_SECS = 0.05
+_GATHER_SECS = 0.01
 """After news it waits so long for more: one batch for several commits, and none in the way of an order."""
 
 
