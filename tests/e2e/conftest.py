@@ -130,14 +130,14 @@ def _local_run(folder: Path, days: dict[str, str]) -> dict[str, Any]:
 def install_for_a_while(release: Release, folder: Path) -> Iterator[Release]:
     """A fresh one; in the end its namespace goes, whatever is left in it."""
     cluster = release.cluster
-    cluster.kubectl("delete", "namespace", cluster.namespace, "--ignore-not-found", limit_secs=180)
+    cluster.kubectl("delete", "namespace", cluster.namespace, "--ignore-not-found", limit_secs=600)
     try:
         release.install(folder)
         yield release
     finally:
         sys.stderr.write(_what_is_wrong(release))
         if os.environ.get("E2E_KEEP") != "1":
-            cluster.kubectl("delete", "namespace", cluster.namespace, "--ignore-not-found", limit_secs=180)
+            cluster.kubectl("delete", "namespace", cluster.namespace, "--ignore-not-found", limit_secs=600)
 
 
 def _what_is_wrong(release: Release) -> str:

@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.release import SERVICES
 from tests.images.building import LARGEST_BYTES, compressed_bytes, docker
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(scope="module")

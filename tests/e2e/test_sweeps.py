@@ -33,12 +33,12 @@ def complaints(errors: str) -> list[str]:
 def sweeps(context: str) -> Iterator[Cluster]:
     """A namespace that admits restricted pods only; in the end no Job and no pod may be left in it."""
     cluster = Cluster(context, "holdfast-e2e-sweeps")
-    cluster.kubectl("delete", "namespace", cluster.namespace, "--ignore-not-found", limit_secs=180)
+    cluster.kubectl("delete", "namespace", cluster.namespace, "--ignore-not-found", limit_secs=600)
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": cluster.namespace, "labels": labels}})
     yield cluster
     eventually(lambda: not cluster.get("jobs,pods"), "nothing is left of the sweep", 180)
-    cluster.kubectl("delete", "namespace", cluster.namespace, limit_secs=180)
+    cluster.kubectl("delete", "namespace", cluster.namespace, limit_secs=600)
 
 
 def on_kube(sweeps: Cluster, tag: str) -> tuple[str, ...]:

@@ -102,6 +102,7 @@ def test_a_release_signed_with_another_key_is_refused(artefacts: Path, tmp_path:
 
 
 @pytest.mark.docker
+@pytest.mark.timeout(900)
 def test_the_bill_of_materials_names_exactly_what_the_image_has(tmp_path: Path) -> None:
     """SE-6: each Python package by version and hash, and the system's packages; the chart is pinned to the image."""
     image = built("gate")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.images.building import LARGEST_BYTES, built, compressed_bytes, docker
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 SERVICE = "gate"
 INVALID_CONFIGURATION = 78

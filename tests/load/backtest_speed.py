@@ -81,7 +81,10 @@ def _run(name: str, file: Path, band_bps: float, scratch: Path) -> dict[str, Any
     command = [str(python), str(HERE / PROGRAMS[name]), str(file), str(band_bps)]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HOLDFAST")}
     environment["PYTHONPATH"] = str(_strategy(scratch))
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=LIMIT_SECS)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=LIMIT_SECS)
+    except subprocess.TimeoutExpired:
+        return {"missing": f"failed: not done within {LIMIT_SECS} s"}
     if done.returncode:
         return {"missing": f"failed: {(done.stderr.strip().splitlines() or ['no word'])[-1]}"}
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

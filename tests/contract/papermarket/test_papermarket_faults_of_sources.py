@@ -26,7 +26,8 @@ class Source:
 
     async def ask(self, market: Embedded, timeout_secs: float = PATIENCE_SECS) -> httpx.Response:
         given = headers(market) if self.endpoint == "trading" else self.keys(market.keys.key)
-        async with httpx.AsyncClient(base_url=market.url, headers=given, timeout=timeout_secs) as client:
+        timeout = httpx.Timeout(PATIENCE_SECS, read=timeout_secs)
+        async with httpx.AsyncClient(base_url=market.url, headers=given, timeout=timeout) as client:
             return await client.get(self.path)
 
 
