@@ -11,8 +11,7 @@ import pytest
 from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_exchange.orders import OrderType, Side
 from holdfast_runtime.settings import FeedSettings, ReplaySettings, Settings, StrategySettings
-from holdfast_signal.strategies.sma_crossover import SmaCrossover
-from holdfast_simulation.backtest.run import BacktestFailed, Outcome, open_recording, run
+from holdfast_simulation.backtest.run import Outcome, open_recording, run
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -96,15 +95,6 @@ def test_what_waits_for_a_price_leaves_with_it() -> None:
     quiet, every = (run(patient, open_recording(patient), every_instant=each) for each in (False, True))
     assert ordered(every)
     assert ordered(quiet) == ordered(every)
-
-
-def test_a_strategy_that_fails_is_told_of_by_its_service(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        raise ZeroDivisionError("no volume")
-
-    monkeypatch.setattr(SmaCrossover, "on_bar", fail)
-    with pytest.raises(BacktestFailed, match=r"^signal.*no volume"):
-        run(SETTINGS, open_recording(SETTINGS))
 
 
 def judged(decision: gate.Decision) -> gate.Decision:
