@@ -10,4 +10,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     more, and the report says RERUN with the reason. Whatever decides by a seed is never tried again."""
     for item in items:
         if any(item.get_closest_marker(name) for name in OF_PROCESSES):
-            item.add_marker(pytest.mark.flaky(reruns=1))
+            item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=5))
