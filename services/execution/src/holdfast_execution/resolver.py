@@ -107,13 +107,13 @@ class Resolver:
         for intent_id in [each for each in self._trails if each not in known]:
             del self._trails[intent_id]
             self._sender.forget(intent_id)
-        now_secs, epoch = self._clock.now_secs(), self._books.tenure.epoch
+        now_secs = self._clock.now_secs()
         for intent in work:
             first_secs = 0.0 if intent.state is IntentState.CANCELLING else self._settings.lookup_backoff_secs
             entry = intent.purpose is Purpose.ENTRY and intent.state is not IntentState.CANCELLING
             trail = self._trails.get(intent.intent_id)
-            # Between two tenures another holder may have sent it: what was known of it before is no evidence.
-            if trail is None or trail.epoch != epoch:
+            if trail is None or self._is_of_another_tenure(trail):
+                epoch = self._books.tenure.epoch
                 trail = Trail(due_secs=now_secs + first_secs, since_secs=now_secs, epoch=epoch)
             trail.entry = entry
             self._trails[intent.intent_id] = trail
@@ -153,7 +153,7 @@ class Resolver:
         return asked
 
     def _is_of_another_tenure(self, trail: Trail) -> bool:
-        """The lease went and came back while the broker was asked: another holder may have sent it since."""
+        """The lease went and came back: another holder may have sent it, and what was known before is no evidence."""
         return trail.epoch != self._books.tenure.epoch
 
     def wait_secs(self, intent_id: str) -> float:

@@ -67,8 +67,8 @@ MUTANTS = (
         name="an earlier tenure's look-ups count",
         life="a lease that comes back while an order is looked for",
         module=f"{_EXECUTION}.resolver",
-        safeguard="            if trail is None or trail.epoch != epoch:\n",
-        without="            if trail is None:\n",
+        safeguard="        return trail.epoch != self._books.tenure.epoch",
+        without="        return False",
     ),
     Mutant(
         name="an unresolved order is given up, not asked for",
