@@ -1,4 +1,4 @@
-"""Servers that the contract tests share."""
+"""Servers that the contract tests share, and the ledger that they open."""
 
 import itertools
 from collections.abc import Iterator
@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from holdfast_execution.adapters.sql.database import Database
+from holdfast_execution.adapters.sql.sql_ledger import SqlLedger, open_ledger
+from tests.contract.ledger_samples import ACCOUNT, CASH, NOW
 from tests.contract.postgres_server import fresh_database, postgres_server
 
 _numbers = itertools.count(1)
@@ -26,3 +29,24 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         return
     with fresh_database(request.getfixturevalue("postgres_server_url"), f"ledger_{next(_numbers)}") as url:
         yield url
+
+
+@pytest.fixture
+def opened(ledger_url: str) -> Iterator[tuple[Database, SqlLedger]]:
+    database, ledger = open_ledger(ledger_url, ACCOUNT)
+    yield database, ledger
+    database.close()
+
+
+@pytest.fixture
+def ledger(opened: tuple[Database, SqlLedger]) -> SqlLedger:
+    return opened[1]
+
+
+@pytest.fixture
+def epoch(ledger: SqlLedger) -> int:
+    """Of the lease of a ledger whose account is open."""
+    taken = ledger.acquire_lease(NOW, "pod-a", ledger.lease())
+    assert taken is not None
+    ledger.open_account(taken.epoch, NOW, CASH)
+    return taken.epoch

@@ -12,6 +12,7 @@ from holdfast_runtime.ports.venue import OrderType, Side, TimeInForce
 from holdfast_runtime.wire import to_decimal, to_timestamp
 
 ACCOUNT = "paper"
+CASH = Decimal(100_000)
 NOW = datetime(2013, 10, 7, 13, 35, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 

@@ -1,15 +1,13 @@
 """An entry that is claimed by the commit that stores it: as if both had been done one after the other (point 3)."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
 
 import pytest
 
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
-from holdfast_execution.adapters.sql.sql_ledger import SqlLedger, open_ledger
+from holdfast_execution.adapters.sql.sql_ledger import SqlLedger
 from holdfast_execution.domain.intents import IntentState
 from holdfast_execution.domain.limits import Limits, enforcer
 from holdfast_execution.ledger import ClaimRefused, StoredCycle
@@ -20,19 +18,10 @@ LIMITS = enforcer(Limits(cooldown=timedelta(0)), entries_locked_reason="")
 
 
 @pytest.fixture
-def ledger(ledger_url: str) -> Iterator[SqlLedger]:
-    database, opened = open_ledger(ledger_url, ACCOUNT)
-    yield opened
-    database.close()
-
-
-@pytest.fixture
-def epoch(ledger: SqlLedger) -> int:
-    taken = ledger.acquire_lease(NOW, "pod-a", ledger.lease())
-    assert taken is not None
-    ledger.open_account(taken.epoch, NOW, Decimal(100_000))
-    ledger.record_verdict(taken.epoch, NOW, verdict())
-    return taken.epoch
+def epoch(ledger: SqlLedger, epoch: int) -> int:
+    """Entries may leave: a comparison has found ledger and broker alike."""
+    ledger.record_verdict(epoch, NOW, verdict())
+    return epoch
 
 
 def store(ledger: SqlLedger, epoch: int, *decisions: gate.Decision) -> StoredCycle:

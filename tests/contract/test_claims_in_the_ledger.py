@@ -1,6 +1,5 @@
 """A claim in the ledger, alike on SQLite and on PostgreSQL: position, cash and P&L to the last unit (invariant 6)."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -8,11 +7,10 @@ from decimal import Decimal
 import pytest
 
 from holdfast.execution.v1 import execution_pb2 as execution
-from holdfast_execution.adapters.sql.sql_ledger import SqlLedger, open_ledger
+from holdfast_execution.adapters.sql.sql_ledger import SqlLedger
 from holdfast_execution.ledger import PositionClaim, StaleFence
-from tests.contract.ledger_samples import ACCOUNT, MINUTE, NOW, decision, entry, fill
+from tests.contract.ledger_samples import CASH, MINUTE, NOW, decision, entry, fill
 
-CASH = Decimal(100_000)
 TAKEN = PositionClaim(
     symbol="IBM",
     strategy="sma",
@@ -22,21 +20,6 @@ TAKEN = PositionClaim(
     cash=Decimal(0),
     description="claimed by ann: bought by hand",
 )
-
-
-@pytest.fixture
-def ledger(ledger_url: str) -> Iterator[SqlLedger]:
-    database, found = open_ledger(ledger_url, ACCOUNT)
-    yield found
-    database.close()
-
-
-@pytest.fixture
-def epoch(ledger: SqlLedger) -> int:
-    taken = ledger.acquire_lease(NOW, "pod-a", ledger.lease())
-    assert taken is not None
-    ledger.open_account(taken.epoch, NOW, CASH)
-    return taken.epoch
 
 
 def held(ledger: SqlLedger, epoch: int) -> None:

@@ -1,34 +1,14 @@
 """The facts of a cycle's decisions: what is stored is told, once, in messages that the bus takes (DI-2)."""
 
-from collections.abc import Iterator
-from decimal import Decimal
-
-import pytest
-
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_execution.adapters.sql.decision_writes import MAX_FACT_BYTES
-from holdfast_execution.adapters.sql.sql_ledger import SqlLedger, open_ledger
+from holdfast_execution.adapters.sql.sql_ledger import SqlLedger
 from holdfast_execution.ledger import EventRow
 from holdfast_runtime.bus.streams import FACTS, stream_named
-from tests.contract.ledger_samples import ACCOUNT, MINUTE, NOW, decision
+from tests.contract.ledger_samples import MINUTE, NOW, decision
 
 SYMBOLS = ("IBM", "SPY", "BAC")
-
-
-@pytest.fixture
-def ledger(ledger_url: str) -> Iterator[SqlLedger]:
-    database, opened = open_ledger(ledger_url, ACCOUNT)
-    yield opened
-    database.close()
-
-
-@pytest.fixture
-def epoch(ledger: SqlLedger) -> int:
-    taken = ledger.acquire_lease(NOW, "pod-a", ledger.lease())
-    assert taken is not None
-    ledger.open_account(taken.epoch, NOW, Decimal(100_000))
-    return taken.epoch
 
 
 def rows(ledger: SqlLedger) -> list[EventRow]:

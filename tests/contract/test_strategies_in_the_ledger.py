@@ -1,39 +1,22 @@
 """Strategies in the ledger: their states, with who, why and since when, on SQLite and PostgreSQL (SQ-10, SQ-12)."""
 
-from collections.abc import Iterator
-from decimal import Decimal
-
 import pytest
 import sqlalchemy as sa
 
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_execution.adapters.sql import tables
 from holdfast_execution.adapters.sql.database import Database
-from holdfast_execution.adapters.sql.sql_ledger import SqlLedger, open_ledger
+from holdfast_execution.adapters.sql.sql_ledger import SqlLedger
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_execution.ledger import ClaimRefused, LedgerError
 from tests.contract.ledger_samples import ACCOUNT, MINUTE, NOW, decision, entry, fill, sale, verdict
 
 
 @pytest.fixture
-def opened(ledger_url: str) -> Iterator[tuple[Database, SqlLedger]]:
-    database, ledger = open_ledger(ledger_url, ACCOUNT)
-    yield database, ledger
-    database.close()
-
-
-@pytest.fixture
-def ledger(opened: tuple[Database, SqlLedger]) -> SqlLedger:
-    return opened[1]
-
-
-@pytest.fixture
-def epoch(ledger: SqlLedger) -> int:
-    taken = ledger.acquire_lease(NOW, "pod-a", ledger.lease())
-    assert taken is not None
-    ledger.open_account(taken.epoch, NOW, Decimal(100_000))
-    ledger.record_verdict(taken.epoch, NOW, verdict())
-    return taken.epoch
+def epoch(ledger: SqlLedger, epoch: int) -> int:
+    """Entries may leave: a comparison has found ledger and broker alike."""
+    ledger.record_verdict(epoch, NOW, verdict())
+    return epoch
 
 
 def facts(ledger: SqlLedger) -> list[execution.Fact]:
