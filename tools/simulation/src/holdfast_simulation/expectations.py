@@ -100,7 +100,7 @@ def known_soon(world: World, *, within_secs: float = KNOWN_WITHIN_SECS) -> Itera
 def sold_by_the_clock(world: World) -> Iterator[str]:
     """SQ-13: what was held at the time of its schedule was sold then, once."""
     sales = [each for each in world.history.intents.values() if each.reason in world.timed.sales]
-    if [each.filled_quantity.value for each in sales if each.quantity == each.filled_quantity] == []:
+    if not any(each.quantity == each.filled_quantity for each in sales):
         yield f"a sale by the clock, not {[(each.intent_id, each.state) for each in sales]}"
     if len(sales) > 1:
         yield f"one sale by the clock, not {len(sales)}"

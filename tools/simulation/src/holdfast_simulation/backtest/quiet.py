@@ -64,17 +64,18 @@ class Quiet:
         quotes = tabled(recording.minute_quotes, _symbol).by_symbol
         none: Rows[QuoteBar] = Rows.of(())
         self._prices = {symbol: _Prices(rows, quotes.get(symbol, none)) for symbol, rows in driving.items()}
-        self._every = any(_has_coarse(rows, replay) for rows in driving.values()) or _has_new_names(recording, replay)
-        """No instant is left out. Hours and days are shown in part before they end, and there are few of them; bars of
-        another name are believed only by who reads history anew."""
-        self._said = [] if self._every else _said(settings, minutes.by_symbol, replay)
+        # Hours and days are shown in part before they end, and there are few of them; bars of another name are believed
+        # only by who reads history anew.
+        every = any(_has_coarse(rows, replay) for rows in driving.values()) or _has_new_names(recording, replay)
+        self._said = None if every else _said(settings, minutes.by_symbol, replay)
+        """When strategies will say something; None: no instant is left out."""
 
     def left_out(self, now: datetime, timer: datetime | None) -> list[datetime]:
         """The instants after `now` that are quiet, oldest first, but for the last: that one is shown.
 
         `timer`: the earliest instant that a service sleeps for, its comparisons of ledger and broker not counted.
         """
-        if self._every or not self._at_rest(now):
+        if self._said is None or not self._at_rest(now):
             return []
         place = bisect_right(self._said, now)
         bounds = chain(self._said[place : place + 1], [] if timer is None else [timer], self._edges(now))
@@ -112,11 +113,19 @@ def _is_resting_stop(order: Order, now: datetime) -> bool:
     )
 
 
-def _said(settings: Settings, minutes: Mapping[str, Rows[Bar]], replay: Replay) -> list[datetime]:
-    """When minute strategies will say something: asked of their own runners, over what signal will believe."""
+def _said(settings: Settings, minutes: Mapping[str, Rows[Bar]], replay: Replay) -> list[datetime] | None:
+    """When minute strategies will say something. None where one fails: its service tells of it, with the bar."""
+    try:
+        return sorted(_asked(settings, minutes, replay))
+    except Exception:  # noqa: BLE001 - a user's strategy raises what it likes
+        return None
+
+
+def _asked(settings: Settings, minutes: Mapping[str, Rows[Bar]], replay: Replay) -> set[datetime]:
+    """The strategies' own runners are asked, over what signal will believe."""
     makers = [maker for maker in makers_of(settings.traded) if maker.kind.timeframe is venue.Timeframe.MINUTE]
     if not makers:
-        return []
+        return set()
     runners = [MinuteRunner(maker, calendar_of(maker.book), grace=timedelta(0)) for maker in makers]
     symbols = {symbol for runner in runners for symbol in runner.symbols}
     start = min(_history_start(calendar_of(maker.book), replay.begin) for maker in makers)
@@ -127,8 +136,7 @@ def _said(settings: Settings, minutes: Mapping[str, Rows[Bar]], replay: Replay) 
         bar = told_bar(recorded)
         if screen.fault(bar, bar.end) is None:
             found |= {draft.market_time for runner in runners for draft in runner.take(bar)}
-    found |= {draft.market_time for runner in runners for draft in runner.expire(replay.end + MINUTE)}
-    return sorted(found)
+    return found | {draft.market_time for runner in runners for draft in runner.expire(replay.end + MINUTE)}
 
 
 def _history_start(calendar: Calendar, begin: datetime) -> datetime:

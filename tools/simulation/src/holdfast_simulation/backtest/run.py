@@ -29,7 +29,6 @@ from holdfast_exchange.combining import Combined, load_defaults, load_folder
 from holdfast_exchange.commands import Advance
 from holdfast_exchange.exchange import Exchange
 from holdfast_exchange.market import Market
-from holdfast_exchange.recording import Recording
 from holdfast_execution.adapters.sql import tables
 from holdfast_execution.adapters.sql.sql_ledger import open_ledger
 from holdfast_papermarket import account_json, trading_json
@@ -157,18 +156,11 @@ class _Backtest:
         )
         self._barrier = Barrier([process.name for process in self._processes])
         self._reports = {process: self._barrier.join() for process in self._processes}
-        self._quiet = None if every_instant else self._find_quiet(recording)
+        self._quiet = None if every_instant else Quiet(self._settings, recording, opened.replay, self._exchange)
         self._ticked_secs = 0.0
         self._ended = False
         self._errors: list[str] = []
         self._curve: list[Point] = []
-
-    def _find_quiet(self, recording: Recording) -> Quiet | None:
-        try:
-            return Quiet(self._settings, recording, self._replay, self._exchange)
-        except Exception:  # noqa: BLE001 - a user's strategy raises what it likes
-            # No instant is left out: the service in which it fails tells of it, with the bar at which it does.
-            return None
 
     def live(self) -> Outcome:
         """From the first tick to the last."""

@@ -40,8 +40,9 @@ class Signal(Process):
         self.board.set_connected(True)
         ground.wire.serve("signal", self.node, self.clock, self.board)
         timers = Timers(clock=clock, activity=self.activity, progress=nothing)
+        makers = makers_of([each for each in ground.settings.strategies if each.id == CLOCK])
         self.engine = Engine(
-            makers_of([each for each in ground.settings.strategies if each.id == CLOCK]),
+            makers,
             feed=MemoryFeed(clock),
             settings=ground.settings.feed,
             prices=self.board,
@@ -51,7 +52,7 @@ class Signal(Process):
             monotonic=self.clock,
             progress=nothing,
         )
-        if any(each.id == CLOCK for each in ground.settings.strategies):
+        if makers:
             self._read_history()
             self.run("timers", timers.run)
             ground.loop.start(self.node, self.engine.begin(clock.now()))

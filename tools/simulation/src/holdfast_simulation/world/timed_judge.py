@@ -2,7 +2,7 @@
 IN-3; order protocol, "Timers and stop"). When a time is due is reckoned from the open, not with the schedule's own
 arithmetic."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_core.ids import StrategyId, Symbol, signal_id
+from holdfast_core.money import ZERO
 from holdfast_core.schedules import TradeKind
 from holdfast_execution.adapters.sql import convert, tables
 from holdfast_execution.adapters.sql.database import Database
@@ -30,7 +31,6 @@ UNDER_WAY = timedelta(seconds=1)
 """Of market time: from the last look at the end of the grace to the socket."""
 SETTLED_WITHIN = timedelta(minutes=2)
 """Of market time, when nothing goes wrong any more."""
-ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,15 +179,15 @@ class TimedJudge:
 
     def _bought_too_much(self) -> Iterator[str]:
         """At most once: however often it was asked for, no more is bought than was decided."""
-        filled: Counter[str] = Counter()
+        filled: defaultdict[str, Decimal] = defaultdict(Decimal)
         for order in self.server.exchange.orders.values():
-            filled[order.client_order_id] += order.filled_quantity  # type: ignore[assignment]  # Decimals add up
+            filled[order.client_order_id] += order.filled_quantity
         for signal in self._buys:
             intents = self._intents(signal)
             if len(intents) > 1:
                 yield f"{REQUIREMENT}: {signal} has {len(intents)} entries"
             for intent_id, quantity in intents:
-                bought = sum((Decimal(filled[name]) for name in self._orders(intent_id)), ZERO)
+                bought = sum((filled[name] for name in self._orders(intent_id)), ZERO)
                 if bought > quantity:
                     yield f"{REQUIREMENT}: {signal} has bought {bought} of {quantity}"
 
