@@ -38,9 +38,20 @@ def doctor(stack: Stack) -> tuple[int, Checks]:
     return code, {each["service"]: {check["check"]: check for check in each["checks"]} for each in found}
 
 
+def all_well(stack: Stack) -> Checks | None:
+    """Every check, where all of them are OK. A doubtful one is no RED: the exit code is 0 all the same."""
+    code, found = doctor(stack)
+    verdicts = {each["verdict"] for checks in found.values() for each in checks.values()}
+    return found if (code, verdicts) == (0, {"OK"}) else None
+
+
 def red(found: Checks) -> set[tuple[str, str]]:
     """Service and check of what is RED."""
     return {(s, name) for s, checks in found.items() for name, each in checks.items() if each["verdict"] == "RED"}
+
+
+def red_first(text: str) -> bool:
+    return -1 < text.find("RED") < text.find("OK")
 
 
 def swap_identity(folder: Path, service: str) -> dict[Path, bytes]:
@@ -70,9 +81,8 @@ def restart(stack: Stack, service: str) -> None:
 def test_the_doctor_finds_all_well_and_names_an_edge_that_is_cut(tmp_path: Path) -> None:
     with running(tmp_path, "--speed", "60") as stack:
         eventually(lambda: all(health(stack, each, "readiness") for each in SERVICES), "every service is ready")
-        # Streams are caught up with a moment later.
-        code, found = eventually(lambda: (seen := doctor(stack))[0] == 0 and seen, "all is well", PATIENCE_SECS)
-        assert code == 0
+        # Streams are caught up with a moment later, and on a machine that is very busy an answer may be late for once.
+        found = eventually(lambda: all_well(stack), "all is well")
         assert list(found) == list(SERVICES)
         everywhere = set.intersection(*(set(checks) for checks in found.values()))
         assert everywhere == {"bus", "certificate", "secrets", "disk", "call papermarket"}
@@ -80,32 +90,34 @@ def test_the_doctor_finds_all_well_and_names_an_edge_that_is_cut(tmp_path: Path)
         assert called == calls_of_the_chart()
         assert {"ledger", "broker", "trade updates", "clock of the venue", "calendar"} <= found["execution"].keys()
         assert {"market data equity", "stream equity"} <= found["signal"].keys()
-        assert {each["verdict"] for checks in found.values() for each in checks.values()} == {"OK"}
 
         certificates = str(stack.folder / "certificates")
         address = stack.settings["endpoints"]["admin"]
-        code, text = command(stack, "doctor", "--admin", address, "--certificates", certificates)
-        assert (code, "checks are OK" in text) == (0, True)
+
+        def well_by_address() -> bool:
+            code, text = command(stack, "doctor", "--admin", address, "--certificates", certificates)
+            return code == 0 and "checks are OK" in text
+
+        eventually(well_by_address, "all is well, asked by address")
 
         before = swap_identity(stack.folder / "certificates", "gate")
         restart(stack, "gate")
         eventually(lambda: health(stack, "gate", "liveness"), "gate lives")
 
         def only_gate_is_cut_off() -> Checks | None:
-            # On a machine that is very busy another call may be late for once.
             code, found = doctor(stack)
             cut = red(found)
             named = {("scoring", "call gate"), ("gate", "call execution"), ("gate", "call signal")} <= cut
             return found if code == 1 and named and {service for service, _ in cut} == {"scoring", "gate"} else None
 
-        found = eventually(only_gate_is_cut_off, "the edges of gate are RED, and no others", PATIENCE_SECS)
+        found = eventually(only_gate_is_cut_off, "the edges of gate are RED, and no others")
         assert found["scoring"]["call gate"]["steps"]
         assert "CERTIFICATE_VERIFY_FAILED" in found["scoring"]["call gate"]["evidence"]
-        _, text = command(stack, "doctor")
-        assert text.index("RED") < text.index("OK")
-        assert "edge.cut" in command(stack, "ready")[1]
+        eventually(lambda: red_first(command(stack, "doctor")[1]), "both are told, RED first")
+        # The sentinels look every 2 s at what was found, and admin hears of it a moment later.
+        eventually(lambda: "edge.cut" in command(stack, "ready")[1], "`holdfast ready` names the edge")
 
         put(before)
         restart(stack, "gate")
         eventually(lambda: health(stack, "gate", "readiness"), "gate is ready")
-        eventually(lambda: doctor(stack)[0] == 0, "all is well again", PATIENCE_SECS)
+        eventually(lambda: doctor(stack)[0] == 0, "all is well again")
