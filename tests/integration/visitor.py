@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import grpc
 from grpc_health.v1 import health_pb2
 
-from holdfast_cli import report
+from holdfast_cli import report_command
 from holdfast_cli.plan import SERVICES, VENUE_SERVICE
 from holdfast_cli.stack_calls import files_of_run, stack_calls
 from holdfast_runtime.bus.nats_bus import NatsBus
@@ -27,7 +27,7 @@ Port = TypeVar("Port")
 Result = TypeVar("Result")
 
 ALL_SERVICES = (VENUE_SERVICE, *SERVICES)
-CALL_SECS = 10.0
+CALL_SECS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +86,11 @@ def call(
 
 
 def report_of(stack: Stack) -> dict[str, Any]:
-    """The report as `--until-end` would write it."""
+    """The report as `--until-end` would write it: what does not answer just now is asked again, in bounds."""
 
     async def run() -> dict[str, Any]:
         async with stack_calls(files_of_run(stack.folder)) as calls:
-            return (await report.gather(calls, {}))[0]
+            return (await report_command.gather(calls))[0]
 
     return asyncio.run(run())
 
