@@ -62,6 +62,13 @@ class Dashboard:
         (answer,) = eventually(lambda: (found := self.api(page)) is not None and (found,), f"the API tells {page}")
         return answer
 
+    def wait_for_action(self, action: str) -> None:
+        """Until the audit has what Ada did as done: the page may show it before execution's own answer is there."""
+        eventually(
+            lambda: (action, "Ada", "ok") in {(e["action"], e["who"], e["result"]) for e in self.told("audit")},
+            f"{action} by Ada is in the audit",
+        )
+
     def sign_in(self, page: Page, token: str | None = None) -> None:
         page.goto(f"{self.url}/login")
         page.fill("input[name=token]", self.token if token is None else token)
