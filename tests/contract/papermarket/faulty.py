@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import msgpack
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -17,6 +18,8 @@ from tests.contract.papermarket.client import eventually, headers
 
 Json = dict[str, Any]
 PATIENCE_SECS = 30.0
+IMPATIENT = httpx.Timeout(PATIENCE_SECS, read=0.5)
+"""Of a request that is not answered. All others have their time: a machine may be busy with other things."""
 
 
 def arm(market: Embedded, kind: str, scope: Json | None = None, **parameters: Any) -> None:
@@ -40,10 +43,17 @@ def simple(**fields: Any) -> Json:
 
 
 @asynccontextmanager
-async def rest(market: Embedded, timeout_secs: float = PATIENCE_SECS) -> AsyncIterator[httpx.AsyncClient]:
+async def rest(market: Embedded) -> AsyncIterator[httpx.AsyncClient]:
     """Trading and market-data REST with the account's keys."""
-    async with httpx.AsyncClient(base_url=market.url, headers=headers(market), timeout=timeout_secs) as client:
+    async with httpx.AsyncClient(base_url=market.url, headers=headers(market), timeout=PATIENCE_SECS) as client:
         yield client
+
+
+async def unanswered(market: Embedded, client: httpx.AsyncClient) -> None:
+    """Sends an order and gives up; the fault has fired by then."""
+    with pytest.raises(httpx.ReadTimeout):
+        await client.post("/v2/orders", json=order(), timeout=IMPATIENT)
+    await eventually(lambda: fired(market) == 1)
 
 
 def accepted(market: Embedded) -> list[str]:
