@@ -34,11 +34,14 @@ from holdfast_runtime.ports.venue import (
 from holdfast_venue.broker import AlpacaBroker
 from holdfast_venue.factory import open_broker, open_feed
 from holdfast_venue.feed import AlpacaFeed
+from tests.contract.papermarket.client import eventually
 from tests.contract.venue_client import KeysAsSecrets, VenueTime, clock, settings_of
 
 OPEN = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 MORNING = OPEN + timedelta(minutes=10)
-MUTE_AFTER_SECS = 0.5
+MUTE_AFTER_SECS = 2.0
+"""Of a stream that is watched for it. The others have the time of a real one: a busy machine is no mute stream."""
+LATER_SECS = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +59,7 @@ async def market(recording: Recording, tmp_path: Path) -> AsyncIterator[Embedded
 @pytest.fixture
 async def broker(market: Embedded) -> AsyncIterator[AlpacaBroker]:
     secrets = KeysAsSecrets(market.keys.key, market.keys.secret)
-    opened = open_broker(
-        settings_of(market, mute_after_secs=MUTE_AFTER_SECS), secrets, monotonic_clock=clock, environ={}
-    )
+    opened = open_broker(settings_of(market), secrets, monotonic_clock=clock, environ={})
     yield opened
     await opened.close()
 
@@ -66,12 +67,7 @@ async def broker(market: Embedded) -> AsyncIterator[AlpacaBroker]:
 @pytest.fixture
 async def feed(market: Embedded) -> AsyncIterator[AlpacaFeed]:
     secrets = KeysAsSecrets(market.keys.key, market.keys.secret)
-    opened = open_feed(
-        settings_of(market, mute_after_secs=MUTE_AFTER_SECS),
-        secrets,
-        market_clock=VenueTime(market),
-        monotonic_clock=clock,
-    )
+    opened = open_feed(settings_of(market), secrets, market_clock=VenueTime(market), monotonic_clock=clock)
     yield opened
     await opened.close()
 
@@ -93,7 +89,7 @@ def entry(market: Embedded) -> OrderRequest:
 
 
 async def send(broker: AlpacaBroker, order: OrderRequest) -> Any:
-    return await broker.submit_order(order, last_write_at_secs=clock.now_secs() + 5)
+    return await broker.submit_order(order, last_write_at_secs=clock.now_secs() + LATER_SECS)
 
 
 async def refusal(call: Any) -> RefusalKind:
@@ -267,8 +263,12 @@ async def test_history_and_newest_quotes_show_nothing_of_the_future(market: Embe
     assert all(isinstance(quote, Quote) and quote.at <= MORNING for quote in quotes.values())
 
 
-async def test_a_quiet_venue_is_not_taken_for_a_mute_one(market: Embedded, broker: Any, feed: Any):
+async def test_a_quiet_venue_is_not_taken_for_a_mute_one(market: Embedded):
     """In lock-step the venue waits for the services: it is silent, and answers when it is asked."""
+    settings = settings_of(market, mute_after_secs=MUTE_AFTER_SECS)
+    secrets = KeysAsSecrets(market.keys.key, market.keys.secret)
+    broker = open_broker(settings, secrets, monotonic_clock=clock, environ={})
+    feed = open_feed(settings, secrets, market_clock=VenueTime(market), monotonic_clock=clock)
     seen: list[Any] = []
     keep = seen.append
 
@@ -277,6 +277,7 @@ async def test_a_quiet_venue_is_not_taken_for_a_mute_one(market: Embedded, broke
             keep(item)
 
     tasks = [asyncio.create_task(collect(stream)) for stream in (broker.updates(), feed.stream(("SPY",)))]
+    await eventually(lambda: seen.count(StreamUp()) == len(tasks))
     # Three times the silence that would be taken for a mute stream; nothing ends in it.
     done, _ = await asyncio.wait(tasks, timeout=3 * MUTE_AFTER_SECS)
     assert not done
@@ -285,13 +286,13 @@ async def test_a_quiet_venue_is_not_taken_for_a_mute_one(market: Embedded, broke
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
+    await broker.close()
+    await feed.close()
 
 
 async def test_wrong_keys_are_refused_everywhere(market: Embedded):
     secrets = KeysAsSecrets("wrong-key", "wrong-secret")
-    broker = open_broker(
-        settings_of(market, mute_after_secs=MUTE_AFTER_SECS), secrets, monotonic_clock=clock, environ={}
-    )
+    broker = open_broker(settings_of(market), secrets, monotonic_clock=clock, environ={})
     with pytest.raises(Unauthorised):
         await broker.account()
     secrets.key, secrets.secret = market.keys.key, market.keys.secret

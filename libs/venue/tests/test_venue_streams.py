@@ -26,6 +26,8 @@ from holdfast_venue.factory import open_broker, open_feed
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
 AT = datetime(2013, 10, 7, 13, 35, tzinfo=UTC)
+MUTE_AFTER_SECS = 2.0
+"""A busy machine, which may keep both sides from their turn for a moment, is no mute stream."""
 BAR = {"T": "b", "S": "SPY", "o": 168.1, "h": 168.42, "l": 168.0, "c": 168.3, "v": 1000, "n": 4, "vw": 168.2}
 
 
@@ -183,7 +185,7 @@ async def test_a_stream_that_is_open_and_mute_is_built_again(server: StreamServe
         await socket.wait_closed()
 
     server.handlers = [mute, alive]
-    up, down, up_again, new = await take(updates_of(mute_after_secs=0.4), 4)
+    up, down, up_again, new = await take(updates_of(mute_after_secs=MUTE_AFTER_SECS), 4)
     assert (up, up_again) == (StreamUp(), StreamUp())
     assert "mute" in down.reason
     assert new.event == "new"
@@ -200,7 +202,7 @@ async def test_a_quiet_stream_that_answers_is_kept(server: StreamServer, updates
         await socket.wait_closed()
 
     server.handlers = [quiet]
-    up, new = await take(updates_of(mute_after_secs=0.4), 2)
+    up, new = await take(updates_of(mute_after_secs=MUTE_AFTER_SECS), 2)
     assert (up, new.event, server.connections) == (StreamUp(), "new", 1)
 
 
