@@ -24,7 +24,7 @@ from holdfast_runtime.errors import Malformed, Retry
 from holdfast_runtime.ports.bus import Message
 from holdfast_runtime.telemetry import metrics
 from holdfast_scoring.consumer import CONSUMER
-from tests.contract.bus_backends import eventually, reading, working
+from tests.contract.bus_backends import PATIENCE_SECS, eventually, reading, working
 from tests.contract.secured_nats import SecuredNats
 
 GENERATED = Path(__file__).parents[2] / "deploy" / "helm" / "holdfast" / "files" / "nats-permissions.conf"
@@ -51,7 +51,7 @@ async def buses(server: SecuredNats) -> AsyncIterator[Buses]:
 
 
 async def applied(bus: NatsBus) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECS):
         while True:
             with contextlib.suppress(Retry):
                 await bus.apply(update=False)
@@ -118,7 +118,7 @@ async def test_admin_watches_what_all_report_and_scoring_keeps_its_weights(buses
     watched = NatsBucket(buses["admin"], "failurepoints").watch()
     weights = NatsBucket(buses["scoring"], "weights")
     await NatsBucket(buses["gate"], "failurepoints").create("gate.watched", b"standing")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECS):
         while (await anext(watched)).key != "gate.watched":
             pass
         revision = await weights.create("regime", b"0.1")
@@ -173,7 +173,7 @@ FORBIDDEN_TO_HEAR = [
 async def denied(link: NatsLink, told: str) -> None:
     await link.client.flush()
     try:
-        await eventually(lambda: link.denied == told.lower(), within_secs=5)
+        await eventually(lambda: link.denied == told.lower())
     except TimeoutError:
         pytest.fail(f"{link.client._inbox_prefix.decode()}: {told} is allowed; denied last: {link.denied}")
 

@@ -159,7 +159,7 @@ async def test_pairs_have_history_quotes_and_a_stream_of_their_own(market: Embed
     quotes = await feed.latest_quotes(symbols)
     assert sorted(quotes) == sorted(symbols)
     seen: list[Bar | Quote] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         async for event in feed.stream(symbols):
             if isinstance(event, StreamUp):
                 market.clock.step()

@@ -35,7 +35,7 @@ async def refused(call: Callable[..., Value], *arguments: Any) -> tuple[int, dic
 
 
 async def eventually(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - what is waited for lives in the client
             await asyncio.sleep(0.001)
 

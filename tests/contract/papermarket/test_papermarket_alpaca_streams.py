@@ -95,6 +95,6 @@ async def test_a_stream_with_wrong_keys_is_refused(market: Embedded) -> None:
 
 
 async def told(socket: Any) -> list[dict[str, Any]]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         frame: list[dict[str, Any]] = msgpack.unpackb(await socket.recv())
         return frame

@@ -179,7 +179,7 @@ async def test_stocks_and_crypto_have_a_connection_each(market: Embedded) -> Non
         await socket.send(json.dumps({"action": "auth", "key": market.keys.key, "secret": market.keys.secret}))
         return socket, json.loads(await socket.recv())[0]
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         crypto, told = await began(market.crypto_stream_url)
         assert told["T"] == "success"
         stocks, told = await began(market.data_stream_url)

@@ -41,7 +41,7 @@ class Client:
         self._socket = socket
 
     async def hear(self) -> list[dict[str, Any]]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             frame: list[dict[str, Any]] = json.loads(await self._socket.recv())
             return frame
 
@@ -125,7 +125,7 @@ async def test_json_and_msgpack_say_the_same(market: Embedded) -> None:
             await packed.recv()
             await packed.send(msgpack.packb(message))
         await packed.recv()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             items = msgpack.unpackb(await packed.recv(), timestamp=3)
     for item in items:
         item["t"] = item["t"].isoformat().replace("+00:00", "Z")

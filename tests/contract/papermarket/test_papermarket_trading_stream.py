@@ -14,7 +14,7 @@ from tests.contract.papermarket.client import ask, entry, eventually
 
 
 async def told(socket: ClientConnection) -> dict[str, Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         frame: dict[str, Any] = json.loads(await socket.recv())
         return frame
 

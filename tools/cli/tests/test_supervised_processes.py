@@ -59,11 +59,10 @@ while True:
 
 @pytest.fixture(autouse=True)
 def _brisk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same rules at a pace for tests."""
+    """The same rules at a pace for tests. Only an answer has its time: on a busy machine it may be late."""
     monkeypatch.setattr(supervising, "FIRST_BACKOFF_SECS", 0.01)
     monkeypatch.setattr(supervising, "MAX_BACKOFF_SECS", 0.05)
     monkeypatch.setattr(supervising, "PROBE_EVERY_SECS", 0.05)
-    monkeypatch.setattr(supervising, "PROBE_TIMEOUT_SECS", 0.5)
     monkeypatch.setattr(supervising, "LIVENESS_FAILURES", 2)
 
 
