@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.release import CHART, NAME, SERVICES, Release, bystander
+from tests.e2e.cluster import eventually
+from tests.e2e.release import CHART, NAME, READY_SECS, SERVICES, Release, bystander
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -94,7 +95,12 @@ def test_a_component_reaches_what_it_calls_and_nothing_else(
     found = {door: address for door, address in doors(release).items() if door[0] != source}
     opened = reached(release, standing[source], list(found.values()))
     open_doors = {door for door, is_open in zip(found, opened, strict=True) if is_open}
-    assert open_doors == allowed(source) & set(found)
+    wanted = allowed(source) & set(found)
+    assert open_doors - wanted == set()
+    # An open one may answer late for once on a busy node.
+    late = [found[door] for door in wanted - open_doors]
+    if late:
+        eventually(lambda: all(reached(release, standing[source], late)), f"{source} reaches {wanted}", READY_SECS)
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -3,10 +3,9 @@
 import pytest
 
 from tests.e2e.cluster import eventually
-from tests.e2e.release import Release
+from tests.e2e.release import READY_SECS, Release
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
-NAMED_SECS = 60.0
 
 
 @pytest.mark.parametrize(("store", "named"), [("nats", "bus.away"), ("postgresql", "ledger")])
@@ -21,6 +20,6 @@ def test_a_store_that_is_away_is_named_and_waited_for(store: str, named: str, re
             return words.startswith("RED") and named in words
 
         try:
-            eventually(told, f"`holdfast ready` is RED and names {named}", NAMED_SECS)
+            eventually(told, f"`holdfast ready` is RED and names {named}", READY_SECS)
         finally:
             cluster.kubectl("scale", workload, "--replicas=1")
