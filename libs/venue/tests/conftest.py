@@ -221,6 +221,6 @@ def clock() -> SystemMonotonicClock:
 async def broker(
     venue: ScriptedVenue, settings_for: Callable[..., Settings], secrets: PlainSecrets, clock: SystemMonotonicClock
 ) -> AsyncIterator[AlpacaBroker]:
-    opened = open_broker(settings_for(venue.port, timeout_secs=0.5), secrets, monotonic_clock=clock, environ={})
+    opened = open_broker(settings_for(venue.port, timeout_secs=3.0), secrets, monotonic_clock=clock, environ={})
     yield opened
     await opened.close()

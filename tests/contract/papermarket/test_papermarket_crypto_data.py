@@ -134,7 +134,7 @@ async def test_a_query_that_cannot_be_answered_is_400(market: Embedded) -> None:
 
         def call(path: str = path, query: dict[str, str] = query) -> requests.Response:
             url = f"{market.url}/v1beta3/crypto/{path}"
-            return requests.get(url, params=query, headers=headers(market), timeout=5)
+            return requests.get(url, params=query, headers=headers(market), timeout=30)
 
         answer = await ask(call)
         assert answer.status_code == 400, (path, query)

@@ -164,7 +164,7 @@ async def test_a_halt_and_its_end_are_told_as_statuses(market: Embedded) -> None
 
     fault = {"id": "pause", "kind": "halt", "secs": 120, "scope": {"symbol": "SPY"}}
     answer = await ask(
-        lambda: requests.post(f"{market.url}/papermarket/v1/faults", json=fault, headers=headers(market), timeout=5)
+        lambda: requests.post(f"{market.url}/papermarket/v1/faults", json=fault, headers=headers(market), timeout=30)
     )
     assert answer.status_code == 200
     async with streaming(stream()):

@@ -197,7 +197,7 @@ async def test_faults_of_a_source_are_told_in_its_own_words_and_hit_no_other(mar
         fault = {"id": "down", "kind": "http_error", "status": status, "scope": {"endpoint": endpoint}}
         url = f"{market.url}/papermarket/v1/faults"
         assert (
-            await ask(lambda: requests.post(url, json=fault, headers=headers(market), timeout=5))
+            await ask(lambda: requests.post(url, json=fault, headers=headers(market), timeout=30))
         ).status_code == 200
 
     await failing("flow", 500)
