@@ -60,7 +60,7 @@ def _docker_answers() -> bool:
     if docker is None:
         return False
     try:
-        done = subprocess.run([docker, "version"], capture_output=True, timeout=20, check=False)
+        done = subprocess.run([docker, "version"], capture_output=True, timeout=60, check=False)
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0

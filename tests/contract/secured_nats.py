@@ -54,7 +54,7 @@ class SecuredNats:
         log = self.folder / "nats.log"
         before = log.read_text().count("Reloaded")
         self._process.send_signal(signal.SIGHUP)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while log.read_text().count("Reloaded") <= before:  # noqa: ASYNC110 another process's file
                 await asyncio.sleep(0.02)
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.postgres
 
 NOW = datetime(2026, 1, 5, 15, 0, tzinfo=UTC)
 CERTIFICATE, KEY = "holdfast-test.crt", "holdfast-test.key"
-BOUND_SECS = 20
+BOUND_SECS = 60
 
 
 @pytest.fixture(scope="module")
