@@ -33,7 +33,7 @@ def docker(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
 
 @lru_cache
 def _answers(program: str) -> bool:
-    return subprocess.run([program, "info"], capture_output=True, timeout=30, check=False).returncode == 0
+    return subprocess.run([program, "info"], capture_output=True, timeout=120, check=False).returncode == 0
 
 
 @lru_cache
