@@ -16,6 +16,8 @@ from holdfast_venue.broker import AlpacaBroker
 from holdfast_venue.factory import open_broker
 
 ORDER_ID = "61e69015-8549-4bfd-b9c3-01e75843f47d"
+PATIENCE_SECS = 30.0
+"""A machine that is busy with other things is not what these tests are about."""
 
 
 @dataclass
@@ -207,7 +209,8 @@ def settings_for() -> Callable[..., Settings]:
             "trading_stream_url": f"ws://{base}/stream",
             "data_stream_url": f"ws://{base}/v2/iex",
         }
-        return Settings.model_validate({"venue": {**addresses, **venue}, "replay": {"speed": speed}})
+        patient = {"timeout_secs": PATIENCE_SECS}
+        return Settings.model_validate({"venue": {**addresses, **patient, **venue}, "replay": {"speed": speed}})
 
     return make
 
@@ -221,6 +224,16 @@ def clock() -> SystemMonotonicClock:
 async def broker(
     venue: ScriptedVenue, settings_for: Callable[..., Settings], secrets: PlainSecrets, clock: SystemMonotonicClock
 ) -> AsyncIterator[AlpacaBroker]:
-    opened = open_broker(settings_for(venue.port, timeout_secs=3.0), secrets, monotonic_clock=clock, environ={})
+    opened = open_broker(settings_for(venue.port), secrets, monotonic_clock=clock, environ={})
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def impatient(
+    venue: ScriptedVenue, settings_for: Callable[..., Settings], secrets: PlainSecrets, clock: SystemMonotonicClock
+) -> AsyncIterator[AlpacaBroker]:
+    """A broker for answers that never come whole: long enough for a request to leave a busy machine."""
+    opened = open_broker(settings_for(venue.port, timeout_secs=5.0), secrets, monotonic_clock=clock, environ={})
     yield opened
     await opened.close()

@@ -27,7 +27,7 @@ async def test_an_entry_leaves_as_oto_with_its_stop_and_numbers_as_strings(
 ):
     """Trap 7; protection."""
     venue.then(answers.json(200, told()))
-    await broker.submit_order(entry, last_write_at_secs=SystemMonotonicClock().now_secs() + 5)
+    await broker.submit_order(entry, last_write_at_secs=SystemMonotonicClock().now_secs() + 60)
     request = venue.requests[0]
     assert (request.method, request.target) == ("POST", "/v2/orders")
     assert request.json == {

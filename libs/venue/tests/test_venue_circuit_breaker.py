@@ -9,7 +9,9 @@ import pytest
 
 from holdfast_runtime.ports.venue import NotSent, OutcomeUnknown, VenueUnavailable
 from holdfast_runtime.telemetry import metrics
+from holdfast_simulation.manual_clock import ManualMonotonicClock
 from holdfast_venue.breaker import FAILURES_TO_OPEN, MAX_WAIT_SECS, Breaker
+from holdfast_venue.factory import open_broker
 from holdfast_venue.limiter import Priority
 
 ORDER_ID = "61e69015-8549-4bfd-b9c3-01e75843f47d"
@@ -101,9 +103,11 @@ def test_a_reducing_order_that_gets_through_closes_it() -> None:
 
 
 async def test_over_the_wire_entries_stop_cancels_go_on_and_the_heartbeat_resumes(
-    venue: Any, broker: Any, entry: Any, answers: Any, clock: Any, told: Callable[..., dict[str, Any]]
+    venue: Any, settings_for: Any, secrets: Any, entry: Any, answers: Any, told: Callable[..., dict[str, Any]]
 ) -> None:
     """No request of ours is needed for it to close again."""
+    clock = ManualMonotonicClock()
+    broker = open_broker(settings_for(venue.port), secrets, monotonic_clock=clock, environ={})
     down = answers.text(503, "<html>maintenance</html>")
     venue.then(*[down] * FAILURES_TO_OPEN, answers.json(503, {"message": "still down"}))
     for _ in range(FAILURES_TO_OPEN):
@@ -120,6 +124,7 @@ async def test_over_the_wire_entries_stop_cancels_go_on_and_the_heartbeat_resume
     assert venue.requests[-1].method == "DELETE"
     venue.scripts[:] = [answers.json(200, told(client_order_id="hf-one"))]
     venue.arrived.clear()
+    clock.advance(MAX_WAIT_SECS)
     async with asyncio.timeout(30):
         while not any(request.target == "/v2/clock" for request in venue.requests):
             await venue.arrived.wait()
@@ -131,3 +136,4 @@ async def test_over_the_wire_entries_stop_cancels_go_on_and_the_heartbeat_resume
             await asyncio.sleep(0)
     assert order.order_id == ORDER_ID
     assert shown() == 0
+    await broker.close()

@@ -56,7 +56,8 @@ def test_no_window_of_a_minute_holds_more_requests_than_the_limit(gaps: list[flo
         assert sum(first <= at < first + 60 for at in sent) <= per_minute
 
 
-async def test_protection_goes_before_entries_and_polls_go_last(clock: Any):
+async def test_protection_goes_before_entries_and_polls_go_last():
+    clock = HandClock()
     limiter = RateLimiter(limit=180, clock=clock, window_secs=1.0)
     until = clock.now_secs() + 60
     while True:
@@ -71,7 +72,11 @@ async def test_protection_goes_before_entries_and_polls_go_last(clock: Any):
         went.append(priority)
 
     order = [Priority.POLL, Priority.ENTRY, Priority.POLL, Priority.PROTECTION, Priority.ENTRY, Priority.PROTECTION]
-    await asyncio.gather(*(go(priority) for priority in order))
+    waiting = [asyncio.create_task(go(priority)) for priority in order]
+    await asyncio.sleep(0)
+    assert went == [], "nothing flows in before all of them wait"
+    clock.secs += 1.0
+    await asyncio.gather(*waiting)
     assert went == sorted(order)
 
 
@@ -141,7 +146,7 @@ async def test_a_minute_of_a_replay_is_one_of_market_time():
 async def test_a_share_of_the_limit_is_a_share(venue: Any, settings_for: Any, secrets: Any, answers: Any):
     """Execution and reconciliation are two processes with one limit."""
     venue.then(answers.json(200, []))
-    settings = settings_for(venue.port, kind="alpaca", timeout_secs=0.2)
+    settings = settings_for(venue.port, kind="alpaca", timeout_secs=3.0)
     broker = open_broker(settings, secrets, monotonic_clock=HandClock(), share=1 / 6, environ={})
     answers_got = await asyncio.gather(*(broker.positions() for _ in range(9)), return_exceptions=True)
     assert [isinstance(each, Throttled) for each in answers_got].count(True) == 7

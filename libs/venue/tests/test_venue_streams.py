@@ -26,8 +26,8 @@ from holdfast_venue.factory import open_broker, open_feed
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
 AT = datetime(2013, 10, 7, 13, 35, tzinfo=UTC)
-MUTE_AFTER_SECS = 2.0
-"""A busy machine, which may keep both sides from their turn for a moment, is no mute stream."""
+MUTE_AFTER_SECS = 4.0
+"""Half of it is what a sign of life may take, on a machine that is busy with other things too."""
 BAR = {"T": "b", "S": "SPY", "o": 168.1, "h": 168.42, "l": 168.0, "c": 168.3, "v": 1000, "n": 4, "vw": 168.2}
 
 
@@ -94,7 +94,7 @@ async def say(socket: ServerConnection, *messages: dict[str, Any]) -> None:
 
 
 async def take(stream: AsyncIterator[Any], count: int) -> list[Any]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return [await anext(stream) for _ in range(count)]
 
 
@@ -246,10 +246,10 @@ async def test_while_the_credentials_are_refused_no_connection_is_tried(
     (down,) = await take(stream, 1)
     assert "credentials" in down.reason
     waiting = asyncio.ensure_future(anext(stream))
-    await asyncio.wait_for(asked.wait(), 10)
+    await asyncio.wait_for(asked.wait(), 30)
     assert (server.connections, waiting.done()) == (1, False)
     secrets.key = "key-two"
-    assert await asyncio.wait_for(waiting, 10) == StreamUp()
+    assert await asyncio.wait_for(waiting, 30) == StreamUp()
     assert server.heard[-2]["data"]["key_id"] == "key-two"
     await stream.aclose()
     await broker.close()
