@@ -42,7 +42,7 @@ async def test_bad_rows_are_told_and_nobody_trades_on_them(tmp_path: Path) -> No
         market.step_to(OPEN + MINUTE * 4)
         filled = market.venue.exchange.order(order.id)
         keys = {"APCA-API-KEY-ID": market.keys.key, "APCA-API-SECRET-KEY": market.keys.secret}
-        async with httpx.AsyncClient(base_url=market.url, headers=keys) as client:
+        async with httpx.AsyncClient(base_url=market.url, headers=keys, timeout=30) as client:
             status = (await client.get("/papermarket/v1/status")).json()
             query = {
                 "symbols": "SPY",

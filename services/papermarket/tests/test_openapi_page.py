@@ -24,7 +24,7 @@ async def pages(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     recorded = recordings.load(default_folder_of("equity"))
     async with (
         embedded(recorded, tmp_path, start="2013-10-08", end="2013-10-08") as market,
-        httpx.AsyncClient(base_url=market.url) as client,
+        httpx.AsyncClient(base_url=market.url, timeout=30) as client,
     ):
         yield client
 

@@ -52,7 +52,7 @@ async def test_assets_are_refused_as_the_settings_say(recorded: recordings.Recor
     async with embedded(recorded, tmp_path / "state", start="2013-10-07", end="2013-10-07", config=config) as market:
         market.step_to(market.venue.replay.begin + 5 * recordings.MINUTE)
         keys = {"APCA-API-KEY-ID": market.keys.key, "APCA-API-SECRET-KEY": market.keys.secret}
-        async with httpx.AsyncClient(base_url=market.url, headers=keys) as client:
+        async with httpx.AsyncClient(base_url=market.url, headers=keys, timeout=30) as client:
             for symbol, side, quantity in (("SPY", "sell", "1"), ("SPY", "buy", "1.5"), ("IBM", "buy", "1")):
                 asked = {"symbol": symbol, "side": side, "qty": quantity, "type": "market", "time_in_force": "day"}
                 answer = await client.post("/v2/orders", json=asked)

@@ -14,12 +14,9 @@ from websockets.exceptions import ConnectionClosed
 
 from holdfast_exchange.faults.plan import from_tree
 from holdfast_papermarket.embedded import Embedded
-from tests.contract.papermarket.client import eventually, headers
+from tests.contract.papermarket.client import PATIENCE_SECS, eventually, headers
 
 Json = dict[str, Any]
-PATIENCE_SECS = 30.0
-IMPATIENT = httpx.Timeout(PATIENCE_SECS, read=0.5)
-"""Of a request that is not answered. All others have their time: a machine may be busy with other things."""
 
 
 def arm(market: Embedded, kind: str, scope: Json | None = None, **parameters: Any) -> None:
@@ -49,11 +46,8 @@ async def rest(market: Embedded) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def unanswered(market: Embedded, client: httpx.AsyncClient) -> None:
-    """Sends an order and gives up; the fault has fired by then."""
-    with pytest.raises(httpx.ReadTimeout):
-        await client.post("/v2/orders", json=order(), timeout=IMPATIENT)
-    await eventually(lambda: fired(market) == 1)
+IMPATIENT = httpx.Timeout(PATIENCE_SECS, read=0.5)
+"""Of a request whose answer is not waited for; it arrives all the same."""
 
 
 def accepted(market: Embedded) -> list[str]:

@@ -39,6 +39,7 @@ from holdfast_papermarket.embedded import Embedded, embedded
 from tests.contract.papermarket.client import (
     MINUTE,
     OPEN,
+    PATIENCE_SECS,
     ask,
     entry,
     headers,
@@ -155,7 +156,9 @@ async def test_refusals_carry_alpacas_codes(market: Embedded, trading: TradingCl
 async def test_a_body_that_cannot_be_traded_is_refused_with_code_and_message(
     market: Embedded, body: str, status: int
 ) -> None:
-    answer = await ask(lambda: requests.post(f"{market.url}/v2/orders", data=body, headers=headers(market), timeout=30))
+    answer = await ask(
+        lambda: requests.post(f"{market.url}/v2/orders", data=body, headers=headers(market), timeout=PATIENCE_SECS)
+    )
     assert answer.status_code == status
     assert set(answer.json()) >= {"code", "message"}
     assert market.venue.exchange.orders == {}
@@ -163,7 +166,7 @@ async def test_a_body_that_cannot_be_traded_is_refused_with_code_and_message(
 
 @pytest.mark.parametrize(("path", "status"), [("/v2/nothing", 404), ("/v2/orders/x?nested=maybe", 400)])
 async def test_what_does_not_exist_is_refused_in_the_same_form(market: Embedded, path: str, status: int) -> None:
-    answer = await ask(lambda: requests.get(market.url + path, headers=headers(market), timeout=30))
+    answer = await ask(lambda: requests.get(market.url + path, headers=headers(market), timeout=PATIENCE_SECS))
     assert answer.status_code == status
     assert set(answer.json()) == {"code", "message"}
 
@@ -234,7 +237,7 @@ async def test_clock_calendar_and_assets_are_of_market_time(trading: TradingClie
 @pytest.mark.parametrize("wrong", [{}, {"APCA-API-KEY-ID": "embedded-key", "APCA-API-SECRET-KEY": "guess"}])
 async def test_without_the_right_keys_every_answer_is_401(market: Embedded, wrong: dict[str, str]) -> None:
     for path in ("/v2/account", "/v2/orders", "/v2/stocks/bars?symbols=SPY"):
-        answer = await ask(lambda path=path: requests.get(market.url + path, headers=wrong, timeout=30))
+        answer = await ask(lambda path=path: requests.get(market.url + path, headers=wrong, timeout=PATIENCE_SECS))
         assert (answer.status_code, answer.json()) == (401, {"message": "unauthorized."})
 
 
@@ -247,7 +250,7 @@ async def test_more_than_200_requests_a_minute_are_429_with_the_published_header
 
         def many() -> list[requests.Response]:
             url = f"{market.url}/v2/clock"
-            return [session.get(url, headers=headers(market), timeout=30) for _ in range(201)]
+            return [session.get(url, headers=headers(market), timeout=PATIENCE_SECS) for _ in range(201)]
 
         answers = await ask(many)
         assert [answer.status_code for answer in answers] == [200] * 200 + [429]
@@ -259,7 +262,7 @@ async def test_more_than_200_requests_a_minute_are_429_with_the_published_header
 
         def many_bars() -> list[requests.Response]:
             url = f"{market.url}/v2/stocks/bars/latest?symbols=SPY"
-            return [session.get(url, headers=headers(market), timeout=30) for _ in range(201)]
+            return [session.get(url, headers=headers(market), timeout=PATIENCE_SECS) for _ in range(201)]
 
         bars = await ask(many_bars)
         assert bars[0].headers["X-RateLimit-Remaining"] == "199", "market data has a limit of its own"
@@ -292,7 +295,9 @@ async def test_long_histories_come_in_pages(market: Embedded) -> None:
     seen: list[tuple[str, str]] = []
     while True:
         answer = await ask(
-            lambda: requests.get(f"{market.url}/v2/stocks/bars", params=query, headers=headers(market), timeout=30)
+            lambda: requests.get(
+                f"{market.url}/v2/stocks/bars", params=query, headers=headers(market), timeout=PATIENCE_SECS
+            )
         )
         page = answer.json()
         assert sum(len(rows) for rows in page["bars"].values()) <= 17
@@ -325,12 +330,12 @@ async def test_quotes_trades_and_snapshots_parse(market: Embedded, history: Stoc
 async def test_the_own_books_equal_what_the_client_sees(market: Embedded, trading: TradingClient) -> None:
     await ask(trading.submit_order, protected_entry())
     market.step_to(OPEN + 6 * MINUTE)
-    books = (await ask(lambda: requests.get(f"{market.url}/papermarket/v1/books", timeout=30))).json()
+    books = (await ask(lambda: requests.get(f"{market.url}/papermarket/v1/books", timeout=PATIENCE_SECS))).json()
     account = await ask(trading.get_account)
     assert (books["cash"], books["equity"]) == (account.cash, account.equity)
     assert [(each["symbol"], each["qty"]) for each in books["positions"]] == [("SPY", "10")]
     assert len(books["orders"]) == 2
-    status = (await ask(lambda: requests.get(f"{market.url}/papermarket/v1/status", timeout=30))).json()
+    status = (await ask(lambda: requests.get(f"{market.url}/papermarket/v1/status", timeout=PATIENCE_SECS))).json()
     assert status["market_time"] == "2013-10-08T13:36:00Z"
     assert status["recording"]["symbols"] == ["AIG", "BAC", "IBM", "SPY"]
 

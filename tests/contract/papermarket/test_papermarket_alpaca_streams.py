@@ -15,6 +15,7 @@ from holdfast_papermarket.embedded import Embedded
 from tests.contract.papermarket.client import (
     MINUTE,
     OPEN,
+    PATIENCE_SECS,
     ask,
     eventually,
     protected_entry,
@@ -95,6 +96,6 @@ async def test_a_stream_with_wrong_keys_is_refused(market: Embedded) -> None:
 
 
 async def told(socket: Any) -> list[dict[str, Any]]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECS):
         frame: list[dict[str, Any]] = msgpack.unpackb(await socket.recv())
         return frame

@@ -31,7 +31,7 @@ from alpaca.trading.stream import TradingStream
 from holdfast_exchange import recording as recordings
 from holdfast_exchange.combining import default_folder_of
 from holdfast_papermarket.embedded import Embedded, embedded
-from tests.contract.papermarket.client import ask, eventually, headers, refused, streaming
+from tests.contract.papermarket.client import PATIENCE_SECS, ask, eventually, headers, refused, streaming
 
 FOLDER = default_folder_of("equity").parent / "aapl_split_2014"
 CLOSE_BEFORE = datetime(2014, 6, 6, 20, tzinfo=UTC)
@@ -163,7 +163,7 @@ async def test_market_data_serves_the_actions_that_are_known(market: Embedded) -
     ],
 )
 async def test_what_cannot_be_answered_is_refused(market: Embedded, path: str, status: int) -> None:
-    answer = await ask(lambda: requests.get(market.url + path, headers=headers(market), timeout=30))
+    answer = await ask(lambda: requests.get(market.url + path, headers=headers(market), timeout=PATIENCE_SECS))
     assert answer.status_code == status
     assert set(answer.json()) >= {"code", "message"}
 

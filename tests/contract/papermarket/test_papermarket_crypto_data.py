@@ -28,7 +28,7 @@ from holdfast_exchange import recording as recordings
 from holdfast_exchange.combining import default_folder_of
 from holdfast_exchange.recording import Recording
 from holdfast_papermarket.embedded import Embedded, embedded
-from tests.contract.papermarket.client import MINUTE, ask, eventually, headers, refused, streaming
+from tests.contract.papermarket.client import MINUTE, PATIENCE_SECS, ask, eventually, headers, refused, streaming
 from tests.contract.witness import Witness
 
 MIDNIGHT = datetime(2018, 4, 5, tzinfo=UTC)
@@ -134,7 +134,7 @@ async def test_a_query_that_cannot_be_answered_is_400(market: Embedded) -> None:
 
         def call(path: str = path, query: dict[str, str] = query) -> requests.Response:
             url = f"{market.url}/v1beta3/crypto/{path}"
-            return requests.get(url, params=query, headers=headers(market), timeout=30)
+            return requests.get(url, params=query, headers=headers(market), timeout=PATIENCE_SECS)
 
         answer = await ask(call)
         assert answer.status_code == 400, (path, query)
@@ -179,7 +179,7 @@ async def test_stocks_and_crypto_have_a_connection_each(market: Embedded) -> Non
         await socket.send(json.dumps({"action": "auth", "key": market.keys.key, "secret": market.keys.secret}))
         return socket, json.loads(await socket.recv())[0]
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECS):
         crypto, told = await began(market.crypto_stream_url)
         assert told["T"] == "success"
         stocks, told = await began(market.data_stream_url)

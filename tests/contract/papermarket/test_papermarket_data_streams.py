@@ -18,7 +18,7 @@ from holdfast_exchange.recording import Recording
 from holdfast_papermarket import hubs
 from holdfast_papermarket.api.data_streams import StreamLimits
 from holdfast_papermarket.embedded import Embedded, embedded
-from tests.contract.papermarket.client import MINUTE, OPEN, ask, eventually, headers, streaming
+from tests.contract.papermarket.client import MINUTE, OPEN, PATIENCE_SECS, ask, eventually, headers, streaming
 
 POLICY = 1008
 STOCK_CHANNELS = [
@@ -41,7 +41,7 @@ class Client:
         self._socket = socket
 
     async def hear(self) -> list[dict[str, Any]]:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECS):
             frame: list[dict[str, Any]] = json.loads(await self._socket.recv())
             return frame
 
@@ -125,7 +125,7 @@ async def test_json_and_msgpack_say_the_same(market: Embedded) -> None:
             await packed.recv()
             await packed.send(msgpack.packb(message))
         await packed.recv()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECS):
             items = msgpack.unpackb(await packed.recv(), timestamp=3)
     for item in items:
         item["t"] = item["t"].isoformat().replace("+00:00", "Z")
@@ -164,7 +164,9 @@ async def test_a_halt_and_its_end_are_told_as_statuses(market: Embedded) -> None
 
     fault = {"id": "pause", "kind": "halt", "secs": 120, "scope": {"symbol": "SPY"}}
     answer = await ask(
-        lambda: requests.post(f"{market.url}/papermarket/v1/faults", json=fault, headers=headers(market), timeout=30)
+        lambda: requests.post(
+            f"{market.url}/papermarket/v1/faults", json=fault, headers=headers(market), timeout=PATIENCE_SECS
+        )
     )
     assert answer.status_code == 200
     async with streaming(stream()):

@@ -10,10 +10,8 @@ import pytest
 from holdfast_exchange.faults.base import Area
 from holdfast_exchange.faults.kinds import KINDS
 from holdfast_papermarket.embedded import Embedded
-from tests.contract.papermarket.client import headers
-from tests.contract.papermarket.faulty import PATIENCE_SECS, arm, fired
-
-IMPATIENT_SECS = 0.5
+from tests.contract.papermarket.client import PATIENCE_SECS, headers
+from tests.contract.papermarket.faulty import IMPATIENT, arm, fired
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +22,8 @@ class Source:
     path: str
     keys: Callable[[str], dict[str, str]]
 
-    async def ask(self, market: Embedded, timeout_secs: float = PATIENCE_SECS) -> httpx.Response:
+    async def ask(self, market: Embedded, timeout: httpx.Timeout | float = PATIENCE_SECS) -> httpx.Response:
         given = headers(market) if self.endpoint == "trading" else self.keys(market.keys.key)
-        timeout = httpx.Timeout(PATIENCE_SECS, read=timeout_secs)
         async with httpx.AsyncClient(base_url=market.url, headers=given, timeout=timeout) as client:
             return await client.get(self.path)
 
@@ -64,7 +61,7 @@ async def test_a_source_gives_no_whole_answer(market: Embedded, source: Source, 
     parameters, seen = UNANSWERED[kind]
     arm(market, kind, {"endpoint": source.endpoint}, **parameters)
     with pytest.raises(seen):
-        await source.ask(market, IMPATIENT_SECS if seen is httpx.ReadTimeout else PATIENCE_SECS)
+        await source.ask(market, IMPATIENT if seen is httpx.ReadTimeout else PATIENCE_SECS)
     await the_others_are_well(market, source)
 
 

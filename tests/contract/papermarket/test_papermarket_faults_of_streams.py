@@ -136,7 +136,7 @@ async def test_the_data_stream_can_be_broken_as_well(market: Embedded) -> None:
 async def test_maintenance_closes_the_streams_and_lets_nobody_in(market: Embedded) -> None:
     """BR-8"""
     async with trade_updates(market) as updates, data_stream(market, "bars") as data:
-        arm(market, "maintenance", secs=60)
+        arm(market, "maintenance", secs=60, wall_secs=3_600)
         market.step_to(OPEN + 6 * MINUTE)
         await eventually(lambda: updates.closed and data.closed)
     async with rest(market) as client:

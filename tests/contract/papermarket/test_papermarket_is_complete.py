@@ -16,7 +16,7 @@ from holdfast_exchange.corporate_actions import SPLITS, ActionKind, CorporateAct
 from holdfast_papermarket.embedded import Embedded, embedded
 from holdfast_papermarket.published.endpoints import CRYPTO, ENDPOINTS, Endpoint
 from holdfast_papermarket.published.outside_endpoints import COINGLASS, PAPERMARKET, UNUSUAL_WHALES
-from tests.contract.papermarket.client import MINUTE, OPEN, ask, headers
+from tests.contract.papermarket.client import MINUTE, OPEN, PATIENCE_SECS, ask, headers
 from tests.contract.witness import NOT_FOR_ALL, Witness
 
 UNPUBLISHED: set[str] = set()
@@ -36,7 +36,9 @@ class Asked:
         key = self._market.keys.key
         every = headers(self._market) | {"Authorization": f"Bearer {key}", "CG-API-KEY": key}
         answer = await ask(
-            lambda: self._session.request(method, self._market.url + path, headers=every, timeout=10, **named)
+            lambda: self._session.request(
+                method, self._market.url + path, headers=every, timeout=PATIENCE_SECS, **named
+            )
         )
         assert answer.status_code < 300, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None

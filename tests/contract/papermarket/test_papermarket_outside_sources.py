@@ -13,7 +13,7 @@ from holdfast_exchange import recording as recordings
 from holdfast_exchange.combining import default_folder_of, load_defaults
 from holdfast_exchange.recording import Recording
 from holdfast_papermarket.embedded import Embedded, embedded
-from tests.contract.papermarket.client import MINUTE, ask, headers
+from tests.contract.papermarket.client import MINUTE, PATIENCE_SECS, ask, headers
 
 NOW = datetime(2013, 10, 10, 14, 30, tzinfo=UTC)
 ALERT_FIELDS = (
@@ -46,7 +46,9 @@ async def flow(market: Embedded, path: str, token: str | None = None, **query: A
     given = {"Authorization": f"Bearer {market.keys.key if token is None else token}"}
 
     def call() -> requests.Response:
-        return requests.get(f"{market.url}/unusualwhales/api/{path}", params=query, headers=given, timeout=10)
+        return requests.get(
+            f"{market.url}/unusualwhales/api/{path}", params=query, headers=given, timeout=PATIENCE_SECS
+        )
 
     answer: requests.Response = await ask(call)
     return answer
@@ -56,7 +58,7 @@ async def glass(market: Embedded, path: str, key: str | None = None, **query: An
     given = {"CG-API-KEY": market.keys.key if key is None else key}
 
     def call() -> requests.Response:
-        return requests.get(f"{market.url}/coinglass/api/{path}", params=query, headers=given, timeout=10)
+        return requests.get(f"{market.url}/coinglass/api/{path}", params=query, headers=given, timeout=PATIENCE_SECS)
 
     answer: requests.Response = await ask(call)
     return answer
@@ -197,7 +199,7 @@ async def test_faults_of_a_source_are_told_in_its_own_words_and_hit_no_other(mar
         fault = {"id": "down", "kind": "http_error", "status": status, "scope": {"endpoint": endpoint}}
         url = f"{market.url}/papermarket/v1/faults"
         assert (
-            await ask(lambda: requests.post(url, json=fault, headers=headers(market), timeout=30))
+            await ask(lambda: requests.post(url, json=fault, headers=headers(market), timeout=PATIENCE_SECS))
         ).status_code == 200
 
     await failing("flow", 500)

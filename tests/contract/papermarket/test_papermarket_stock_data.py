@@ -17,7 +17,7 @@ from alpaca.data.requests import (
 from alpaca.data.timeframe import TimeFrame, TimeFrameUnit
 
 from holdfast_papermarket.embedded import Embedded
-from tests.contract.papermarket.client import MINUTE, OPEN, ask, headers, refused
+from tests.contract.papermarket.client import MINUTE, OPEN, PATIENCE_SECS, ask, headers, refused
 
 LONG_AGO = datetime(2013, 1, 1, tzinfo=UTC)
 CLOSE = datetime(2013, 10, 8, 20, tzinfo=UTC)
@@ -25,7 +25,7 @@ CLOSE = datetime(2013, 10, 8, 20, tzinfo=UTC)
 
 async def get(market: Embedded, path: str, **query: Any) -> Any:
     def call() -> Any:
-        return requests.get(f"{market.url}{path}", params=query, headers=headers(market), timeout=10)
+        return requests.get(f"{market.url}{path}", params=query, headers=headers(market), timeout=PATIENCE_SECS)
 
     answer = await ask(call)
     return answer.status_code, answer.json()

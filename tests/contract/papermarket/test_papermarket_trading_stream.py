@@ -10,11 +10,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from holdfast_papermarket.embedded import Embedded
-from tests.contract.papermarket.client import ask, entry, eventually
+from tests.contract.papermarket.client import PATIENCE_SECS, ask, entry, eventually
 
 
 async def told(socket: ClientConnection) -> dict[str, Any]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECS):
         frame: dict[str, Any] = json.loads(await socket.recv())
         return frame
 
