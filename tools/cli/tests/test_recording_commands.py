@@ -27,7 +27,7 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
         [sys.executable, "-m", "holdfast_cli.main", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         check=False,
         env=os.environ | {"COLUMNS": "160"} | environment,
     )
@@ -175,4 +175,4 @@ async def test_a_recording_is_made_of_history_with_papermarket_as_the_source(tmp
 
 def test_no_other_command_waits_for_what_reads_parquet() -> None:
     probe = "import sys, holdfast_cli.main; sys.exit('polars' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", probe], check=False, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", probe], check=False, timeout=200).returncode == 0

@@ -15,7 +15,7 @@ from holdfast_cli.plan import BUS, VENUE_SERVICE, Process
 from holdfast_cli.supervisor import MAX_FAILED_STARTS, Child, StackFailed, State, Supervisor
 from holdfast_runtime.service import EXIT_INVALID_CONFIGURATION, EXIT_NEEDS_PERSON
 
-PATIENCE_SECS = 30.0
+PATIENCE_SECS = 120.0
 
 SERVES = """
 import asyncio, faulthandler, signal, sys
@@ -63,6 +63,9 @@ def _brisk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervising, "FIRST_BACKOFF_SECS", 0.01)
     monkeypatch.setattr(supervising, "MAX_BACKOFF_SECS", 0.05)
     monkeypatch.setattr(supervising, "PROBE_EVERY_SECS", 0.05)
+    # A child on a busy machine may take its time over an answer, or over its end: only a frozen one never comes to it.
+    monkeypatch.setattr(supervising, "PROBE_TIMEOUT_SECS", 5.0)
+    monkeypatch.setattr(supervising, "STOP_LIMIT_SECS", 60.0)
     monkeypatch.setattr(supervising, "LIVENESS_FAILURES", 2)
 
 
