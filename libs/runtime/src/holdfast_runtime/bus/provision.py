@@ -189,6 +189,9 @@ class Provision:
                 skew = datetime.fromisoformat(stamp) - (asked_at + (now() - asked_at) / 2)
             if error := found.get("error"):
                 troubles.append(f"{wanted.name}: {error.get('description', 'not found')}")
+            elif (cluster := found.get("cluster")) and not cluster.get("leader"):
+                # A server that has lost the others answers all the same, from what it knows.
+                troubles.append(f"{wanted.name} has no leader: it takes no message")
             elif differing := differences(wanted, StreamInfo.from_response(found).config):
                 troubles.append(f"{wanted.name} differs in {', '.join(differing)}")
         return Survey(len(self._wanted), tuple(troubles), skew)
