@@ -8,10 +8,18 @@ import pytest
 
 from holdfast_execution.adapters.sql.database import Database
 from holdfast_execution.adapters.sql.sql_ledger import SqlLedger, open_ledger
+from holdfast_runtime.bus import buckets, link, provision
 from tests.contract.ledger_samples import ACCOUNT, CASH, NOW
 from tests.contract.postgres_server import fresh_database, postgres_server
 
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _patient_with_the_bus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A single question to a server on a busy machine may take longer than a service would wait."""
+    for module in (link, buckets, provision):
+        monkeypatch.setattr(module, "REQUEST_TIMEOUT_SECS", 5.0)
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,7 @@ def order(side: Side, kind: OrderType, quantity: Decimal, **changes: object) -> 
 
 
 async def sent(broker: AlpacaBroker, request: OrderRequest) -> str:
-    return (await broker.submit_order(request, last_write_at_secs=clock.now_secs() + 5)).order_id
+    return (await broker.submit_order(request, last_write_at_secs=clock.now_secs() + 60)).order_id
 
 
 async def test_a_fill_of_coins_a_fee_of_coins_and_a_position_that_agrees(
@@ -159,7 +159,7 @@ async def test_pairs_have_history_quotes_and_a_stream_of_their_own(market: Embed
     quotes = await feed.latest_quotes(symbols)
     assert sorted(quotes) == sorted(symbols)
     seen: list[Bar | Quote] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async for event in feed.stream(symbols):
             if isinstance(event, StreamUp):
                 market.clock.step()
