@@ -17,12 +17,15 @@ from holdfast_runtime.clock import SystemMonotonicClock
 from holdfast_runtime.errors import Retry
 from holdfast_runtime.identity import AUTHORITY_FILE, Authority
 from holdfast_runtime.ports.calls import ExecutionCalls
+from holdfast_runtime.rpc import client
 from holdfast_runtime.rpc.client import Remotes
 from holdfast_runtime.rpc.server import RpcServer
 
 CLOCK = SystemMonotonicClock()
 NOW = datetime.now(UTC)
 SERVICES = ("execution", "gate")
+GRACE_SECS = 5.0
+"""A call under way must outlive two renewals on a busy machine."""
 
 
 @dataclass
@@ -60,7 +63,7 @@ class Both:
         own = {name: found.identity for name, found in self.certificates.items()}
         self.server = RpcServer(identity=own["execution"], clock=CLOCK, activity=ActivityTracker())
         self.server.add(ExecutionCalls, self.execution, {"submit": frozenset({"gate"})})
-        self.remotes = Remotes(identity=own["gate"], clock=CLOCK, renew_grace_secs=0.2)
+        self.remotes = Remotes(identity=own["gate"], clock=CLOCK, renew_grace_secs=GRACE_SECS)
         self.certificates["execution"].use(self.server.renew)
         self.certificates["gate"].use(self.remotes.renew)
         self.port = 0
@@ -80,7 +83,8 @@ class Both:
 
 
 @pytest.fixture
-async def both(tmp_path: Path) -> AsyncIterator[Both]:
+async def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Both]:
+    monkeypatch.setattr(client, "DEFAULT_DEADLINE_SECS", 60.0)
     found = Both(tmp_path)
     found.port = await found.server.start("127.0.0.1:0")
     yield found

@@ -34,7 +34,7 @@ def ended(folder: Path, configuration: str = CONFIGURATION, **environment: str) 
         "HOLDFAST_TERMINATION_LOG": str(message),
     }
     done = subprocess.run(
-        [sys.executable, "-c", SERVICE], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", SERVICE], env=environment, capture_output=True, text=True, timeout=200, check=False
     )
     return done.returncode, done.stderr, message.read_text()
 

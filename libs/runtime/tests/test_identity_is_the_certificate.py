@@ -49,7 +49,7 @@ async def asked(port: int, credentials: grpc.ChannelCredentials | None, *, targe
         else grpc.aio.secure_channel(address, credentials, options=options)
     )
     async with channel:
-        answer: bytes = await channel.unary_unary(METHOD)(b"", timeout=10)
+        answer: bytes = await channel.unary_unary(METHOD)(b"", timeout=60)
         return answer.decode()
 
 

@@ -48,7 +48,7 @@ def test_a_line_names_service_time_level_and_trace_on_both_sinks(tmp_path: Path)
     traces.setup("gate", Settings(state_dir=tmp_path), {})
     with traces.span("gate.evaluate") as span:
         structlog.get_logger().info("cycle.decided", cycle_id="sma.20131007T133500Z", allowed=3)
-    logs.flush()
+    assert logs.flush(30.0)
     (line,) = records(stream.getvalue())
     assert line["event"] == "cycle.decided"
     assert line["cycle_id"] == "sma.20131007T133500Z"
@@ -77,7 +77,7 @@ def test_no_known_key_is_in_any_line(tmp_path: Path) -> None:
     error = RuntimeError(KNOWN)
     sys.excepthook(RuntimeError, error, None)
     threading.excepthook(threading.ExceptHookArgs((RuntimeError, error, None, threading.current_thread())))
-    logs.flush()
+    assert logs.flush(30.0)
     text = stream.getvalue() + (tmp_path / "logs" / "gate.jsonl").read_text()
     assert KNOWN not in text
     assert "unregistered-" not in text
@@ -95,7 +95,7 @@ def test_logging_comes_out_the_same_way_at_the_same_level(tmp_path: Path) -> Non
     structlog.get_logger().info("hidden")
     logging.getLogger("some.library").warning("%s of %s", 1, 2)
     logging.getLogger("some.library").warning("%d things", "no number")
-    logs.flush()
+    assert logs.flush(30.0)
     first, second = records(stream.getvalue())
     assert (first["event"], first["logger"], first["level"], first["service"]) == (
         "1 of 2",
@@ -115,7 +115,7 @@ def test_a_closed_stderr_breaks_nothing_and_the_file_goes_on(tmp_path: Path) -> 
     before = dropped("stderr", "BrokenPipeError")
     started(tmp_path, stream=Closed())
     structlog.get_logger().info("still.there")
-    logs.flush()
+    assert logs.flush(30.0)
     assert records((tmp_path / "logs" / "gate.jsonl").read_text())[0]["event"] == "still.there"
     assert dropped("stderr", "BrokenPipeError") == before + 1
 
@@ -126,7 +126,7 @@ def test_a_full_disk_falls_back_to_stderr_is_said_once_and_counted(tmp_path: Pat
     stream = started(tmp_path)
     structlog.get_logger().info("first")
     structlog.get_logger().info("second")
-    logs.flush()
+    assert logs.flush(30.0)
     assert [line["event"] for line in records(stream.getvalue())] == ["first", "log.file_failed", "second"]
     assert sum(sample.value for sample in metrics.LOGS_DROPPED.collect()[0].samples) == before + 2
 
@@ -156,7 +156,7 @@ def test_a_stuck_sink_never_holds_who_logs_and_what_is_lost_is_counted() -> None
     assert dropped("queue", "full") == before + 7
     assert not sink.flush(timeout_secs=0.01)
     stream.go_on.set()
-    assert sink.close(timeout_secs=10.0)
+    assert sink.close(timeout_secs=30.0)
     assert stream.getvalue().splitlines() == ["taken by the writer", "line 0", "line 1", "line 2"]
 
 
@@ -167,7 +167,7 @@ def test_a_value_that_cannot_be_shown_does_not_break_who_logs_it(tmp_path: Path)
 
     stream = started(tmp_path)
     structlog.get_logger().info("odd", value=Broken(), big=10**5_000, lone="\ud800", nan=float("nan"))
-    logs.flush()
+    assert logs.flush(30.0)
     assert records(stream.getvalue())[0]["event"] == "log.unshowable"
 
 
@@ -176,7 +176,7 @@ def test_the_log_file_is_bounded(tmp_path: Path) -> None:
     sink = logs.start("gate", "INFO", logs.LogSink(None, file))
     for number in range(100):
         structlog.get_logger().info("turn", number=number)
-    assert sink.flush()
+    assert sink.flush(30.0)
     assert file.path.stat().st_size <= 2_000
     assert file.older.stat().st_size <= 2_000
     assert records(file.path.read_text())[-1]["number"] == 99

@@ -10,7 +10,7 @@ def page(endpoint: metrics.Endpoint) -> str:
     request = urllib.request.Request(
         f"http://127.0.0.1:{endpoint.port}/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}
     )
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         assert response.headers["Content-Type"].startswith("application/openmetrics-text")
         return str(response.read().decode())
 

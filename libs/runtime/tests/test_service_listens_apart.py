@@ -47,7 +47,7 @@ async def test_a_service_listens_where_it_is_told_and_calls_others_by_their_endp
     await built.wait()
     async with grpc.aio.insecure_channel(listen["gate.health"]) as channel:
         answer = await health_pb2_grpc.HealthStub(channel).Check(
-            health_pb2.HealthCheckRequest(service="liveness"), timeout=5, wait_for_ready=True
+            health_pb2.HealthCheckRequest(service="liveness"), timeout=60, wait_for_ready=True
         )
     shell.over(0)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING

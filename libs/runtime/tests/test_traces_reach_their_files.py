@@ -28,7 +28,7 @@ KNOWN = "PKTRACESECRET012345"
 def _stopped() -> Iterator[None]:
     register_secret(KNOWN)
     yield
-    traces.shutdown(3.0)
+    traces.shutdown(30.0)
 
 
 def lost(reason: str) -> float:
@@ -44,12 +44,12 @@ def test_one_cycle_is_one_trace_across_services_and_days(tmp_path: Path) -> None
             spy_context = spy.traceparent
         with traces.span("signal.made", signal_id="c1.IBM"):
             pass
-    assert traces.shutdown(3.0)
+    assert traces.shutdown(30.0)
     traces.setup("execution", settings, {})
     with traces.span("execution.submit", parent=spy_context, client_order_id="hf-1"), traces.span("venue.post"):
         pass
     traces.record("execution.fill", parent=spy_context, start_ns=5_000_000, end_ns=7_500_000, intent_id="c1.SPY/entry")
-    assert traces.shutdown(3.0)
+    assert traces.shutdown(30.0)
 
     (root,) = TraceFiles(tmp_path).trees("c1.SPY")
     assert sorted((depth, span.service, span.name) for depth, span in root.walk()) == [
@@ -83,8 +83,8 @@ def test_a_hop_over_the_bus_is_a_span_where_it_is_no_old_message(tmp_path: Path)
     traces.hop("admin.fill", parent=span.traceparent, stored_ns=now_ns - 2_000_000, symbol="SPY")
     traces.hop("admin.old", parent=span.traceparent, stored_ns=now_ns - traces.HOP_NS - 1)
     traces.hop("admin.untold", parent="", stored_ns=now_ns)
-    traces.hop("admin.ahead", parent=span.traceparent, stored_ns=now_ns + 10**9)
-    assert traces.shutdown(3.0)
+    traces.hop("admin.ahead", parent=span.traceparent, stored_ns=now_ns + 3_600 * 10**9)
+    assert traces.shutdown(30.0)
     spans = {each.name: each for each in TraceFiles(tmp_path).spans()}
     assert spans.keys() == {"signal", "admin.fill", "admin.ahead"}
     assert spans["admin.fill"].duration_ms >= 2
@@ -108,7 +108,7 @@ def test_the_file_is_otlp_json(tmp_path: Path) -> None:
     ):
         span.event("snapshot.applied", version=7)
         span.set(outcome="allowed")
-    traces.shutdown(3.0)
+    traces.shutdown(30.0)
     (line,) = (tmp_path / "traces" / "gate.jsonl").read_text().splitlines()
     (resource_spans,) = json.loads(line)["resourceSpans"]
     assert {"key": "service.name", "value": {"stringValue": "gate"}} in resource_spans["resource"]["attributes"]
@@ -139,7 +139,7 @@ def test_an_error_that_leaves_the_block_is_the_spans_status(tmp_path: Path) -> N
         raise asyncio.CancelledError
     with traces.span("failed") as span:
         span.fail("by hand")
-    traces.shutdown(3.0)
+    traces.shutdown(30.0)
     found = {span.name: span for span in TraceFiles(tmp_path).spans()}
     assert found["refused"].error == "Refused: ask the other one"
     assert found["refused"].attributes["holdfast.reason"] == "NOT_HOLDER"
@@ -165,7 +165,7 @@ def test_no_known_key_is_in_a_trace_file(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="bad"):
         post()
-    traces.shutdown(3.0)
+    traces.shutdown(30.0)
     text = (tmp_path / "traces" / "execution.jsonl").read_text()
     assert KNOWN not in text
     assert "unregistered-" not in text
@@ -176,7 +176,7 @@ def test_a_long_attribute_is_cut_only_after_its_secrets_are_gone(tmp_path: Path)
     traces.setup("execution", Settings(state_dir=tmp_path), {})
     with traces.span("post", body="x" * (MAX_ATTRIBUTE - 5) + KNOWN + "y" * 5_000):
         pass
-    traces.shutdown(3.0)
+    traces.shutdown(30.0)
     (span,) = TraceFiles(tmp_path).spans()
     assert span.attributes["holdfast.body"] == "x" * (MAX_ATTRIBUTE - 5) + "***yy"
 
@@ -191,7 +191,7 @@ def test_spans_too_large_for_one_line_are_spread_and_one_that_never_fits_is_coun
             pass
     with traces.span("never", **{f"a{number}": "x" * 3_000 for number in range(5)}):
         pass
-    assert traces.shutdown(10.0)
+    assert traces.shutdown(30.0)
     assert [span.name for span in TraceFiles(tmp_path).spans()] == ["s0", "s1", "s2"]
     assert metrics.REGISTRY.get_sample_value("holdfast_spans_dropped_total", labels) == before + 1
 
@@ -241,7 +241,7 @@ def test_a_broken_parent_begins_a_new_trace(tmp_path: Path, text: str) -> None:
     traces.setup("gate", Settings(state_dir=tmp_path), {})
     with traces.span("first", parent=text) as span:
         assert traces.parse(span.traceparent) is not None
-    traces.shutdown(3.0)
+    traces.shutdown(30.0)
     assert [span.parent_id for span in TraceFiles(tmp_path).spans()] == [""]
 
 
@@ -277,7 +277,7 @@ def test_spans_that_a_full_queue_loses_are_counted() -> None:
             pass
     assert lost("queue_full") == before + 6
     slow.go_on.set()
-    assert traces.shutdown(10.0)
+    assert traces.shutdown(30.0)
     assert slow.names == ["taken", "s0", "s1", "s2", "s3"]
 
 
@@ -288,7 +288,7 @@ def test_spans_that_an_exporter_cannot_write_are_counted() -> None:
     traces.start("gate", {"test": broken})
     with traces.span("lost"):
         pass
-    assert traces.shutdown(10.0)
+    assert traces.shutdown(30.0)
     assert lost("export_failed") == before + 1
 
 
@@ -306,7 +306,7 @@ def test_a_torn_line_is_counted_and_passed_over(tmp_path: Path) -> None:
     traces.setup("gate", Settings(state_dir=tmp_path), {})
     with traces.span("whole"):
         pass
-    traces.shutdown(3.0)
+    traces.shutdown(30.0)
     path = tmp_path / "traces" / "gate.jsonl"
     path.with_name("gate.jsonl.1").write_bytes(path.read_bytes()[:100] + b"\n{}\n\n[1]\n")
     files = TraceFiles(tmp_path)
@@ -376,7 +376,7 @@ def test_a_collector_gets_the_spans_over_http_without_secrets(tmp_path: Path) ->
         traces.setup("gate", Settings(state_dir=tmp_path, telemetry=TelemetrySettings(otlp_endpoint=endpoint)), {})
         with traces.span("gate.evaluate", signal_id="s1", note=KNOWN, secret_key="unregistered-one") as span:
             pass
-        assert traces.shutdown(10.0)
+        assert traces.shutdown(30.0)
     finally:
         server.shutdown()
         thread.join()
