@@ -82,7 +82,7 @@ def working(*loops: Callable[[Callable[[], None]], object]) -> Iterator[None]:
 
 
 async def eventually(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 conditions of many parts
             await asyncio.sleep(0)
 

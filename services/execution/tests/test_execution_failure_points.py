@@ -159,7 +159,7 @@ async def test_refused_credentials_are_an_error_until_a_person_clears_the_halt(p
     assert "credentials.refused" in {each.id for each in post.lookout.alerts}
     assert "Clear the halt" in message.manual_steps[1]
     # The door is shut at once; the halt is written after it.
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             if "credentials" in {each.kind for each in await post.desk.halts()}:
                 break

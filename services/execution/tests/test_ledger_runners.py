@@ -231,7 +231,7 @@ async def test_the_relay_wakes_on_a_commit_and_rests_without_the_lease(
     turned = asyncio.Event()
     working = asyncio.create_task(relay.run(turned.set))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await turned.wait()
             await runner.run(lambda ledger: ledger.note(lease.epoch, NOW, "x", "news"))
             while await runner.read(lambda ledger: ledger.unpublished(10)):

@@ -172,7 +172,7 @@ async def stop(stack):
 
 
 async def until(condition):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 conditions of several objects, without an event of their own
             await asyncio.sleep(0)
 
@@ -230,8 +230,11 @@ async def test_a_decision_carries_everything_that_its_reader_needs(stack, make_r
     assert dict(last.numbers) == {"score": "1.0000", "threshold": "2"}
 
 
-async def test_the_next_batch_waits_for_the_ledger_that_the_last_one_made(stack, make_request, make_scored):
+async def test_the_next_batch_waits_for_the_ledger_that_the_last_one_made(
+    stack, make_request, make_scored, monkeypatch
+):
     """BS-5: nothing is decided on a version that is known to be old."""
+    monkeypatch.setattr("holdfast_gate.service.LONGEST_WAIT_SECS", 60.0)
     await stack.service.evaluate(make_request(make_scored("SPY")))
     second = asyncio.create_task(stack.service.evaluate(make_request(make_scored("IBM"), cycle_id="sma.2")))
     for _ in range(50):
@@ -286,8 +289,10 @@ async def test_execution_away_is_a_retry_and_the_next_try_is_answered(stack, mak
     assert (await stack.service.evaluate(make_request(make_scored("SPY")))).decisions[0].allowed
 
 
-async def test_a_merge_that_ends_soon_does_not_cost_a_signal(stack, make_request, make_scored):
+async def test_a_merge_that_ends_soon_does_not_cost_a_signal(stack, make_request, make_scored, monkeypatch):
     """Order protocol, point 11: the lock passes, the decision waits for it."""
+    monkeypatch.setattr("holdfast_gate.service.PASSING_WAIT_SECS", 30.0)
+    monkeypatch.setattr("holdfast_gate.service.LONGEST_WAIT_SECS", 60.0)
     stack.snapshot.entries_locked_reason = "merging"
     stack.tell_ledger(8)
     await until(lambda: stack.snapshots.view.version == 8)

@@ -63,7 +63,7 @@ class Follower:
         self._requests.put_nowait(pb.FollowRequest(done=done))
 
     async def tick(self) -> pb.Tick:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return (await anext(self._stream)).tick
 
     async def leave(self) -> None:
@@ -75,7 +75,7 @@ async def running(stand: Stand) -> "asyncio.Task[None]":
 
 
 async def until_waiting_for(stand: Stand, words: list[str]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while stand.clock.waiting_for() != words:  # noqa: ASYNC110 - the words have no event of their own
             await asyncio.sleep(0)
 

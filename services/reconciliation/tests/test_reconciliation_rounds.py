@@ -274,7 +274,7 @@ def stack():
 
 
 async def until(condition):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 conditions of several objects, without an event of their own
             await asyncio.sleep(0)
 
