@@ -34,7 +34,6 @@ from holdfast_runtime.ports.venue import (
 from holdfast_venue.broker import AlpacaBroker
 from holdfast_venue.factory import open_broker, open_feed
 from holdfast_venue.feed import AlpacaFeed
-from tests.contract.papermarket.client import eventually
 from tests.contract.venue_client import KeysAsSecrets, VenueTime, clock, settings_of
 
 OPEN = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)

@@ -17,6 +17,8 @@ from holdfast_papermarket.embedded import Embedded
 from tests.contract.papermarket.client import PATIENCE_SECS, eventually, headers
 
 Json = dict[str, Any]
+IMPATIENT = httpx.Timeout(PATIENCE_SECS, read=0.5)
+"""Of a request whose answer is not waited for; it arrives all the same."""
 
 
 def arm(market: Embedded, kind: str, scope: Json | None = None, **parameters: Any) -> None:
@@ -46,8 +48,11 @@ async def rest(market: Embedded) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-IMPATIENT = httpx.Timeout(PATIENCE_SECS, read=0.5)
-"""Of a request whose answer is not waited for; it arrives all the same."""
+async def unanswered(market: Embedded, client: httpx.AsyncClient) -> None:
+    """Sends an order and gives up; the fault has fired by then."""
+    with pytest.raises(httpx.ReadTimeout):
+        await client.post("/v2/orders", json=order(), timeout=IMPATIENT)
+    await eventually(lambda: fired(market) == 1)
 
 
 def accepted(market: Embedded) -> list[str]:
