@@ -106,12 +106,6 @@ def test_execution_may_stand_still_while_a_ledger_is_restored() -> None:
     assert template("--set", "services.gate.replicas=0").returncode != 0
 
 
-def test_images_of_development_are_not_compared() -> None:
-    """Tilt gives them names of its own: that is no drift (IN-7)."""
-    assert r"\"images\":null" in template("--set", "image.development=true").stdout
-    assert r"\"images\":[\"holdfast/gate:" in template().stdout
-
-
 @pytest.mark.parametrize("name", ["production", "everything"])
 def test_a_live_account_cannot_share_its_processes(name: str) -> None:
     live = ["--set", "config.account.id=main,config.account.live=true,live.acknowledgement=main trades real money"]

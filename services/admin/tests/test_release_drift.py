@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from holdfast_admin.adapters.release import EXPECTED_VARIABLE, Release
-from holdfast_admin.domain.drift import compare
+from holdfast_admin.domain.drift import Live, compare
 from holdfast_admin.release_watch import UNFINISHED_TO_ALARM_SECS, ReleaseWatch
 from holdfast_admin.watches import watches
 from holdfast_catalogue.doctor.checks import Verdict, examine
@@ -17,15 +17,46 @@ from holdfast_runtime.kubernetes import Cluster
 from holdfast_simulation.lookout import Lookout
 from holdfast_simulation.manual_clock import ManualMonotonicClock
 
+
+def checksum(value: str) -> str:
+    return hashlib.sha256(value.encode()).hexdigest()
+
+
+def labels(component: str) -> dict[str, str]:
+    return OURS | {"component": component}
+
+
 SUM = "checksum/configuration"
+OURS = {"instance": "hf"}
 CONFIGURATION = "books: [equity]\n"
-EXPECTED = {
+EXPECTED: dict[str, Any] = {
     "revision": 3,
     "workloads": {
-        "deployments/hf-gate": {"replicas": 2, "images": ["holdfast/gate:1.2"], "annotations": {SUM: "a" * 64}},
+        "deployments/hf-gate": {
+            "replicas": 2,
+            "images": ["holdfast/gate:1.2"],
+            "annotations": {SUM: "a" * 64},
+            "variables": {
+                "main": {
+                    "LIVE": checksum("0"),
+                    "EMPTY": checksum(""),
+                    "POD": {"fieldRef": {"fieldPath": "metadata.name"}},
+                },
+                "migrate": {"LIVE": checksum("0")},
+            },
+        },
         "deployments/hf-scoring": {"replicas": None, "images": ["holdfast/scoring:1.2"], "annotations": {}},
     },
-    "configmaps": {"hf-configuration": {"holdfast.yaml": hashlib.sha256(CONFIGURATION.encode()).hexdigest()}},
+    "configmaps": {"hf-configuration": {"holdfast.yaml": checksum(CONFIGURATION)}},
+    "networkpolicies": {
+        "hf-deny-all": {"podSelector": {"matchLabels": OURS}, "policyTypes": ["Ingress", "Egress"]},
+        "hf-gate-from-scoring": {
+            "podSelector": {"matchLabels": labels("gate")},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": [{"podSelector": {"matchLabels": labels("scoring")}}], "ports": [{"port": 8443}]}],
+        },
+        "the-mesh": None,
+    },
 }
 
 
@@ -36,12 +67,33 @@ def deployment(name: str, image: str, replicas: int, **status: Any) -> dict[str,
         "spec": {
             "replicas": replicas,
             "template": {
-                "metadata": {"annotations": {SUM: "a" * 64}},
-                "spec": {"containers": [{"name": "main", "image": image}]},
+                "metadata": {"annotations": {SUM: "a" * 64}, "labels": labels(name.removeprefix("hf-"))},
+                "spec": {
+                    "initContainers": [{"name": "migrate", "image": image, "env": [{"name": "LIVE", "value": "0"}]}],
+                    "containers": [{"name": "main", "image": image, "env": environment()}],
+                },
             },
         },
         "status": found,
     }
+
+
+def environment() -> list[dict[str, Any]]:
+    """As the API server holds it: with its own defaults."""
+    field = {"apiVersion": "v1", "fieldPath": "metadata.name"}
+    return [{"name": "LIVE", "value": "0"}, {"name": "EMPTY"}, {"name": "POD", "valueFrom": {"fieldRef": field}}]
+
+
+def policy(name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+def policies() -> dict[str, dict[str, Any]]:
+    """The release's own as the API server holds them, and one of somebody else that is meant."""
+    found = {name: copy.deepcopy(spec) for name, spec in EXPECTED["networkpolicies"].items() if spec}
+    found["hf-gate-from-scoring"]["ingress"][0]["ports"][0]["protocol"] = "TCP"
+    found["the-mesh"] = {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]}
+    return found
 
 
 class Api:
@@ -58,6 +110,7 @@ class Api:
             "hf-expected": {"data": {"expected.json": json.dumps(EXPECTED)}},
             "hf-configuration": {"data": {"holdfast.yaml": CONFIGURATION}},
         }
+        self.policies = policies()
         self.denied: set[str] = set()
         self.asked: set[tuple[str, str]] = set()
 
@@ -69,6 +122,8 @@ class Api:
         self.asked.add((request.method, kind))
         if kind in self.denied:
             return httpx.Response(403, json={"message": f"{kind} is forbidden"})
+        if kind == "networkpolicies" and not name:
+            return httpx.Response(200, json={"items": [policy(*each) for each in self.policies.items()]})
         found = (self.deployments if kind == "deployments" else self.configmaps).get(name)
         return httpx.Response(200, json=found) if found else httpx.Response(404, json={"message": "not found"})
 
@@ -102,7 +157,7 @@ async def test_a_release_that_is_as_it_says_is_well_and_only_read(watched: Watch
     """SE-3: no other kind is asked for, no Secret among them, and nothing is written."""
     assert await watched.check() == ("OK", "every object is as the release says")
     assert (await watched.status())[0] == "OK"
-    assert watched.api.asked == {("GET", "configmaps"), ("GET", "deployments")}
+    assert watched.api.asked == {("GET", "configmaps"), ("GET", "deployments"), ("GET", "networkpolicies")}
 
 
 @pytest.mark.parametrize(
@@ -132,8 +187,140 @@ async def test_a_change_by_hand_is_an_error_that_names_it(watched: Watched, chan
 def test_images_that_the_release_does_not_name_are_not_compared() -> None:
     """Who develops gives them other names."""
     wanted = {"replicas": 1, "images": None, "annotations": {}}
-    found = compare({"workloads": {"gate": wanted}, "configmaps": {}}, {"gate": deployment("gate", "tilt-3f2a", 1)}, {})
-    assert found.changed == ()
+    live = Live({"gate": deployment("gate", "tilt-3f2a", 1)}, {})
+    assert compare({"workloads": {"gate": wanted}, "configmaps": {}}, live).changed == ()
+
+
+def test_what_a_release_of_before_does_not_say_is_not_compared() -> None:
+    """After a rollback the newer admin reads the older word, for the moments until it is rolled back itself."""
+    wanted = {"replicas": 1, "images": None}
+    live = Live({"gate": deployment("gate", "holdfast/gate:1.1", 1)}, {}, [policy("open", OPEN)])
+    assert compare({"workloads": {"gate": wanted}, "configmaps": {}}, live).changed == ()
+
+
+PASSWORD = "hunter2"
+
+
+@pytest.mark.parametrize(
+    ("container", "change", "told"),
+    [
+        (
+            "main",
+            lambda its: its["env"].append({"name": "DEBUG", "value": PASSWORD}),
+            "DEBUG of container main was added",
+        ),
+        ("main", lambda its: its["env"][0].update(value=PASSWORD), "LIVE of container main is not the release's"),
+        ("main", lambda its: its["env"].pop(0), "LIVE of container main is gone"),
+        (
+            "main",
+            lambda its: its["env"].append({"name": "LIVE", "value": "1"}),
+            "LIVE of container main is not the release's",
+        ),
+        (
+            "main",
+            lambda its: its["env"][2].update(valueFrom={"secretKeyRef": {"name": "broker", "key": "KEY"}}),
+            "POD of container main is not the release's",
+        ),
+        (
+            "main",
+            lambda its: its.update(envFrom=[{"secretRef": {"name": "broker"}}]),
+            "envFrom of container main was added",
+        ),
+        ("migrate", lambda its: its.pop("env"), "LIVE of container migrate is gone"),
+    ],
+)
+async def test_a_variable_changed_by_hand_is_named_but_not_its_value(
+    watched: Watched, container: str, change: Any, told: str
+) -> None:
+    """`kubectl set env`: IN-7, and SE-3: what a hand has put there may be a secret."""
+    pod = watched.api.deployments["hf-gate"]["spec"]["template"]["spec"]
+    change(next(each for each in pod["containers"] + pod["initContainers"] if each["name"] == container))
+    assert await watched.check() == ("RED", f"deployments/hf-gate: {told}")
+    status, evidence = await watched.status()
+    assert (status, evidence) == ("ERROR", f"deployments/hf-gate: {told}")
+    assert PASSWORD not in evidence
+
+
+OPEN = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]}
+NEIGHBOURS = {"from": [{"namespaceSelector": {}}]}
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("hf-deny-all", lambda spec: spec.update(ingress=[{}]), "ingress"),
+        ("hf-deny-all", lambda spec: spec.update(policyTypes=["Ingress"]), "policyTypes"),
+        ("hf-deny-all", lambda spec: spec["podSelector"]["matchLabels"].update(component="gate"), "podSelector"),
+        ("hf-gate-from-scoring", lambda spec: spec["ingress"].append({}), "ingress"),
+        ("hf-gate-from-scoring", lambda spec: spec["ingress"][0].pop("from"), "ingress"),
+        ("hf-gate-from-scoring", lambda spec: spec["ingress"][0]["from"].append({"podSelector": {}}), "ingress"),
+        ("hf-gate-from-scoring", lambda spec: spec["ingress"][0]["ports"][0].update(protocol="UDP"), "ingress"),
+        ("hf-gate-from-scoring", lambda spec: spec.update(ingress=[]), "ingress"),
+    ],
+)
+async def test_a_policy_that_was_changed_by_hand_is_named_with_its_part(
+    watched: Watched, name: str, change: Any, told: str
+) -> None:
+    """SE-7: looser or narrower, it is not what the release says."""
+    change(watched.api.policies[name])
+    assert await watched.check() == ("RED", f"networkpolicies/{name}: {told} is not the release's")
+    assert (await watched.status())[0] == "ERROR"
+
+
+async def test_a_policy_that_was_removed_is_named(watched: Watched) -> None:
+    del watched.api.policies["hf-deny-all"]
+    assert await watched.check() == ("RED", "networkpolicies/hf-deny-all is gone")
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        (OPEN, "ingress of deployments/hf-gate, deployments/hf-scoring"),
+        (OPEN | {"podSelector": {"matchLabels": labels("gate")}}, "ingress of deployments/hf-gate"),
+        (
+            OPEN | {"policyTypes": ["Egress", "Ingress"], "egress": [NEIGHBOURS], "podSelector": {"matchLabels": OURS}},
+            "ingress and egress of deployments/hf-gate, deployments/hf-scoring",
+        ),
+        *(
+            (OPEN | {"podSelector": {"matchExpressions": [requirement]}}, f"ingress of deployments/hf-{only}")
+            for requirement, only in (
+                ({"key": "component", "operator": "In", "values": ["gate", "web"]}, "gate"),
+                ({"key": "component", "operator": "NotIn", "values": ["gate"]}, "scoring"),
+            )
+        ),
+    ],
+)
+async def test_a_policy_of_somebody_else_that_opens_the_releases_pods_is_named(
+    watched: Watched, spec: dict[str, Any], told: str
+) -> None:
+    watched.api.policies["helpful"] = spec
+    assert await watched.check() == ("RED", f"networkpolicies/helpful is not the release's, and opens {told}")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        OPEN | {"podSelector": {"matchLabels": {"app": "web"}}},
+        OPEN | {"podSelector": {"matchExpressions": [{"key": "instance", "operator": "DoesNotExist"}]}},
+        OPEN | {"podSelector": {"matchExpressions": [{"key": "app", "operator": "Exists"}]}},
+        {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
+        {"podSelector": {}, "policyTypes": ["Egress"], "ingress": [{}]},
+    ],
+    ids=["other-pods", "pods-of-no-release", "pods-of-an-app", "closes-all", "rules-that-do-not-count"],
+)
+async def test_a_policy_of_somebody_else_that_opens_nothing_of_the_release_is_none_of_its_business(
+    watched: Watched, spec: dict[str, Any]
+) -> None:
+    watched.api.policies["helpful"] = spec
+    assert await watched.check() == ("OK", "every object is as the release says")
+
+
+async def test_a_release_without_policies_asks_for_none(watched: Watched) -> None:
+    """It has no right to: where policies are switched off, the chart gives none."""
+    told = {key: value for key, value in EXPECTED.items() if key != "networkpolicies"}
+    watched.api.configmaps["hf-expected"]["data"]["expected.json"] = json.dumps(told)
+    assert (await watched.check())[0] == "OK"
+    assert ("GET", "networkpolicies") not in watched.api.asked
 
 
 async def test_an_object_that_is_gone_or_whose_content_was_changed_is_named(watched: Watched) -> None:

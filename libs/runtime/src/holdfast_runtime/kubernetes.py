@@ -1,4 +1,4 @@
-"""The little of the Kubernetes API that is needed: named objects of one namespace, read and written whole.
+"""The little of the Kubernetes API that is needed: objects of one namespace, read and written whole.
 
 In a pod it speaks as the pod's ServiceAccount; elsewhere through `kubectl proxy`. Its rights are what the chart's Role
 says, by name: a refusal tells which right lacks.
@@ -65,6 +65,10 @@ class Cluster:
         `group`: apps/v1 and the like; empty for the core's."""
         answer = self._ask("GET", f"{self._path(kind, group)}/{name}", allowed=(200, 404))
         return None if answer.status_code == httpx.codes.NOT_FOUND else dict(answer.json())
+
+    def all_of(self, kind: str, *, group: str = "") -> list[Object]:
+        """Every object of the kind in the namespace, in one answer."""
+        return [dict(each) for each in self._ask("GET", self._path(kind, group)).json()["items"]]
 
     def create(self, kind: str, body: Object, *, group: str = "") -> Object:
         """Raises Conflict where it is there already."""

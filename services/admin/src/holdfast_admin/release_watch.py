@@ -15,6 +15,9 @@ UNFINISHED_TO_ALARM_SECS = 600.0
 """A rollout takes its time: pods that are not ready for longer are told."""
 STEPS = (
     "Apply the release again, with its own values: helm upgrade. Or undo the change by hand that it names.",
+    "A variable that was added stays through an upgrade: kubectl set env WORKLOAD NAME-.",
+    "So does what was added to a network policy: kubectl delete networkpolicy NAME, then helm upgrade.",
+    "A network policy that is meant to be there beside the release's: name it in networkPolicy.others.",
     "After a rollout that failed: helm rollback; the version before has gone on trading.",
 )
 

@@ -20,16 +20,21 @@ POINTS: tuple[FailurePoint, ...] = (
         owner="admin",
         severity=Severity.HIGH,
         covers=("IN-7",),
-        detector="Every minute in a cluster: images, replicas and configuration of the release's workloads beside what "
-        "the release says: ERROR where one differs, or where pods are not ready for 10 minutes.",
+        detector="Every minute in a cluster: images, replicas, variables and configuration of the release's workloads "
+        "and its network policies beside what the release says: ERROR where one differs, where another policy opens "
+        "more, or where pods are not ready for 10 minutes.",
         why_no_healer="Who changed it may have meant it, and nothing in the product may change or delete workloads. A "
         "rollout that fails leaves the pods of the version before, which trade on.",
         manual_steps=(
             "Apply the release again, with its own values: helm upgrade. Or undo the change by hand that it names.",
+            "What was added stays through an upgrade. A variable: kubectl set env WORKLOAD NAME-.",
+            "A network policy: kubectl delete networkpolicy NAME, then helm upgrade. Or say networkPolicy.others.",
             "After a rollout that failed: helm rollback.",
         ),
         proofs=(
             "services/admin/tests/test_release_drift.py::test_a_change_by_hand_is_an_error_that_names_it",
+            "services/admin/tests/test_release_drift.py::test_a_variable_changed_by_hand_is_named_but_not_its_value",
+            "services/admin/tests/test_release_drift.py::test_a_policy_that_was_changed_by_hand_is_named_with_its_part",
             "services/admin/tests/test_release_drift.py::test_a_failed_rollout_is_told_and_the_old_version_trades_on",
         ),
     ),

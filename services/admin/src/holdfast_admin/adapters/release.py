@@ -4,13 +4,15 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 
-from holdfast_admin.domain.drift import Drift, Object, compare
+from holdfast_admin.domain.drift import Drift, Live, compare
+from holdfast_admin.domain.openings import Object
 from holdfast_runtime.errors import AskPerson
 from holdfast_runtime.kubernetes import Cluster
 
 EXPECTED_VARIABLE = "HOLDFAST_RELEASE_EXPECTED"
 """Names the ConfigMap that the chart renders; absent outside of a cluster."""
 APPS = "apps/v1"
+NETWORKING = "networking.k8s.io/v1"
 
 
 class Release:
@@ -38,4 +40,6 @@ class Release:
             expected: Object = json.loads(found["data"]["expected.json"])
             workloads = {each: cluster.get(*each.split("/"), group=APPS) for each in expected["workloads"]}
             configmaps = {name: cluster.get("configmaps", name) for name in expected["configmaps"]}
-        return compare(expected, workloads, configmaps)
+            # A release without policies of its own gives no right to look at others'.
+            policies = cluster.all_of("networkpolicies", group=NETWORKING) if expected.get("networkpolicies") else ()
+        return compare(expected, Live(workloads, configmaps, policies))

@@ -2,18 +2,23 @@
 
 `expected` is what the chart renders (`templates/release-expected.yaml`):
   {"revision": 3, "workloads": {"deployments/holdfast-gate": {"replicas": 2, "images": ["holdfast/gate:1.2"],
-   "annotations": {"checksum/configuration": "ab…"}}, …},
-   "configmaps": {"holdfast-configuration": {"holdfast.yaml": "cd…"}}}
+   "annotations": {"checksum/configuration": "ab…"}, "variables": {"gate": {"HOLDFAST_LIVE": "5f…",
+   "HOLDFAST_POD": {"fieldRef": {"fieldPath": "metadata.name"}}}}}, …},
+   "configmaps": {"holdfast-configuration": {"holdfast.yaml": "cd…"}},
+   "networkpolicies": {"holdfast-deny-all": {"podSelector": …, "policyTypes": ["Ingress", "Egress"]}, "theirs": null}}
 `replicas` null: something else scales it. `images` null: who develops gives them other names. `annotations`: of the pod
-template. Values of ConfigMaps are SHA-256 sums.
+template. `variables`: by container. Their values, and those of ConfigMaps, are SHA-256 sums, and no sentence tells one.
+`networkpolicies`: their specs, null where somebody else's is meant; absent where the release has none. What an older
+version's release does not say of itself is not compared.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-Object = Mapping[str, Any]
+from holdfast_admin.domain.openings import Object, opened, unlike
+
 GIVEN_UP = "ProgressDeadlineExceeded"
 SHOWN = 12
 """Characters of a checksum that are told."""
@@ -29,21 +34,32 @@ class Drift:
     """It is, but its pods are not yet."""
 
 
-def compare(expected: Object, workloads: Mapping[str, Object | None], configmaps: Mapping[str, Object | None]) -> Drift:
-    """`workloads` and `configmaps`: the live objects by the names that `expected` uses; None: there is none."""
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What is there, by the names that `expected` uses; None: there is none."""
+
+    workloads: Mapping[str, Object | None]
+    configmaps: Mapping[str, Object | None]
+    policies: Iterable[Object] = ()
+    """Every NetworkPolicy of the namespace, whoever made it."""
+
+
+def compare(expected: Object, live: Live) -> Drift:
+    """What differs; the sentences are in the order of the objects' names, kind by kind."""
     changed: list[str] = []
     unfinished: list[str] = []
     for name, wanted in sorted(expected["workloads"].items()):
-        live = workloads.get(name)
-        if live is None:
+        workload = live.workloads.get(name)
+        if workload is None:
             changed.append(f"{name} is gone")
             continue
-        changed += [f"{name}: {what}" for what in _workload(wanted, live)]
-        unfinished += [f"{name}: {what}" for what in _rollout(live)]
+        changed += [f"{name}: {what}" for what in _workload(wanted, workload)]
+        unfinished += [f"{name}: {what}" for what in _rollout(workload)]
     for name, wanted in sorted(expected["configmaps"].items()):
-        data = (configmaps.get(name) or {}).get("data") or {}
-        found = {key: hashlib.sha256(value.encode()).hexdigest() for key, value in data.items()}
+        data = (live.configmaps.get(name) or {}).get("data") or {}
+        found = {key: _sum(value) for key, value in data.items()}
         changed += [f"configmaps/{name}: {key} is not the release's" for key in wanted if found.get(key) != wanted[key]]
+    changed += _policies(expected.get("networkpolicies") or {}, live)
     return Drift(tuple(changed), tuple(unfinished))
 
 
@@ -60,7 +76,50 @@ def _workload(wanted: Object, live: Object) -> list[str]:
         if annotations.get(key) != value:
             is_now = str(annotations.get(key, "absent"))
             told.append(f"{key} is {is_now[:SHOWN]}, the release says {value[:SHOWN]}")
+    containers = [*spec["template"]["spec"].get("initContainers", ()), *spec["template"]["spec"]["containers"]]
+    for container, variables in wanted.get("variables", {}).items():
+        found = next((_environment(each) for each in containers if each["name"] == container), {})
+        told += [
+            f"{name} of container {container} {_what(name, variables, found)}" for name in unlike(variables, found)
+        ]
     return told
+
+
+def _environment(container: Object) -> dict[str, Any]:
+    """Its variables as `expected` has them. `envFrom`, which the release has nowhere, is told like one of them."""
+    found: dict[str, Any] = {
+        each["name"]: each.get("valueFrom") or _sum(each.get("value") or "") for each in container.get("env") or ()
+    }
+    return found | ({"envFrom": container["envFrom"]} if container.get("envFrom") else {})
+
+
+def _what(name: str, wanted: Object, found: Object) -> str:
+    if name not in found:
+        return "is gone"
+    return "is not the release's" if name in wanted else "was added"
+
+
+def _policies(wanted: Object, live: Live) -> list[str]:
+    """The release's own that are gone or changed, then others' that open what it keeps closed."""
+    if not wanted:
+        return []
+    found = {each["metadata"]["name"]: each.get("spec") or {} for each in live.policies}
+    own = {name: spec for name, spec in sorted(wanted.items()) if spec is not None}
+    told = [f"networkpolicies/{name} is gone" for name in own if name not in found]
+    for name in own.keys() & found.keys():
+        told += [f"networkpolicies/{name}: {part} is not the release's" for part in unlike(own[name], found[name])]
+    labels = {
+        name: workload["spec"]["template"]["metadata"].get("labels") or {}
+        for name, workload in live.workloads.items()
+        if workload is not None
+    }
+    others = {name: opened(found[name], labels) for name in found.keys() - wanted.keys()}
+    told += [f"networkpolicies/{name} is not the release's, and opens {what}" for name, what in others.items() if what]
+    return sorted(told)
+
+
+def _sum(value: str) -> str:
+    return hashlib.sha256(value.encode()).hexdigest()
 
 
 def _rollout(live: Object) -> list[str]:

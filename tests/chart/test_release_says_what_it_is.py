@@ -1,0 +1,77 @@
+"""What the chart renders of itself for admin's drift check is what it renders, and no secret (IN-7, SE-3)."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from holdfast_admin.domain.drift import Drift, Live, compare
+from tests.chart.rendering import VALUES, Manifest, manifests, of_kind, template
+
+every_values = pytest.mark.parametrize("name", VALUES)
+
+
+def expected(found: list[Manifest]) -> dict[str, Any]:
+    (said,) = (each for each in of_kind(found, "ConfigMap") if "expected.json" in each["data"])
+    told: dict[str, Any] = json.loads(said["data"]["expected.json"])
+    return told
+
+
+def rendered_with(*words: str) -> list[Manifest]:
+    return [each for each in yaml.load_all(template(*words).stdout, yaml.CSafeLoader) if each]
+
+
+def installed(found: list[Manifest]) -> Live:
+    """As it is once every pod is there; what belongs to an upgrade's hooks is gone again."""
+    status = {"updatedReplicas": 9, "readyReplicas": 9}
+    return Live(
+        workloads={
+            f"{each['kind'].lower()}s/{each['metadata']['name']}": each | {"status": status}
+            for each in of_kind(found, "Deployment", "StatefulSet")
+        },
+        configmaps={each["metadata"]["name"]: each for each in of_kind(found, "ConfigMap")},
+        policies=[each for each in of_kind(found, "NetworkPolicy") if "annotations" not in each["metadata"]],
+    )
+
+
+@every_values
+def test_every_workload_and_policy_is_said_and_is_so_after_an_install(name: str) -> None:
+    said, live = expected(manifests(name)), installed(manifests(name))
+    own = {each for each, spec in said["networkpolicies"].items() if spec is not None}
+    assert set(said["workloads"]) == set(live.workloads)
+    assert own == {each["metadata"]["name"] for each in live.policies}
+    assert compare(said, live) == Drift((), ())
+
+
+@every_values
+def test_what_is_said_of_a_variable_is_never_its_value(name: str) -> None:
+    """A sum, or where the value comes from."""
+    for workload in expected(manifests(name))["workloads"].values():
+        for variables in workload["variables"].values():
+            for said in variables.values():
+                assert set(said) == {"fieldRef"} if isinstance(said, dict) else re.fullmatch("[0-9a-f]{64}", said)
+
+
+def test_images_of_development_are_not_compared() -> None:
+    """Tilt gives them names of its own: that is no drift."""
+    workloads = expected(rendered_with("--set", "image.development=true"))["workloads"]
+    assert {each["images"] for each in workloads.values()} == {None}
+    assert expected(manifests("default"))["workloads"]["deployments/holdfast-gate"]["images"] == ["holdfast/gate:dev"]
+
+
+def test_what_keda_scales_has_no_number_of_replicas() -> None:
+    workloads = expected(manifests("everything"))["workloads"]
+    assert workloads["deployments/holdfast-scoring"]["replicas"] is None
+    assert workloads["deployments/holdfast-gate"]["replicas"] == 2
+
+
+def test_policies_of_somebody_else_that_are_meant_are_not_compared() -> None:
+    assert expected(manifests("everything"))["networkpolicies"]["egress-of-the-mesh"] is None
+
+
+def test_without_policies_none_is_said_and_nobody_may_list_them() -> None:
+    found = rendered_with("--set", "networkPolicy.enabled=false")
+    assert "networkpolicies" not in expected(found)
+    assert "networkpolicies" not in str(of_kind(found, "Role"))
