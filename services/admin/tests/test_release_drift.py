@@ -297,6 +297,20 @@ async def test_a_policy_of_somebody_else_that_opens_the_releases_pods_is_named(
     assert await watched.check() == ("RED", f"networkpolicies/helpful is not the release's, and opens {told}")
 
 
+def test_what_opens_everything_is_told_in_few_words() -> None:
+    """An evidence has its bounds: what else has changed is to be seen beside it."""
+    more = {
+        f"deployments/hf-{each}": deployment(f"hf-{each}", "any", 1) for each in ("admin", "gate", "nats", "signal")
+    }
+    found = compare(EXPECTED | {"workloads": {}, "configmaps": {}}, Live(more, {}, [policy("helpful", OPEN)]))
+    opens = "and opens ingress of deployments/hf-admin, deployments/hf-gate and 2 more"
+    assert found.changed == (
+        "networkpolicies/hf-deny-all is gone",
+        "networkpolicies/hf-gate-from-scoring is gone",
+        f"networkpolicies/helpful is not the release's, {opens}",
+    )
+
+
 @pytest.mark.parametrize(
     "spec",
     [

@@ -106,16 +106,17 @@ def _policies(wanted: Object, live: Live) -> list[str]:
     found = {each["metadata"]["name"]: each.get("spec") or {} for each in live.policies}
     own = {name: spec for name, spec in sorted(wanted.items()) if spec is not None}
     told = [f"networkpolicies/{name} is gone" for name in own if name not in found]
-    for name in own.keys() & found.keys():
+    for name in sorted(own.keys() & found.keys()):
         told += [f"networkpolicies/{name}: {part} is not the release's" for part in unlike(own[name], found[name])]
     labels = {
         name: workload["spec"]["template"]["metadata"].get("labels") or {}
         for name, workload in live.workloads.items()
         if workload is not None
     }
-    others = {name: opened(found[name], labels) for name in found.keys() - wanted.keys()}
-    told += [f"networkpolicies/{name} is not the release's, and opens {what}" for name, what in others.items() if what]
-    return sorted(told)
+    others = {name: opened(found[name], labels) for name in sorted(found.keys() - wanted.keys())}
+    return told + [
+        f"networkpolicies/{name} is not the release's, and opens {what}" for name, what in others.items() if what
+    ]
 
 
 def _sum(value: str) -> str:

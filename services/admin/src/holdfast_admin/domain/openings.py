@@ -8,6 +8,10 @@ SERVERS_OWN: Object = {"protocol": "TCP", "matchLabels": {}, "apiVersion": "v1",
 """What the API server puts in, or leaves out, of a policy's ports and selectors and of a variable's source."""
 
 
+NAMED = 2
+"""Workloads that are named one by one."""
+
+
 def unlike(wanted: Object, found: Object) -> list[str]:
     """The keys whose values do not say the same; what the API server adds or leaves out says nothing."""
     one, other = _said(wanted), _said(found)
@@ -27,7 +31,8 @@ def opened(spec: Object, labels: Mapping[str, Object]) -> str:
     pods', by their workload. Policies only add to each other: one without rules opens nothing."""
     ways = [way for way in ("ingress", "egress") if spec.get(way) and way.title() in spec.get("policyTypes", ())]
     reached = sorted(name for name, own in labels.items() if _selects(spec.get("podSelector") or {}, own))
-    return f"{' and '.join(ways)} of {', '.join(reached)}" if ways and reached else ""
+    more = f" and {len(reached) - NAMED} more" if len(reached) > NAMED else ""
+    return f"{' and '.join(ways)} of {', '.join(reached[:NAMED])}{more}" if ways and reached else ""
 
 
 def _selects(selector: Object, labels: Object) -> bool:
