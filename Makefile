@@ -47,7 +47,7 @@ coverage: setup ## That the tests of what decides (core and gate) reach 92 % of 
 	$(BIN)/pytest -q --cov --cov-report=term libs/core services/gate
 
 lint: setup ## ruff, import contracts, dependencies, buf
-	@$(UV) tree --frozen --quiet # the workspace is sound: no cache that Python left looks like a member
+	@$(UV) tree --frozen --quiet >/dev/null # the workspace is sound: no cache that Python left looks like a member
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check --quiet $(SOURCES)
 	$(BIN)/lint-imports --no-logo

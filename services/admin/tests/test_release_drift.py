@@ -14,7 +14,7 @@ from holdfast_admin.release_watch import UNFINISHED_TO_ALARM_SECS, ReleaseWatch
 from holdfast_admin.watches import watches
 from holdfast_catalogue.doctor.checks import Verdict, examine
 from holdfast_runtime.kubernetes import Cluster
-from holdfast_simulation.lookout import Lookout
+from holdfast_simulation.lookout import Lookout, name_of
 from holdfast_simulation.manual_clock import ManualMonotonicClock
 
 
@@ -143,9 +143,12 @@ class Watched:
         return Verdict(found.verdict).name, found.evidence
 
     async def status(self, after_secs: float = 60.0) -> tuple[str, str]:
+        """After a look, and another one so much later."""
         await self.watch.look()
-        status = await self.lookout.status("release.drifted", after_secs=after_secs)
-        return status, (await self.lookout.look("release.drifted")).evidence
+        await self.lookout.status("release.drifted", after_secs=after_secs)
+        await self.watch.look()
+        message = await self.lookout.look("release.drifted")
+        return name_of(message.status), message.evidence
 
 
 @pytest.fixture
@@ -344,6 +347,25 @@ async def test_an_object_that_is_gone_or_whose_content_was_changed_is_named(watc
     watched.api.deployments = kept
     watched.api.configmaps["hf-configuration"]["data"]["holdfast.yaml"] = "books: [crypto]\n"
     assert await watched.check() == ("RED", "configmaps/hf-configuration: holdfast.yaml is not the release's")
+
+
+async def test_what_an_upgrade_changes_one_after_the_other_alarms_nobody(watched: Watched) -> None:
+    """IN-7: the release says it already, the object follows a moment later."""
+    watched.api.deployments["hf-gate"]["spec"]["replicas"] = 1
+    assert (await watched.check())[0] == "RED", "a person who asks is told at once"
+    assert await watched.lookout.status("release.drifted") == "WARN"
+    watched.api.deployments["hf-gate"]["spec"]["replicas"] = 2
+    await watched.watch.look()
+    assert await watched.lookout.status("release.drifted", after_secs=60.0) == "OK"
+    assert "release.drifted" not in [each.id for each in watched.lookout.alerts]
+
+
+async def test_an_annotation_of_somebody_is_named_and_not_told(watched: Watched) -> None:
+    expected = copy.deepcopy(EXPECTED)
+    expected["workloads"]["deployments/hf-gate"]["annotations"]["contact"] = "the desk"
+    watched.api.configmaps["hf-expected"]["data"]["expected.json"] = json.dumps(expected)
+    watched.api.deployments["hf-gate"]["spec"]["template"]["metadata"]["annotations"]["contact"] = "somebody"
+    assert await watched.check() == ("RED", "deployments/hf-gate: the pods' annotation contact is not the release's")
 
 
 async def test_a_failed_rollout_is_told_and_the_old_version_trades_on(watched: Watched) -> None:

@@ -59,7 +59,7 @@ while True:
 
 @pytest.fixture(autouse=True)
 def _brisk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same rules at a pace for tests. Only an answer has its time: on a busy machine it may be late."""
+    """The same rules at a pace for tests."""
     monkeypatch.setattr(supervising, "FIRST_BACKOFF_SECS", 0.01)
     monkeypatch.setattr(supervising, "MAX_BACKOFF_SECS", 0.05)
     monkeypatch.setattr(supervising, "PROBE_EVERY_SECS", 0.05)

@@ -1,6 +1,6 @@
 """Looks at the release now and then, and says what it has found: to the doctor, and to the sentinel (IN-7)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from holdfast_admin.domain.drift import Drift
@@ -11,12 +11,14 @@ from holdfast_runtime.ports.clock import MonotonicClock
 
 EVERY_SECS = 60.0
 TURN_SECS = 5.0
+CHANGED_TO_ALARM_SECS = 45.0
+"""An upgrade changes one object after the other: the next look has to find it too."""
 UNFINISHED_TO_ALARM_SECS = 600.0
 """A rollout takes its time: pods that are not ready for longer are told."""
 STEPS = (
     "Apply the release again, with its own values: helm upgrade. Or undo the change by hand that it names.",
     "A variable that was added stays through an upgrade: kubectl set env WORKLOAD NAME-.",
-    "So does what was added to a network policy: kubectl delete networkpolicy NAME, then helm upgrade.",
+    "Where a network policy is not as before after that: kubectl delete networkpolicy NAME, and helm upgrade again.",
     "A network policy that is meant to be there beside the release's: name it in networkPolicy.others.",
     "After a rollout that failed: helm rollback; the version before has gone on trading.",
 )
@@ -38,7 +40,8 @@ class ReleaseWatch:
         self._release = release
         self._clock = clock
         self._newest: Drift | str = ""
-        self._looked = False
+        self._looked_at_secs: float | None = None
+        self._changed_since_secs: float | None = None
         self._unfinished_since_secs: float | None = None
 
     async def run(self, progress: Callable[[], None]) -> None:
@@ -58,11 +61,15 @@ class ReleaseWatch:
         except HoldfastError as problem:
             self._newest = str(problem)
         else:
-            if not found.unfinished:
-                self._unfinished_since_secs = None
-            elif self._unfinished_since_secs is None:
-                self._unfinished_since_secs = self._clock.now_secs()
-        self._looked = True
+            self._changed_since_secs = self._since(self._changed_since_secs, found.changed)
+            self._unfinished_since_secs = self._since(self._unfinished_since_secs, found.unfinished)
+        self._looked_at_secs = self._clock.now_secs()
+
+    def _since(self, before_secs: float | None, seen: Sequence[str]) -> float | None:
+        """Since when something of a kind is seen, look after look; None while nothing is."""
+        if not seen:
+            return None
+        return self._clock.now_secs() if before_secs is None else before_secs
 
     def check(self) -> Check:
         """For the doctor: looks anew."""
@@ -84,15 +91,16 @@ class ReleaseWatch:
         """For the sentinel: the newest look."""
         if not self._release.in_cluster:
             return ok("not in a cluster")
-        if not self._looked:
+        if self._looked_at_secs is None:
             return ok("not looked at yet")
         if isinstance(self._newest, str):
             return warn(f"the release cannot be looked at: {self._newest}")
-        if self._newest.changed:
-            return error("; ".join(self._newest.changed), changed=len(self._newest.changed))
-        if self._newest.unfinished:
-            since_secs = self._unfinished_since_secs
-            secs = 0.0 if since_secs is None else self._clock.now_secs() - since_secs
+        if self._changed_since_secs is not None:
+            told, shown = "; ".join(self._newest.changed), {"changed": len(self._newest.changed)}
+            lasts = self._looked_at_secs - self._changed_since_secs >= CHANGED_TO_ALARM_SECS
+            return error(told, **shown) if lasts else warn(told, **shown)
+        if self._unfinished_since_secs is not None:
             told = "; ".join(self._newest.unfinished)
-            return error(told) if secs >= UNFINISHED_TO_ALARM_SECS else ok(told)
+            lasts = self._clock.now_secs() - self._unfinished_since_secs >= UNFINISHED_TO_ALARM_SECS
+            return error(told) if lasts else ok(told)
         return ok("every object is as the release says")

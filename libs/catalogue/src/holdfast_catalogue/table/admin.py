@@ -21,14 +21,15 @@ POINTS: tuple[FailurePoint, ...] = (
         severity=Severity.HIGH,
         covers=("IN-7",),
         detector="Every minute in a cluster: images, replicas, variables and configuration of the release's workloads "
-        "and its network policies beside what the release says: ERROR where one differs, where another policy opens "
-        "more, or where pods are not ready for 10 minutes.",
+        "and its network policies beside what the release says: WARN where one differs, or where another policy opens "
+        "more, ERROR where the next look finds it too, or where pods are not ready for 10 minutes.",
         why_no_healer="Who changed it may have meant it, and nothing in the product may change or delete workloads. A "
         "rollout that fails leaves the pods of the version before, which trade on.",
         manual_steps=(
             "Apply the release again, with its own values: helm upgrade. Or undo the change by hand that it names.",
-            "What was added stays through an upgrade. A variable: kubectl set env WORKLOAD NAME-.",
-            "A network policy: kubectl delete networkpolicy NAME, then helm upgrade. Or say networkPolicy.others.",
+            "A variable that was added stays through an upgrade: kubectl set env WORKLOAD NAME-.",
+            "A network policy that is not as before after it: kubectl delete networkpolicy NAME, and upgrade again.",
+            "A network policy that is meant to be there beside the release's: name it in networkPolicy.others.",
             "After a rollout that failed: helm rollback.",
         ),
         proofs=(

@@ -20,6 +20,7 @@ from typing import Any
 from holdfast_admin.domain.openings import Object, opened, unlike
 
 GIVEN_UP = "ProgressDeadlineExceeded"
+CHECKSUMS = "checksum/"
 SHOWN = 12
 """Characters of a checksum that are told."""
 
@@ -73,9 +74,13 @@ def _workload(wanted: Object, live: Object) -> list[str]:
         told.append(f"runs {', '.join(images)}, the release says {', '.join(sorted(set(wanted['images'])))}")
     annotations = spec["template"]["metadata"].get("annotations") or {}
     for key, value in wanted.get("annotations", {}).items():
-        if annotations.get(key) != value:
+        if annotations.get(key) == value:
+            continue
+        if key.startswith(CHECKSUMS):
             is_now = str(annotations.get(key, "absent"))
             told.append(f"{key} is {is_now[:SHOWN]}, the release says {value[:SHOWN]}")
+        else:
+            told.append(f"the pods' annotation {key} is not the release's")
     containers = [*spec["template"]["spec"].get("initContainers", ()), *spec["template"]["spec"]["containers"]]
     for container, variables in wanted.get("variables", {}).items():
         found = next((_environment(each) for each in containers if each["name"] == container), {})
