@@ -17,10 +17,11 @@ from holdfast_runtime.errors import NOT_HOLDER, Code, Malformed, Refused, Retry
 from holdfast_runtime.health import Health
 from holdfast_runtime.identity import Authority, load_identity
 from holdfast_runtime.ports.calls import ExecutionCalls, GateCalls
-from holdfast_runtime.rpc import client
 from holdfast_runtime.rpc.client import HOLDER_TRIES, Remotes
 from holdfast_runtime.rpc.server import MAX_MESSAGE_BYTES, RpcServer
 from holdfast_runtime.secrets import register_secret
+
+pytestmark = pytest.mark.usefixtures("patient_calls")
 
 CLOCK = SystemMonotonicClock()
 
@@ -65,12 +66,6 @@ class Gate:
 
     async def list_gates(self, request: gate_pb2.ListGatesRequest) -> gate_pb2.ListGatesResponse:
         return gate_pb2.ListGatesResponse()
-
-
-@pytest.fixture(autouse=True)
-def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that is busy with other things may take longer over a first handshake than a service would wait."""
-    monkeypatch.setattr(client, "DEFAULT_DEADLINE_SECS", 60.0)
 
 
 @pytest.fixture

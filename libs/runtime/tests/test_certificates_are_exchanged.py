@@ -17,9 +17,10 @@ from holdfast_runtime.clock import SystemMonotonicClock
 from holdfast_runtime.errors import Retry
 from holdfast_runtime.identity import AUTHORITY_FILE, Authority
 from holdfast_runtime.ports.calls import ExecutionCalls
-from holdfast_runtime.rpc import client
 from holdfast_runtime.rpc.client import Remotes
 from holdfast_runtime.rpc.server import RpcServer
+
+pytestmark = pytest.mark.usefixtures("patient_calls")
 
 CLOCK = SystemMonotonicClock()
 NOW = datetime.now(UTC)
@@ -83,8 +84,7 @@ class Both:
 
 
 @pytest.fixture
-async def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Both]:
-    monkeypatch.setattr(client, "DEFAULT_DEADLINE_SECS", 60.0)
+async def both(tmp_path: Path) -> AsyncIterator[Both]:
     found = Both(tmp_path)
     found.port = await found.server.start("127.0.0.1:0")
     yield found

@@ -17,6 +17,8 @@ from holdfast_runtime.rpc import client
 from holdfast_runtime.rpc.client import Remotes
 from holdfast_runtime.rpc.server import RpcServer
 
+pytestmark = pytest.mark.usefixtures("patient_calls")
+
 CLOCK = SystemMonotonicClock()
 
 
@@ -39,8 +41,6 @@ class Gate:
 async def test_the_caller_tells_and_one_that_tells_nothing_is_of_no_release(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A busy machine may take longer over a first handshake than a service would wait.
-    monkeypatch.setattr(client, "DEFAULT_DEADLINE_SECS", 60.0)
     authority, gate = Authority(now=datetime.now(UTC)), Gate()
     server = RpcServer(identity=authority.issue("gate"), clock=CLOCK, activity=ActivityTracker())
     server.add(GateCalls, gate, {})
