@@ -5,6 +5,7 @@ from typing import Protocol
 
 from holdfast_admin.domain.drift import Drift
 from holdfast_catalogue.doctor.checks import Check, Result, doubtful, red, well
+from holdfast_catalogue.registry import point
 from holdfast_catalogue.standing import Finding, error, ok, warn
 from holdfast_runtime.errors import HoldfastError
 from holdfast_runtime.ports.clock import MonotonicClock
@@ -15,13 +16,7 @@ CHANGED_TO_ALARM_SECS = 45.0
 """An upgrade changes one object after the other: the next look has to find it too."""
 UNFINISHED_TO_ALARM_SECS = 600.0
 """A rollout takes its time: pods that are not ready for longer are told."""
-STEPS = (
-    "Apply the release again, with its own values: helm upgrade. Or undo the change by hand that it names.",
-    "A variable that was added stays through an upgrade: kubectl set env WORKLOAD NAME-.",
-    "Where a network policy is not as before after that: kubectl delete networkpolicy NAME, and helm upgrade again.",
-    "A network policy that is meant to be there beside the release's: name it in networkPolicy.others.",
-    "After a rollout that failed: helm rollback; the version before has gone on trading.",
-)
+STEPS = point("release.drifted").manual_steps
 
 
 class Looked(Protocol):

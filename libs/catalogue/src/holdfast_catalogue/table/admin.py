@@ -30,7 +30,7 @@ POINTS: tuple[FailurePoint, ...] = (
             "A variable that was added stays through an upgrade: kubectl set env WORKLOAD NAME-.",
             "A network policy that is not as before after it: kubectl delete networkpolicy NAME, and upgrade again.",
             "A network policy that is meant to be there beside the release's: name it in networkPolicy.others.",
-            "After a rollout that failed: helm rollback.",
+            "After a rollout that failed: helm rollback; the version before has gone on trading.",
         ),
         proofs=(
             "services/admin/tests/test_release_drift.py::test_a_change_by_hand_is_an_error_that_names_it",
