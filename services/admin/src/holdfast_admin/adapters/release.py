@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 
 from holdfast_admin.domain.drift import Drift, Live, compare
-from holdfast_admin.domain.openings import Object
+from holdfast_admin.domain.manifests import Object
 from holdfast_runtime.errors import AskPerson
 from holdfast_runtime.kubernetes import Cluster
 

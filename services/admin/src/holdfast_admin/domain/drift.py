@@ -17,7 +17,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast_admin.domain.openings import Object, opened, unlike
+from holdfast_admin.domain.manifests import Object, unlike
+from holdfast_admin.domain.openings import opened
 
 GIVEN_UP = "ProgressDeadlineExceeded"
 CHECKSUMS = "checksum/"
@@ -72,22 +73,33 @@ def _workload(wanted: Object, live: Object) -> list[str]:
     images = sorted({each["image"] for each in spec["template"]["spec"]["containers"]})
     if wanted["images"] is not None and images != sorted(set(wanted["images"])):
         told.append(f"runs {', '.join(images)}, the release says {', '.join(sorted(set(wanted['images'])))}")
-    annotations = spec["template"]["metadata"].get("annotations") or {}
-    for key, value in wanted.get("annotations", {}).items():
-        if annotations.get(key) == value:
-            continue
-        if key.startswith(CHECKSUMS):
-            is_now = str(annotations.get(key, "absent"))
-            told.append(f"{key} is {is_now[:SHOWN]}, the release says {value[:SHOWN]}")
-        else:
-            told.append(f"the pods' annotation {key} is not the release's")
-    containers = [*spec["template"]["spec"].get("initContainers", ()), *spec["template"]["spec"]["containers"]]
-    for container, variables in wanted.get("variables", {}).items():
-        found = next((_environment(each) for each in containers if each["name"] == container), {})
-        told += [
-            f"{name} of container {container} {_what(name, variables, found)}" for name in unlike(variables, found)
-        ]
-    return told
+    return told + _annotations(wanted, spec["template"]) + _variables(wanted, spec["template"]["spec"])
+
+
+def _annotations(wanted: Object, template: Object) -> list[str]:
+    found = template["metadata"].get("annotations") or {}
+    return [
+        _unlike_annotation(key, value, found.get(key))
+        for key, value in wanted.get("annotations", {}).items()
+        if found.get(key) != value
+    ]
+
+
+def _unlike_annotation(key: str, wanted: str, found: str | None) -> str:
+    """Only a checksum is told: nobody knows what a hand has written into another one."""
+    if not key.startswith(CHECKSUMS):
+        return f"the pods' annotation {key} is not the release's"
+    is_now = "absent" if found is None else found[:SHOWN]
+    return f"{key} is {is_now}, the release says {wanted[:SHOWN]}"
+
+
+def _variables(wanted: Object, pod: Object) -> list[str]:
+    found = {each["name"]: _environment(each) for each in (*pod.get("initContainers", ()), *pod["containers"])}
+    return [
+        f"{name} of container {container} {_what(name, variables, found.get(container, {}))}"
+        for container, variables in wanted.get("variables", {}).items()
+        for name in unlike(variables, found.get(container, {}))
+    ]
 
 
 def _environment(container: Object) -> dict[str, Any]:

@@ -1,29 +1,11 @@
-"""What a NetworkPolicy's spec says, whoever wrote it down (IN-7, SE-7). Pure."""
+"""What a NetworkPolicy of somebody else opens (IN-7, SE-7). Pure."""
 
 from collections.abc import Mapping
-from typing import Any
 
-Object = Mapping[str, Any]
-SERVERS_OWN: Object = {"protocol": "TCP", "matchLabels": {}, "apiVersion": "v1", "divisor": "0"}
-"""What the API server puts in, or leaves out, of a policy's ports and selectors and of a variable's source."""
-
+from holdfast_admin.domain.manifests import Object
 
 NAMED = 2
 """Workloads that are named one by one."""
-
-
-def unlike(wanted: Object, found: Object) -> list[str]:
-    """The keys whose values do not say the same; what the API server adds or leaves out says nothing."""
-    one, other = _said(wanted), _said(found)
-    return sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
-
-
-def _said(value: Any) -> Any:
-    # An empty list is as good as none; an empty object is not: `{}` is everybody.
-    if isinstance(value, Mapping):
-        said = {key: _said(each) for key, each in value.items()}
-        return {key: each for key, each in said.items() if each not in (None, [], SERVERS_OWN.get(key))}
-    return [_said(each) for each in value] if isinstance(value, list) else value
 
 
 def opened(spec: Object, labels: Mapping[str, Object]) -> str:
