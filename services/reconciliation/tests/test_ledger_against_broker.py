@@ -238,6 +238,14 @@ def test_a_position_older_than_any_fill_that_was_asked_for_is_compared_as_it_is(
     assert books.found() == []
 
 
+def test_an_intent_that_never_became_an_order_makes_no_old_fill_look_missing():
+    """FP-4.5: the list of open orders tells of a long filled entry beside its stop, and the ledger of a refused one."""
+    books = Books(held={"SPY": 10}, wishes=[wish("s1"), replace(wish("b2", stage=Stage.OVER), broker_order_id="")])
+    books.orders = [order("b1", status="filled", filled=10), stop("s1")]
+    books.parents = {"s1": "b1"}
+    assert books.found() == []
+
+
 def test_a_position_that_no_fill_explains_is_halted_and_no_opposite_fill_is_invented():
     """Peers 1: nautilus#4736."""
     books = Books(held={"SPY": 10}, broker_held={"SPY": 7}, wishes=[wish("s1")], orders=[stop()])

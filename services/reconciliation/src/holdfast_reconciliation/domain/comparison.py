@@ -182,7 +182,7 @@ def _missing_fills(ledger: LedgerSide, broker: BrokerSide, touched: set[str] | N
     Where the ledger knows more than the list of activities, that list is late: the position tells.
     `touched`: symbols in which the fills of unknown orders count, None for all.
     """
-    ours = {wish.broker_order_id for wish in ledger.wishes} | ledger.filled.keys()
+    ours = {wish.broker_order_id for wish in ledger.wishes if wish.broker_order_id} | ledger.filled.keys()
     filled: dict[str, tuple[str, Decimal]] = {}
     for execution in broker.executions:
         known = filled.get(execution.order_id, ("", ZERO))[1]
