@@ -246,6 +246,14 @@ def test_an_intent_that_never_became_an_order_makes_no_old_fill_look_missing():
     assert books.found() == []
 
 
+def test_an_entry_that_filled_long_ago_explains_no_cash():
+    """FP-4.5: listed beside its stop for as long as that rests, it is older than the fills that the ledger tells of."""
+    books = Books(broker_cash=Decimal("990.00"), held={"SPY": 10}, wishes=[wish("s1")])
+    books.orders = [order("b1", status="filled", filled=10), stop("s1")]
+    books.parents = {"s1": "b1"}
+    assert books.found() == [(Kind.CASH_DIFFERS, "", Action.HALT)]
+
+
 def test_a_position_that_no_fill_explains_is_halted_and_no_opposite_fill_is_invented():
     """Peers 1: nautilus#4736."""
     books = Books(held={"SPY": 10}, broker_held={"SPY": 7}, wishes=[wish("s1")], orders=[stop()])

@@ -182,19 +182,19 @@ def _missing_fills(ledger: LedgerSide, broker: BrokerSide, touched: set[str] | N
     Where the ledger knows more than the list of activities, that list is late: the position tells.
     `touched`: symbols in which the fills of unknown orders count, None for all.
     """
-    ours = {wish.broker_order_id for wish in ledger.wishes if wish.broker_order_id} | ledger.filled.keys()
+    known = {wish.broker_order_id for wish in ledger.wishes if wish.broker_order_id} | ledger.filled.keys()
+    ours = known | {leg for leg, parent in broker.parents.items() if parent in known}
     filled: dict[str, tuple[str, Decimal]] = {}
     for execution in broker.executions:
-        known = filled.get(execution.order_id, ("", ZERO))[1]
-        filled[execution.order_id] = (execution.symbol, max(execution.cumulative, known))
-    for order in broker.orders.values():
-        known = filled.get(order.order_id, ("", ZERO))[1]
-        if order.filled_quantity > known:
+        so_far = filled.get(execution.order_id, ("", ZERO))[1]
+        filled[execution.order_id] = (execution.symbol, max(execution.cumulative, so_far))
+    # An entry that filled long ago is listed beside its stop for as long as that rests; the ledger tells of newer ones.
+    for order in (each for order_id, each in broker.orders.items() if order_id in ours):
+        if order.filled_quantity > filled.get(order.order_id, ("", ZERO))[1]:
             filled[order.order_id] = (order.symbol, order.filled_quantity)
     for order_id, (symbol, quantity) in sorted(filled.items()):
         counted = ledger.filled.get(order_id, ZERO)
-        known_order = order_id in ours or broker.parents.get(order_id, "") in ours
-        if quantity > counted and (known_order or touched is None or symbol in touched):
+        if quantity > counted and (order_id in ours or touched is None or symbol in touched):
             yield Difference(
                 kind=Kind.FILL_MISSING,
                 symbol=symbol,
