@@ -127,7 +127,7 @@ release: setup ## Build images, chart, bills of materials and digests, signed: V
 	@test -z "$(PUSH)" || for service in $(SERVICES); do docker push $(REPOSITORY)/$$service:$(VERSION) || exit 1; done
 	$(BIN)/python tools/release.py --version $(VERSION) --repository $(REPOSITORY) --services $(SERVICES) --key $(KEY) --out dist/$(VERSION)
 
-e2e: setup ## End to end on the cluster of the kube context: install, replay, break, upgrade, uninstall (about 20 minutes)
+e2e: setup ## End to end on the cluster of the kube context: install, replay, break, upgrade, uninstall (30 to 45 minutes)
 	HOLDFAST_E2E=1 $(BIN)/pytest tests/e2e
 
 clean: ## Remove what setup and runs made

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from holdfast_admin.domain.drift import Drift, Live, compare
+from holdfast_admin.domain.drift import CONTAINER_PARTS, POD_PARTS, Drift, Live, compare
 from tests.chart.rendering import VALUES, Manifest, manifests, of_kind, template
 
 every_values = pytest.mark.parametrize("name", VALUES)
@@ -54,10 +54,25 @@ def test_what_is_said_of_a_variable_is_never_its_value(name: str) -> None:
                 assert set(said) == {"fieldRef"} if isinstance(said, dict) else re.fullmatch("[0-9a-f]{64}", said)
 
 
-def test_images_of_development_are_not_compared() -> None:
-    """Tilt gives them names of its own: that is no drift."""
+@every_values
+def test_what_is_compared_of_a_pod_is_all_said(name: str) -> None:
+    """A part that the template gained and the chart's word did not would look changed by a hand, or not be seen."""
+    said = expected(manifests(name))["workloads"]
+    for workload in of_kind(manifests(name), "Deployment", "StatefulSet"):
+        pod = workload["spec"]["template"]["spec"]
+        its = said[f"{workload['kind'].lower()}s/{workload['metadata']['name']}"]
+        assert its["pod"] == {part: pod[part] for part in POD_PARTS if part in pod}
+        assert its["containers"] == {
+            each["name"]: {part: each[part] for part in CONTAINER_PARTS if part in each}
+            for each in (*pod.get("initContainers", ()), *pod["containers"])
+        }
+
+
+def test_images_and_commands_of_development_are_not_compared() -> None:
+    """Tilt gives them names and commands of its own: that is no drift."""
     workloads = expected(rendered_with("--set", "image.development=true"))["workloads"]
     assert {each["images"] for each in workloads.values()} == {None}
+    assert not [each for each in workloads.values() if "containers" in each]
     assert expected(manifests("default"))["workloads"]["deployments/holdfast-gate"]["images"] == ["holdfast/gate:dev"]
 
 

@@ -81,6 +81,18 @@ def test_every_service_finds_all_its_edges_well_after_an_install(day: Release) -
             id="an-added-variable",
         ),
         pytest.param(
+            f"deployment/{NAME}-scoring",
+            container("scoring", livenessProbe=None),
+            {
+                (
+                    "admin",
+                    "release",
+                ): f"deployments/{NAME}-scoring: livenessProbe of container scoring is not the release's"
+            },
+            "helm upgrade",
+            id="a-removed-probe",
+        ),
+        pytest.param(
             f"configmap/{NAME}-configuration",
             {"data": {"holdfast.yaml": "{}"}},
             {("admin", "release"): f"configmaps/{NAME}-configuration: holdfast.yaml is not the release's"},

@@ -44,6 +44,15 @@ EXPECTED: dict[str, Any] = {
                 },
                 "migrate": {"LIVE": checksum("0")},
             },
+            "pod": {"serviceAccountName": "hf-gate", "volumes": [{"name": "state", "emptyDir": {}}]},
+            "containers": {
+                "main": {
+                    "livenessProbe": {"grpc": {"port": 8081}},
+                    "securityContext": {"readOnlyRootFilesystem": True},
+                    "volumeMounts": [{"name": "state", "mountPath": "/state"}],
+                },
+                "migrate": {"command": ["migrate"]},
+            },
         },
         "deployments/hf-scoring": {"replicas": None, "images": ["holdfast/scoring:1.2"], "annotations": {}},
     },
@@ -68,13 +77,36 @@ def deployment(name: str, image: str, replicas: int, **status: Any) -> dict[str,
             "replicas": replicas,
             "template": {
                 "metadata": {"annotations": {SUM: "a" * 64}, "labels": labels(name.removeprefix("hf-"))},
-                "spec": {
-                    "initContainers": [{"name": "migrate", "image": image, "env": [{"name": "LIVE", "value": "0"}]}],
-                    "containers": [{"name": "main", "image": image, "env": environment()}],
-                },
+                "spec": pod_spec(image),
             },
         },
         "status": found,
+    }
+
+
+def pod_spec(image: str) -> dict[str, Any]:
+    """As the API server holds it: with its own defaults."""
+    probe = {"grpc": {"port": 8081, "service": ""}, "timeoutSeconds": 1, "periodSeconds": 10, "failureThreshold": 3}
+    return {
+        "serviceAccountName": "hf-gate",
+        "serviceAccount": "hf-gate",
+        "restartPolicy": "Always",
+        "securityContext": {},
+        "volumes": [{"name": "state", "emptyDir": {}}],
+        "initContainers": [
+            {"name": "migrate", "image": image, "command": ["migrate"], "env": [{"name": "LIVE", "value": "0"}]}
+        ],
+        "containers": [
+            {
+                "name": "main",
+                "image": image,
+                "env": environment(),
+                "terminationMessagePath": "/dev/termination-log",
+                "livenessProbe": probe | {"successThreshold": 1},
+                "securityContext": {"readOnlyRootFilesystem": True},
+                "volumeMounts": [{"name": "state", "mountPath": "/state"}],
+            }
+        ],
     }
 
 
@@ -242,6 +274,54 @@ async def test_a_variable_changed_by_hand_is_named_but_not_its_value(
     status, evidence = await watched.status()
     assert (status, evidence) == ("ERROR", f"deployments/hf-gate: {told}")
     assert PASSWORD not in evidence
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda pod: pod.update(hostNetwork=True), "hostNetwork of its pods is not the release's"),
+        (
+            lambda pod: pod.update(serviceAccountName="hf-execution"),
+            "serviceAccountName of its pods is not the release's",
+        ),
+        (lambda pod: pod["volumes"].clear(), "volumes of its pods is not the release's"),
+        (
+            lambda pod: pod["volumes"][0].update(emptyDir={"medium": "Memory"}),
+            "volumes of its pods is not the release's",
+        ),
+        (lambda pod: pod["containers"][0].update(command=["sh"]), "command of container main is not the release's"),
+        (lambda pod: pod["initContainers"][0].pop("command"), "command of container migrate is not the release's"),
+        (lambda pod: pod["containers"][0].pop("livenessProbe"), "livenessProbe of container main is not the release's"),
+        (
+            lambda pod: pod["containers"][0]["livenessProbe"].update(failureThreshold=300),
+            "livenessProbe of container main is not the release's",
+        ),
+        (
+            lambda pod: pod["containers"][0]["securityContext"].update(readOnlyRootFilesystem=False),
+            "securityContext of container main is not the release's",
+        ),
+        (
+            lambda pod: pod["containers"][0]["volumeMounts"][0].update(mountPath="/etc"),
+            "volumeMounts of container main is not the release's",
+        ),
+        (
+            lambda pod: pod["containers"].append({"name": "sidecar", "image": "holdfast/gate:1.2"}),
+            "container sidecar was added",
+        ),
+    ],
+)
+async def test_a_pod_that_a_hand_runs_otherwise_is_named_with_its_part(
+    watched: Watched, change: Any, told: str
+) -> None:
+    """IN-7, FP-6.2: without its probe a stuck service is restarted by nobody."""
+    change(watched.api.deployments["hf-gate"]["spec"]["template"]["spec"])
+    assert await watched.check() == ("RED", f"deployments/hf-gate: {told}")
+    assert (await watched.status())[0] == "ERROR"
+
+
+async def test_a_container_that_is_gone_is_named(watched: Watched) -> None:
+    watched.api.deployments["hf-gate"]["spec"]["template"]["spec"]["initContainers"].clear()
+    assert "deployments/hf-gate: container migrate is gone" in (await watched.check())[1]
 
 
 OPEN = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]}

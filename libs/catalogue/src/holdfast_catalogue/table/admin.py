@@ -27,7 +27,7 @@ POINTS: tuple[FailurePoint, ...] = (
         "rollout that fails leaves the pods of the version before, which trade on.",
         manual_steps=(
             "Apply the release again, with its own values: helm upgrade. Or undo the change by hand that it names.",
-            "A variable that was added stays through an upgrade: kubectl set env WORKLOAD NAME-.",
+            "What was added stays through an upgrade: kubectl set env WORKLOAD NAME- (a variable), kubectl edit.",
             "A network policy that is not as before after it: kubectl delete networkpolicy NAME, and upgrade again.",
             "A network policy that is meant to be there beside the release's: name it in networkPolicy.others.",
             "After a rollout that failed: helm rollback; the version before has gone on trading.",
@@ -35,6 +35,7 @@ POINTS: tuple[FailurePoint, ...] = (
         proofs=(
             "services/admin/tests/test_release_drift.py::test_a_change_by_hand_is_an_error_that_names_it",
             "services/admin/tests/test_release_drift.py::test_a_variable_changed_by_hand_is_named_but_not_its_value",
+            "services/admin/tests/test_release_drift.py::test_a_pod_that_a_hand_runs_otherwise_is_named_with_its_part",
             "services/admin/tests/test_release_drift.py::test_a_policy_that_was_changed_by_hand_is_named_with_its_part",
             "services/admin/tests/test_release_drift.py::test_a_failed_rollout_is_told_and_the_old_version_trades_on",
         ),

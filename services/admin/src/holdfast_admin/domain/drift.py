@@ -3,11 +3,13 @@
 `expected` is what the chart renders (`templates/release-expected.yaml`):
   {"revision": 3, "workloads": {"deployments/holdfast-gate": {"replicas": 2, "images": ["holdfast/gate:1.2"],
    "annotations": {"checksum/configuration": "ab…"}, "variables": {"gate": {"HOLDFAST_LIVE": "5f…",
-   "HOLDFAST_POD": {"fieldRef": {"fieldPath": "metadata.name"}}}}}, …},
+   "HOLDFAST_POD": {"fieldRef": {"fieldPath": "metadata.name"}}}},
+   "pod": {"serviceAccountName": …, "volumes": […], …}, "containers": {"gate": {"livenessProbe": …, …}}}, …},
    "configmaps": {"holdfast-configuration": {"holdfast.yaml": "cd…"}},
    "networkpolicies": {"holdfast-deny-all": {"podSelector": …, "policyTypes": ["Ingress", "Egress"]}, "theirs": null}}
 `replicas` null: something else scales it. `images` null: who develops gives them other names. `annotations`: of the pod
 template. `variables`: by container. Their values, and those of ConfigMaps, are SHA-256 sums, and no sentence tells one.
+`pod` and `containers`: POD_PARTS and CONTAINER_PARTS of their specs.
 `networkpolicies`: their specs, null where somebody else's is meant; absent where the release has none. What an older
 version's release does not say of itself is not compared.
 """
@@ -22,6 +24,13 @@ from holdfast_admin.domain.openings import opened
 
 GIVEN_UP = "ProgressDeadlineExceeded"
 CHECKSUMS = "checksum/"
+POD_PARTS = (
+    "serviceAccountName", "securityContext", "volumes", "shareProcessNamespace", "hostNetwork", "hostPID", "hostIPC"
+)  # fmt: skip
+CONTAINER_PARTS = (
+    "command", "args", "ports", "volumeMounts", "securityContext", "startupProbe", "livenessProbe", "readinessProbe",
+    "lifecycle",
+)  # fmt: skip
 SHOWN = 12
 """Characters of a checksum that are told."""
 
@@ -73,7 +82,8 @@ def _workload(wanted: Object, live: Object) -> list[str]:
     images = sorted({each["image"] for each in spec["template"]["spec"]["containers"]})
     if wanted["images"] is not None and images != sorted(set(wanted["images"])):
         told.append(f"runs {', '.join(images)}, the release says {', '.join(sorted(set(wanted['images'])))}")
-    return told + _annotations(wanted, spec["template"]) + _variables(wanted, spec["template"]["spec"])
+    pod = spec["template"]["spec"]
+    return told + _annotations(wanted, spec["template"]) + _variables(wanted, pod) + _parts(wanted, pod)
 
 
 def _annotations(wanted: Object, template: Object) -> list[str]:
@@ -94,12 +104,37 @@ def _unlike_annotation(key: str, wanted: str, found: str | None) -> str:
 
 
 def _variables(wanted: Object, pod: Object) -> list[str]:
-    found = {each["name"]: _environment(each) for each in (*pod.get("initContainers", ()), *pod["containers"])}
+    found = {name: _environment(each) for name, each in _containers(pod).items()}
     return [
         f"{name} of container {container} {_what(name, variables, found.get(container, {}))}"
         for container, variables in wanted.get("variables", {}).items()
         for name in unlike(variables, found.get(container, {}))
     ]
+
+
+def _parts(wanted: Object, pod: Object) -> list[str]:
+    """How its pods run, beside image and variables."""
+    if "containers" not in wanted:
+        return []
+    said, found = wanted["containers"], _containers(pod)
+    told = [f"container {name} is gone" for name in said if name not in found]
+    told += [f"container {name} was added" for name in found if name not in said]
+    told += [f"{part} of its pods is not the release's" for part in unlike(wanted["pod"], _picked(pod, POD_PARTS))]
+    return told + [
+        f"{part} of container {name} is not the release's"
+        for name in said
+        if name in found
+        for part in unlike(said[name], _picked(found[name], CONTAINER_PARTS))
+    ]
+
+
+def _picked(spec: Object, parts: tuple[str, ...]) -> Object:
+    return {part: spec[part] for part in parts if part in spec}
+
+
+def _containers(pod: Object) -> dict[str, Object]:
+    """By name, those that run before the others first."""
+    return {each["name"]: each for each in (*pod.get("initContainers", ()), *pod["containers"])}
 
 
 def _environment(container: Object) -> dict[str, Any]:

@@ -4,8 +4,27 @@ from collections.abc import Mapping
 from typing import Any
 
 Object = Mapping[str, Any]
-SERVERS_OWN: Object = {"protocol": "TCP", "matchLabels": {}, "apiVersion": "v1", "divisor": "0"}
-"""What the API server puts in, or leaves out, of a policy's ports and selectors and of a variable's source."""
+SERVERS_OWN: Object = {
+    "protocol": "TCP",
+    "matchLabels": {},
+    "apiVersion": "v1",
+    "divisor": "0",
+    "securityContext": {},
+    "shareProcessNamespace": False,
+    "hostNetwork": False,
+    "hostPID": False,
+    "hostIPC": False,
+    "readOnly": False,
+    "defaultMode": 0o644,
+    "expirationSeconds": 3600,
+    "scheme": "HTTP",
+    "service": "",
+    "timeoutSeconds": 1,
+    "periodSeconds": 10,
+    "successThreshold": 1,
+    "failureThreshold": 3,
+}
+"""What the API server puts in, or leaves out, of policies, of pods and their volumes and probes."""
 
 
 def unlike(wanted: Object, found: Object) -> list[str]:
