@@ -284,12 +284,14 @@ async def test_data_comes_in_exact_numbers_and_every_item_counts(server: StreamS
             volume=Decimal(1000),
         ),
         position=1,
+        more=True,
     )
     assert quote.item == Quote(
         symbol="SPY", at=AT, bid=Decimal("168.29"), ask=Decimal("168.31"), bid_size=Decimal(3), ask_size=Decimal(5)
     )
     assert isinstance(status.item, TradingStatus)
     assert (status.item.halted, status.position) == (True, 3)
+    assert (quote.more, status.more) == (True, False)
     assert [(type(each), each.position) for each in rest] == [
         (Unreadable, 4),
         (Unreadable, 5),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -186,6 +186,15 @@ class DataDialect:
         await _send(socket, self._subscribe)
 
     def read(self, frame: str | bytes) -> Iterator[FeedEvent | Unreadable]:
+        before: FeedEvent | Unreadable | None = None
+        for event in self._events(frame):
+            if before is not None:
+                yield replace(before, more=True) if isinstance(before, FeedEvent) else before
+            before = event
+        if before is not None:
+            yield before
+
+    def _events(self, frame: str | bytes) -> Iterator[FeedEvent | Unreadable]:
         try:
             messages = parsing.items(_decoded(frame), "frame")
         except Malformed as error:

@@ -103,6 +103,7 @@ class FeedReader:
         async for event in in_turns(self._feed.stream(self._symbols), self._turn):
             await self._catch_clock(event)
             with self._activity.busy():
+                self._prices.gather(isinstance(event, FeedEvent) and event.more)
                 await self._handle(event)
 
     def undecided_for(self, now: datetime) -> dict[str, timedelta]:
@@ -128,7 +129,8 @@ class FeedReader:
     async def _handle(self, event: FeedEvent | StreamUp | StreamDown | Unreadable) -> None:
         if isinstance(event, FeedEvent):
             self._take(event.item)
-            self._flow.received(self.name, event.position)
+            if not event.more:
+                self._flow.received(self.name, event.position)
         elif isinstance(event, Unreadable):
             quarantine(self._outbox, event, f"FRAME_UNREADABLE: {event.reason}", self._clock.now())
             self._flow.received(self.name, event.position)

@@ -44,6 +44,8 @@ class Prices:
         self._barred: dict[str, datetime] = {}
         self._watchers: dict[_Watcher, None] = {}
         """In the order in which they came: who is told first does not depend on where things lie in memory."""
+        self._gathering = False
+        self._told = first_sequence
         self._changed(())
 
     def seen_at(self, symbol: str) -> datetime:
@@ -100,6 +102,11 @@ class Prices:
         if differing:
             self._changed(differing)
 
+    def gather(self, more: bool) -> None:
+        """With `more`, what changes is told together with what comes next: a frame of many items is one answer."""
+        self._gathering = more
+        self._tell()
+
     async def watch(self, request: pb.WatchRequest) -> AsyncIterator[pb.WatchResponse]:
         """See PricesService.Watch. Every answer brings the newest sequence, also where no watched symbol changed."""
         unknown = sorted(set(request.symbols) - self._prices.keys())
@@ -132,7 +139,14 @@ class Prices:
 
     def _changed(self, symbols: Iterable[str]) -> None:
         self._sequence += 1
-        self._activity.sent(flows.PRICES, self._sequence)
         for watcher in self._watchers:
             watcher.changed.update(watcher.symbols.intersection(symbols))
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._gathering or self._told == self._sequence:
+            return
+        self._told = self._sequence
+        self._activity.sent(flows.PRICES, self._sequence)
+        for watcher in self._watchers:
             watcher.woken.set()

@@ -351,6 +351,8 @@ class FeedEvent:
 
     item: Bar | Quote | TradingStatus
     position: int
+    more: bool = False
+    """Something follows that came with it, in the same frame."""
 
 
 class Timeframe(StrEnum):
