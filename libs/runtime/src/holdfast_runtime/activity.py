@@ -21,22 +21,23 @@ class ActivityTracker:
             yield
         finally:
             self._in_flight -= 1
-            if not self._in_flight:
-                self.on_change()
+            self.changed()
 
     def sent(self, flow: str, position: int) -> None:
         self._sent[flow] = position
-        self.on_change()
+        self.changed()
 
     def received(self, flow: str, position: int) -> None:
         self._received[flow] = position
-        self.on_change()
+        self.changed()
 
     def settled_when(self, condition: Callable[[], bool]) -> None:
         self._conditions.append(condition)
 
     def changed(self) -> None:
-        self.on_change()
+        # While something is in flight nothing can be reported: its end is the change.
+        if not self._in_flight:
+            self.on_change()
 
     @property
     def busy_now(self) -> bool:
