@@ -76,7 +76,7 @@ async def running(stand: Stand) -> "asyncio.Task[None]":
 
 async def until_waiting_for(stand: Stand, words: list[str]) -> None:
     async with asyncio.timeout(30):
-        while stand.clock.waiting_for() != words:  # noqa: ASYNC110 - the words have no event of their own
+        while list(stand.clock.waiting_for()) != words:  # noqa: ASYNC110 - the words have no event of their own
             await asyncio.sleep(0)
 
 

@@ -40,7 +40,7 @@ def report(
 
 def test_a_tick_is_settled_when_all_have_reported_and_all_flows_balance() -> None:
     barrier, _ = settled()
-    assert barrier.waiting_for(VENUE) == []
+    assert list(barrier.waiting_for(VENUE)) == []
 
 
 @pytest.mark.parametrize(
@@ -63,20 +63,20 @@ def test_one_unbalanced_flow_holds_the_tick_and_is_named(
 ) -> None:
     barrier, reports = settled()
     report(barrier, reports[service], service, 3, **{key: {flow: position}})
-    assert barrier.waiting_for(VENUE) == [words]
+    assert list(barrier.waiting_for(VENUE)) == [words]
     report(barrier, reports[service], service, 3)
-    assert barrier.waiting_for(VENUE) == []
+    assert list(barrier.waiting_for(VENUE)) == []
 
 
 def test_a_receiver_may_be_ahead_where_only_positions_count() -> None:
     barrier, reports = settled()
     report(barrier, reports["scoring"], "scoring", 3, received={"cycles": 5})
-    assert barrier.waiting_for(VENUE) == []
+    assert list(barrier.waiting_for(VENUE)) == []
 
 
 def test_without_a_data_or_trading_connection_no_tick_goes_out() -> None:
     barrier, _ = settled()
-    held = barrier.waiting_for({"data": None, "trade_updates": None})
+    held = list(barrier.waiting_for({"data": None, "trade_updates": None}))
     assert held == [
         "data: signal is not connected to the venue",
         "trade_updates: execution is not connected to the venue",
@@ -86,7 +86,7 @@ def test_without_a_data_or_trading_connection_no_tick_goes_out() -> None:
 def test_a_report_about_another_tick_does_not_count() -> None:
     barrier, reports = settled(number=3)
     barrier.begin(4)
-    assert len(barrier.missing()) == len(ROSTER)
+    assert len(list(barrier.missing())) == len(ROSTER)
     report(barrier, reports["gate"], "gate", 3)
     assert "gate: tick 4 not settled" in barrier.missing()
     report(barrier, reports["gate"], "gate", 4)
@@ -96,28 +96,28 @@ def test_a_report_about_another_tick_does_not_count() -> None:
 def test_a_service_that_is_gone_is_waited_for() -> None:
     barrier, reports = settled()
     barrier.leave(reports["scoring"])
-    assert barrier.waiting_for(VENUE) == ["scoring: not connected"]
+    assert list(barrier.waiting_for(VENUE)) == ["scoring: not connected"]
     back = barrier.join()
     report(barrier, back, "scoring", 2**63)
-    assert barrier.waiting_for(VENUE) == ["scoring: tick 3 not settled"]
+    assert list(barrier.waiting_for(VENUE)) == ["scoring: tick 3 not settled"]
     report(barrier, back, "scoring", 3)
-    assert barrier.waiting_for(VENUE) == []
+    assert list(barrier.waiting_for(VENUE)) == []
 
 
 def test_an_active_and_a_standby_must_both_have_settled_and_the_farther_one_counts() -> None:
     barrier, _ = settled()
     standby = barrier.join()
     report(barrier, standby, "execution", 2**63)
-    assert barrier.waiting_for(VENUE) == ["execution: tick 3 not settled"]
+    assert list(barrier.waiting_for(VENUE)) == ["execution: tick 3 not settled"]
     barrier.take(standby, pb.Done(service="execution", number=3))
-    assert barrier.waiting_for(VENUE) == []
+    assert list(barrier.waiting_for(VENUE)) == []
 
 
 def test_who_is_not_on_the_roster_is_neither_waited_for_nor_heard() -> None:
     barrier, _ = settled()
     guest = barrier.join()
     barrier.take(guest, pb.Done(service="admin", number=3, next_timer=to_timestamp(NOON)))
-    assert barrier.waiting_for(VENUE) == []
+    assert list(barrier.waiting_for(VENUE)) == []
     assert barrier.next_timer() is None
 
 
@@ -138,7 +138,7 @@ def test_who_leaves_takes_its_own_report_along_and_nobody_elses() -> None:
     barrier.leave(successor)
     for service in ROSTER:
         report(barrier, reports[service], service, 5)
-    assert barrier.waiting_for(VENUE) == []
+    assert list(barrier.waiting_for(VENUE)) == []
 
 
 def test_a_killed_holder_is_waited_for_no_longer() -> None:
@@ -151,4 +151,4 @@ def test_a_killed_holder_is_waited_for_no_longer() -> None:
     reports["execution"] = successor
     for service in ROSTER:
         report(barrier, reports[service], service, 4)
-    assert barrier.waiting_for(VENUE) == []
+    assert list(barrier.waiting_for(VENUE)) == []

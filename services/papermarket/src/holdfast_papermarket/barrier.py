@@ -4,7 +4,7 @@ A service may follow with several processes: all that take part must have report
 farthest of theirs. A standby hears the clock and takes no part: it does not give its name.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -54,25 +54,26 @@ class Barrier:
         if done.number == self.number:
             report.done = done
 
-    def missing(self) -> list[str]:
+    def missing(self) -> Iterator[str]:
         """Services of the roster that have not reported this tick, with why."""
-        found = []
         for service in self.roster:
             reports = [report for report in self._reports if report.service == service]
             if not reports:
-                found.append(f"{service}: not connected")
+                yield f"{service}: not connected"
             elif any(report.done is None for report in reports):
-                found.append(f"{service}: tick {self.number} not settled")
-        return found
+                yield f"{service}: tick {self.number} not settled"
 
-    def waiting_for(self, venue_sent: Mapping[str, int | None]) -> list[str]:
-        """What holds the next tick; empty where it may go out.
+    def waiting_for(self, venue_sent: Mapping[str, int | None]) -> Iterator[str]:
+        """What holds the next tick; nothing where it may go out. Looked for one by one: mostly the first is enough.
 
         `venue_sent`: None where nobody is connected. A flow that is left out is not waited for.
         """
-        if missing := self.missing():
-            return missing
-        return [reason for flow in self._flows for reason in self._unbalanced(flow, venue_sent)]
+        settled = True
+        for reason in self.missing():
+            settled = False
+            yield reason
+        for flow in self._flows if settled else ():
+            yield from self._unbalanced(flow, venue_sent)
 
     def next_timer(self) -> datetime | None:
         """The earliest timer of all reports."""
@@ -83,8 +84,7 @@ class Barrier:
         ]
         return min(timers, default=None)
 
-    def _unbalanced(self, flow: Flow, venue_sent: Mapping[str, int | None]) -> list[str]:
-        found = []
+    def _unbalanced(self, flow: Flow, venue_sent: Mapping[str, int | None]) -> Iterator[str]:
         for receiver in flow.receivers:
             if receiver not in self.roster:
                 continue
@@ -99,10 +99,9 @@ class Barrier:
                 else:
                     continue
                 if sent is None:
-                    found.append(f"{flow.name}: {receiver} is not connected to the venue")
+                    yield f"{flow.name}: {receiver} is not connected to the venue"
                 elif received < sent or (flow.exact and received != sent):
-                    found.append(f"{flow.name}: {sender} sent {sent}, {receiver} received {received}")
-        return found
+                    yield f"{flow.name}: {sender} sent {sent}, {receiver} received {received}"
 
     def _position(self, service: str, flow: str, *, received: bool) -> int:
         dones = [report.done for report in self._reports if report.service == service and report.done is not None]

@@ -7,7 +7,7 @@ Scaled: market time runs with the wall; instants are released when they are due 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -118,10 +118,10 @@ class MarketClock:
         """Takes the next tick of a lock-step now, whoever has not settled."""
         self._take(self._next(self.barrier.next_timer()))
 
-    def waiting_for(self) -> list[str]:
+    def waiting_for(self) -> Iterator[str]:
         """What holds the next tick, in words."""
         if not self.lockstep:
-            return [] if self.running else self.barrier.missing()
+            return iter(()) if self.running else self.barrier.missing()
         if self._venue.faults.desk.in_maintenance:
             return self.barrier.waiting_for({})
         return self.barrier.waiting_for({DATA: self._venue.data_sent, TRADE_UPDATES: self._venue.updates.sent})
@@ -140,7 +140,7 @@ class MarketClock:
             self._progress()
             self._check()
             self._changed.clear()
-            if self._venue.ended or self.waiting_for():
+            if self._venue.ended or any(self.waiting_for()):
                 await self._idle()
                 continue
             self.step()
@@ -158,7 +158,7 @@ class MarketClock:
     # Scaled
 
     async def _run_scaled(self) -> None:
-        while not self.running and self.barrier.missing():
+        while not self.running and any(self.barrier.missing()):
             self._progress()
             self._changed.clear()
             await self._idle()

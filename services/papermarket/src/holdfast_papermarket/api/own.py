@@ -28,7 +28,7 @@ def own_routes(
     @routes.get("/status")
     async def status() -> Response:
         done, total = replay.progress(market.released)
-        waiting = clock.waiting_for()
+        waiting = list(clock.waiting_for())
         return answer(
             {
                 "run_id": run_id,

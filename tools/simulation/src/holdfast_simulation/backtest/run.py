@@ -300,9 +300,9 @@ class _Backtest:
                 service=process.name, number=self._barrier.number, sent=sent, received=received, next_timer=next_timer
             )
             self._barrier.take(report, done)
-        return not self._waiting_for()
+        return not any(self._waiting_for())
 
-    def _waiting_for(self) -> list[str]:
+    def _waiting_for(self) -> Iterator[str]:
         sent = [feed.sent for feed in self._feeds.values()]
         data = None if None in sent else sum(each or 0 for each in sent)
         updates = self._server.position if self._server.listeners else None
