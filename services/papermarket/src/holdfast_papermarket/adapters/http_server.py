@@ -63,6 +63,7 @@ class HttpServer:
                 port=port,
                 log_config=None,
                 access_log=False,
+                proxy_headers=False,
                 lifespan="off",
                 http=_Open,
                 ws="websockets-sansio",
