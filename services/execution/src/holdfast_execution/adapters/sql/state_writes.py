@@ -19,6 +19,9 @@ from holdfast_runtime.ledger_halts import halt_id, to_micros
 from holdfast_runtime.ports.venue import BrokerAsset
 from holdfast_runtime.wire import from_timestamp
 
+_DELETE_VERDICT = sa.delete(tables.verdicts).where(tables.verdicts.c.account == sa.bindparam("of_account"))
+_INSERT_VERDICT = sa.insert(tables.verdicts)
+
 
 class StateWrites(SqlWrites):
     """The part of the port that is neither intents nor fills."""
@@ -84,17 +87,18 @@ class StateWrites(SqlWrites):
             version = transaction.raise_version()
             state = execution.ReconciliationState.Name(verdict.state).removeprefix("RECONCILIATION_STATE_").lower()
             # Only the newest is asked for; the log keeps them all.
-            table = tables.verdicts
-            transaction.connection.execute(sa.delete(table).where(table.c.account == self._account))
-            transaction.connection.execute(
-                sa.insert(table).values(
-                    account=self._account,
-                    version=version,
-                    state=state,
-                    market_time=to_micros(from_timestamp(verdict.market_time)),
-                    compared_at_version=verdict.compared_at_version,
-                    verdict=verdict.SerializeToString(),
-                )
+            plain.write(transaction.connection, _DELETE_VERDICT, {"of_account": self._account})
+            plain.write(
+                transaction.connection,
+                _INSERT_VERDICT,
+                {
+                    "account": self._account,
+                    "version": version,
+                    "state": state,
+                    "market_time": to_micros(from_timestamp(verdict.market_time)),
+                    "compared_at_version": verdict.compared_at_version,
+                    "verdict": verdict.SerializeToString(),
+                },
             )
             count = len(verdict.discrepancies)
             summary = f"reconciliation is {state}" + (f", {count} discrepancies" if count else "")
