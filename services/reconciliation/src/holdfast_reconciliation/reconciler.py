@@ -35,6 +35,8 @@ SECOND_LOOKS = 2
 REFRESHES = 2
 LOOK_AGAIN_SECS = 0.05
 IDLE_SECS = 2.0
+FIRST_RETRY_SECS = 0.1
+"""At the start execution is about to take the broker's word over: a lock-step waits for the first round."""
 RETRY_SECS = 1.0
 MAX_OUTAGE_SECS = 30.0
 AWAY = ("", 0)
@@ -162,6 +164,7 @@ class Reconciler:
 
     async def _persistently(self, reason: str, progress: Callable[[], None]) -> execution_pb.ReconciliationVerdict:
         """A round, tried again while execution is away or does not hold the account."""
+        limit_secs = FIRST_RETRY_SECS
         while True:
             try:
                 return await self._round(reason)
@@ -174,7 +177,8 @@ class Reconciler:
                 log.info("reconciliation.waiting", reason=str(error))
                 after_secs = RETRY_SECS
             progress()
-            await self._clock.sleep(min(after_secs, RETRY_SECS))
+            await self._clock.sleep(min(after_secs, limit_secs))
+            limit_secs = min(limit_secs * 2, RETRY_SECS)
 
     async def _idle_until(self, due: datetime, progress: Callable[[], None]) -> str:
         """Waits for an instant of market time, with idle turns; ends early where the account has a new holder."""
