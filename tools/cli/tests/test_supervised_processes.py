@@ -13,7 +13,7 @@ import pytest
 from holdfast_cli import supervisor as supervising
 from holdfast_cli.plan import BUS, VENUE_SERVICE, Process
 from holdfast_cli.supervisor import MAX_FAILED_STARTS, Child, StackFailed, State, Supervisor
-from holdfast_runtime.service import EXIT_INVALID_CONFIGURATION, EXIT_NEEDS_PERSON
+from holdfast_runtime.exits import EXIT_INVALID_CONFIGURATION, EXIT_NEEDS_PERSON
 
 PATIENCE_SECS = 120.0
 

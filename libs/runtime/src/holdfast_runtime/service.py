@@ -25,6 +25,7 @@ from holdfast_runtime.certificates import Certificates
 from holdfast_runtime.clock import SystemMonotonicClock, VenueMarketClock, WallMarketClock, process_age_secs
 from holdfast_runtime.config import InvalidConfiguration, load_settings
 from holdfast_runtime.errors import AskPerson, GiveUp
+from holdfast_runtime.exits import EXIT_GAVE_UP, EXIT_INVALID_CONFIGURATION, EXIT_NEEDS_PERSON
 from holdfast_runtime.flows import VENUE
 from holdfast_runtime.health import STUCK_AFTER_SECS, Health, Progress, serve_health
 from holdfast_runtime.identity import Identity
@@ -42,9 +43,6 @@ from holdfast_runtime.telemetry import logs, metrics, traces
 
 Port = TypeVar("Port")
 
-EXIT_INVALID_CONFIGURATION = 78
-EXIT_NEEDS_PERSON = 77
-EXIT_GAVE_UP = 70
 SECRETS_EVERY_SECS = 30.0
 READY_LOOK_SECS = 0.05
 STOP_GRACE_SECS = 5.0

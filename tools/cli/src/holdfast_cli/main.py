@@ -1,4 +1,7 @@
-"""The `holdfast` command."""
+"""The `holdfast` command.
+
+What speaks to the bus is imported by the commands that do: no other command waits for it.
+"""
 
 import asyncio
 from pathlib import Path
@@ -8,7 +11,6 @@ import typer
 from rich.text import Text
 
 from holdfast_cli import (
-    bus_command,
     certificates,
     claim_command,
     fault_commands,
@@ -21,7 +23,6 @@ from holdfast_cli import (
 from holdfast_cli import doctor as doctor_command
 from holdfast_cli import ready as ready_command
 from holdfast_cli import status as status_command
-from holdfast_cli import trial as trial_command
 from holdfast_cli import up as up_command
 from holdfast_cli.command_line import (
     EXIT_NOT_READY,
@@ -123,6 +124,8 @@ def trial(
 
     Needs a bus with certificates, as in a cluster. Exit codes: 0 it went its whole way, 1 it did not.
     """
+    from holdfast_cli import trial as trial_command
+
     if not asyncio.run(trial_command.run(stack_of(state_dir), console, jaeger=jaeger)):
         raise typer.Exit(EXIT_NOT_READY)
 
@@ -133,6 +136,8 @@ def bus_apply(state_dir: StateOption = None) -> None:
 
     Exit codes: 0 all are as declared, 1 the bus is away or refuses a change, 2 wrong usage.
     """
+    from holdfast_cli import bus_command
+
     raise typer.Exit(bus_command.run(stack_of(state_dir), console, errors))
 
 

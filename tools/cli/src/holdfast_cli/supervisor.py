@@ -16,7 +16,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from holdfast_cli.plan import BUS, VENUE_SERVICE, Process
-from holdfast_runtime.service import EXIT_INVALID_CONFIGURATION, EXIT_NEEDS_PERSON
+from holdfast_runtime.exits import EXIT_INVALID_CONFIGURATION, EXIT_NEEDS_PERSON
 
 FIRST_BACKOFF_SECS = 0.2
 MAX_BACKOFF_SECS = 5.0
