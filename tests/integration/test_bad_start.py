@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from holdfast_exchange.combining import default_folder_of
 from tests.integration.stack import Stack, eventually, running
 
 pytestmark = pytest.mark.stack
@@ -30,35 +32,8 @@ def runs(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize(
-    ("options", "config", "sentences"),
-    [
-        (
-            ("--symbols", "SPY,XYZ"),
-            None,
-            [
-                "papermarket ended with 77",
-                "replay.symbols: no bars of XYZ in",
-                "recorded are AIG, BAC, IBM, SPY",
-            ],
-        ),
-        (
-            ("--from", "2020-01-02", "--to", "2020-01-03"),
-            None,
-            ["papermarket ended with 77", "nothing is recorded between 2020-01-02", "2013-"],
-        ),
-        (
-            (),
-            {"strategies": [LONG], "feed": {"warmup_minute_bars": 100}},
-            ["signal ended with 78", "strategy sma: looks back", "feed.warmup_minute_bars is 100"],
-        ),
-    ],
-    ids=("unknown symbol", "nothing recorded", "strategy that looks back too far"),
-)
-def test_the_stack_ends_at_once_and_says_why(
-    tmp_path: Path, options: tuple[str, ...], config: dict[str, Any] | None, sentences: list[str]
-) -> None:
-    with running(tmp_path, "--until-end", "--speed", "max", *options, config=config) as stack:
+def ends_at_once_and_says_why(tmp_path: Path, config: dict[str, Any], sentences: list[str]) -> None:
+    with running(tmp_path, "--until-end", "--speed", "max", config=config) as stack:
         code, output = ended(stack)
         assert code == 1
         assert [each for each in sentences if each not in output] == [], output
@@ -66,3 +41,23 @@ def test_the_stack_ends_at_once_and_says_why(
         assert "restarting" not in output, "no restart helps, so there was none"
         assert not stack.report_file.exists()
         eventually(lambda: not any(runs(pid) for pid in pids(stack)), "every process has ended")
+
+
+def test_a_recording_without_a_single_bar_ends_the_stack(tmp_path: Path) -> None:
+    """Symbols and days that are not recorded are refused before anything starts; what files hold, papermarket sees."""
+    folder = tmp_path / "recording"
+    folder.mkdir()
+    pl.read_parquet(default_folder_of("equity") / "bars_1m.parquet").clear().write_parquet(folder / "bars_1m.parquet")
+    ends_at_once_and_says_why(
+        tmp_path,
+        {"replay": {"recording": str(folder)}},
+        ["papermarket ended with 77", "no bar in it is usable", "holdfast recording check"],
+    )
+
+
+def test_a_strategy_that_looks_back_too_far_ends_the_stack(tmp_path: Path) -> None:
+    ends_at_once_and_says_why(
+        tmp_path,
+        {"strategies": [LONG], "feed": {"warmup_minute_bars": 100}},
+        ["signal ended with 78", "strategy sma: looks back", "feed.warmup_minute_bars is 100"],
+    )

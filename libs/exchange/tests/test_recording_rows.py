@@ -26,8 +26,10 @@ def write(folder: Path, rows: list[dict[str, Any]], name: str = "bars_1m.parquet
 
 
 def test_a_symbol_that_is_not_recorded_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(RecordingInvalid, match="no bars of TSLA"):
-        recording.load(write(tmp_path, [row(0)]), symbols=("SPY", "TSLA"))
+    folder = write(tmp_path, [row(0)])
+    for wanted in (("SPY", "TSLA"), ("TSLA",)):
+        with pytest.raises(RecordingInvalid, match=r"no bars of TSLA in .*; recorded are SPY"):
+            recording.load(folder, symbols=wanted)
 
 
 def test_the_default_recording_is_clean_and_narrows_by_symbol() -> None:

@@ -59,8 +59,9 @@ def test_it_may_begin_and_end_within_a_session(recorded: Recording) -> None:
         ("yesterday", "", "neither a day nor an instant"),
         ("2013-10-08T14:00:00", "", "no time zone"),
         ("2013-10-09", "2013-10-08", "before it starts"),
-        ("2013-10-12", "2013-10-13", "nothing is recorded"),
-        ("2020-01-02", "2020-01-03", "nothing is recorded"),
+        ("2013-10-12", "2013-10-13", "replay.start: 2013-10-12.* is after all that is recorded: .* to 2013-10-11"),
+        ("2020-01-02", "", "replay.start: 2020-01-02.* is after all that is recorded"),
+        ("", "2001-01-03", "replay.end: 2001-01-03.* is before all that is recorded"),
     ],
 )
 def test_a_window_that_cannot_be_replayed_is_refused_in_a_sentence(

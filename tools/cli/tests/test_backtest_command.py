@@ -72,9 +72,9 @@ def test_a_strategy_that_fails_is_named_and_nothing_is_reported(monkeypatch: pyt
     ("arguments", "names"),
     [
         (["--strategy", "smb"], ["--strategy: smb: not configured", "sma, rotation, coins"]),
-        (["--from", "2014-01-01", "--to", "2014-01-02"], ["nothing is recorded between"]),
+        (["--from", "2014-01-01", "--to", "2014-01-02"], ["replay.start: 2014-01-01", "is after all that is recorded"]),
         (["--from", "someday"], ["replay.start: 'someday'"]),
-        (["--symbols", "XYZ"], ["no bar of XYZ"]),
+        (["--symbols", "XYZ"], ["no bars of XYZ in", "recorded are AIG, BAC, IBM, SPY"]),
         (["--recording", "/nowhere"], ["/nowhere: there is no such folder"]),
         (["--book", "bonds"], ["books.0: 'bonds' is not allowed"]),
         (["--report", "."], ["--report .: is a folder"]),

@@ -100,9 +100,10 @@ def load(folder: Path, *, symbols: Iterable[str] = (), now: datetime | None = No
     found = {kind: _Read.of(kind, folder, wanted, now) for kind in files.KINDS}
     bars = {kind: found[kind].good for kind in files.BAR_KINDS}
     driving = tables.driving(bars)
-    if driving.is_empty():
-        raise RecordingInvalid(_nothing_to_replay(folder, wanted, found))
     recorded = tuple(sorted(driving["symbol"].unique()))
+    bad = sum(each.frame["reason"].count() for each in found.values())
+    if not recorded and (bad or not wanted):
+        raise RecordingInvalid(_nothing_to_replay(folder, wanted, found, bad))
     if missing := sorted(set(wanted) - set(recorded)):
         everything = load(folder, now=now).symbols
         raise RecordingInvalid(
@@ -161,14 +162,13 @@ class _Read:
         return rules.reports(self.frame, self.kind, self.paths)
 
 
-def _nothing_to_replay(folder: Path, wanted: tuple[str, ...], found: dict[Kind, _Read]) -> str:
+def _nothing_to_replay(folder: Path, wanted: tuple[str, ...], found: dict[Kind, _Read], bad: int) -> str:
     if not folder.is_dir():
         return f"{folder}: there is no such folder"
     if not any(found[kind].paths for kind in files.BAR_KINDS):
         prefixes = ", ".join(f"{kind.prefix}*.parquet" for kind in files.BAR_KINDS)
         return f"{folder}: no file of bars: {prefixes}, or the same after {files.PAIRS_PREFIX}"
     narrowed = f" of {', '.join(wanted)}" if wanted else ""
-    bad = sum(each.frame["reason"].count() for each in found.values())
     return f"{folder}: no bar{narrowed} in it is usable; {bad} rows are quarantined: see `holdfast recording check`"
 
 

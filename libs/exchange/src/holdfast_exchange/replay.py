@@ -125,13 +125,11 @@ def plan(recording: Recording, *, start: str = "", end: str = "") -> Replay:
     recorded = first.astimezone(zone).date(), (last - SECOND).astimezone(zone).date()
     begins = _instant(start or recording.start or recorded[0].isoformat(), "start", calendars, closing=False)
     ends = _instant(end or recording.end or recorded[1].isoformat(), "end", calendars, closing=True)
+    if begins > last or ends < first:
+        given = f"start: {begins.isoformat()} is after" if begins > last else f"end: {ends.isoformat()} is before"
+        raise RecordingInvalid(f"replay.{given} all that is recorded: {recorded[0]} to {recorded[1]}")
     if ends < begins:
         raise RecordingInvalid(f"the replay would end at {ends.isoformat()}, before it starts, {begins.isoformat()}")
-    if begins > last or ends < first:
-        raise RecordingInvalid(
-            f"nothing is recorded between {begins.isoformat()} and {ends.isoformat()}: "
-            f"the recording holds {recorded[0]} to {recorded[1]}"
-        )
     instants: set[datetime] = set()
     firsts: set[datetime] = set()
     days = begins.astimezone(UTC).date() - DAY, ends.astimezone(UTC).date() + DAY

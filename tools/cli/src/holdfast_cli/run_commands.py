@@ -181,6 +181,8 @@ def _refuse_impossible(settings: Settings, *, live: bool, until_end: bool, repor
             fail("--live needs --venue alpaca: papermarket trades no real money")
         if settings.replay.recording is not None:
             _refuse_idle(settings, settings.replay.recording)
+        if settings.replay.symbols or settings.replay.start or settings.replay.end:
+            _refuse_unrecorded(settings)
         if settings.replay.faults is not None:
             _refuse_wrong_faults(settings.replay.faults)
         return
@@ -214,6 +216,24 @@ def _refuse_idle(settings: Settings, recording: Path) -> None:
         fail(found.refusal)
     for note in found.notes:
         errors.print(Text.assemble(("recording: ", "yellow"), note), soft_wrap=True)
+
+
+def _refuse_unrecorded(settings: Settings) -> None:
+    """Refuses symbols and days that the recording does not have: papermarket would, once the stack is up."""
+    # Imported here: most runs replay all that is recorded.
+    from holdfast_exchange import replay as replays
+    from holdfast_exchange.combining import load_defaults, load_folder
+    from holdfast_exchange.recording import RecordingInvalid
+
+    told, books = settings.replay, settings.active_books
+    try:
+        if told.recording is None:
+            combined = load_defaults(books, symbols=told.symbols)
+        else:
+            combined = load_folder(told.recording, books, symbols=told.symbols)
+        replays.plan(combined.recording, start=told.start, end=told.end)
+    except RecordingInvalid as error:
+        fail(str(error))
 
 
 def _unwritable(file: Path) -> str:
