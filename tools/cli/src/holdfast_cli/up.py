@@ -31,9 +31,9 @@ async def run(plan: Plan, console: Console, *, until_end: bool, report_file: Pat
             screen = asyncio.create_task(Screen(plan, supervisor, console).run(calls), name="screen")
             try:
                 if not until_end:
-                    await _first(stack, screen)
+                    await first_of(stack, screen)
                     return EXIT_OK
-                await _first(stack, asyncio.create_task(ended(calls), name="wait-for-end"))
+                await first_of(stack, asyncio.create_task(ended(calls), name="wait-for-end"))
                 found, books = await gather(calls, plan.folder)
                 if books is not None:
                     (plan.folder / "books.json").write_text(json.dumps(books, indent=2) + "\n")
@@ -54,12 +54,16 @@ async def run(plan: Plan, console: Console, *, until_end: bool, report_file: Pat
             await stack
 
 
-async def _first(*awaitables: asyncio.Task[None]) -> None:
-    """Returns when the first one does, or raises what it raised; the last one is cancelled, the first is the stack."""
-    done, _ = await asyncio.wait(awaitables, return_when=asyncio.FIRST_COMPLETED)
-    for task in awaitables[1:]:
-        if task not in done:
+async def first_of(*awaitables: asyncio.Task[Any]) -> None:
+    """Returns when the first one does, or raises what it raised. The others have ended then, too, but for the stack,
+    which is the first: they call it over a connection that is closed next."""
+    others = awaitables[1:]
+    try:
+        done, _ = await asyncio.wait(awaitables, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in others:
             task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
     for task in done:
         task.result()
 
