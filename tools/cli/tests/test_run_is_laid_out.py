@@ -13,6 +13,8 @@ from holdfast_runtime.config import InvalidConfiguration, load_settings
 from holdfast_runtime.identity import load_identity
 from holdfast_runtime.settings import AdminSettings, Settings, VenueKind, VenueSettings
 
+NOBODY = 2**31 - 1
+"""No process has this id: Linux gives none above 2**22."""
 KEYS = {"ALPACA_API_KEY": "key-of-the-account", "ALPACA_SECRET_KEY": "secret-of-the-account"}
 
 
@@ -23,6 +25,12 @@ def paper(tmp_path: Path, environ: dict[str, str] | None = None, **settings: obj
 def alpaca(tmp_path: Path, **account: object) -> Plan:
     settings = Settings.model_validate({"state_dir": tmp_path, "venue": {"kind": "alpaca"}, "account": account})
     return lay_out(settings, KEYS, live=False)
+
+
+def started(plan: Plan, pid: int) -> Plan:
+    """With one process, as the supervisor leaves its id behind."""
+    (plan.folder / "logs" / "gate.pid").write_text(str(pid))
+    return plan
 
 
 def secrets_of(plan: Plan) -> dict[str, set[str]]:
@@ -172,6 +180,24 @@ def test_a_bus_that_is_given_is_used_and_none_started(tmp_path: Path) -> None:
 def test_there_is_no_latest_run_before_the_first(tmp_path: Path) -> None:
     assert plans.latest_run(tmp_path) is None
     assert plans.latest_run(tmp_path / "nowhere") is None
+
+
+def test_a_second_run_that_has_ended_does_not_hide_the_one_that_goes_on(tmp_path: Path) -> None:
+    """Commands that look at a run, `holdfast ready` and `strategy stop` too, mean the one that trades."""
+    trading = started(alpaca(tmp_path, id="mine"), os.getpid())
+    second = started(paper(tmp_path), os.getpid())
+    assert plans.latest_run(tmp_path) == second.folder
+    started(second, NOBODY)
+    assert plans.latest_run(tmp_path) == trading.folder
+    started(trading, NOBODY)
+    assert plans.latest_run(tmp_path) == second.folder
+    assert plans.has_ended(second.folder)
+
+
+def test_a_run_whose_processes_are_not_started_yet_has_not_ended(tmp_path: Path) -> None:
+    plan = paper(tmp_path)
+    assert not plans.has_ended(plan.folder)
+    assert plans.latest_run(tmp_path) == plan.folder
 
 
 def test_live_is_told_to_the_services_as_it_was_said(tmp_path: Path) -> None:

@@ -43,9 +43,17 @@ def settings_of(config: Path | None, overrides: dict[str, Any]) -> Settings:
 
 
 def stack_of(state_dir: Path | None) -> StackFiles:
-    """The stack that is meant: in a pod the mounted one, else the newest run."""
+    """The stack that is meant: in a pod the mounted one, else the newest run, which must go on."""
     mounted = mounted_files(os.environ) if state_dir is None else None
-    return mounted or files_of_run(latest_run_of(state_dir))
+    return mounted or files_of_run(running_of(state_dir))
+
+
+def running_of(state_dir: Path | None) -> Path:
+    """Folder of the newest run. Fails where there is none, or it has ended."""
+    folder = latest_run_of(state_dir)
+    if plans.has_ended(folder):
+        fail(f"run {folder.name} has ended: start one with `holdfast up`")
+    return folder
 
 
 def latest_run_of(state_dir: Path | None) -> Path:

@@ -178,9 +178,35 @@ def write_secret(path: Path, value: str) -> None:
 
 
 def latest_run(state_dir: Path) -> Path | None:
-    """Folder of the newest run, None where there was none."""
+    """Folder of the newest run, None where there was none. Where it has ended and another one goes on, that one: a
+    second `holdfast up` beside it must not hide it."""
     link = state_dir.resolve() / "latest"
-    return link.resolve() if link.exists() else None
+    if not link.exists():
+        return None
+    newest = link.resolve()
+    if not has_ended(newest):
+        return newest
+    others = sorted((each for each in newest.parent.iterdir() if _lives(each)), key=lambda each: each.stat().st_mtime)
+    return others[-1] if others else newest
+
+
+def has_ended(folder: Path) -> bool:
+    """Whether processes were started in the folder of a run, and none of them is left."""
+    return any((folder / "logs").glob("*.pid")) and not _lives(folder)
+
+
+def _lives(folder: Path) -> bool:
+    return any(process_of(file) is not None for file in (folder / "logs").glob("*.pid"))
+
+
+def process_of(file: Path) -> int | None:
+    """The process whose id is in the file; None where it has ended."""
+    pid = int(file.read_text())
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    return pid
 
 
 def _broker_keys(environ: Mapping[str, str], *, paper: bool) -> dict[str, str]:

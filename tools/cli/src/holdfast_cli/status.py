@@ -1,7 +1,6 @@
 """`holdfast status`: the newest run as it is now: process ids, health as Kubernetes asks it, market time."""
 
 import asyncio
-import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from holdfast_cli.plan import BUS, VENUE_SERVICE, Process, dashboard_url
+from holdfast_cli.plan import BUS, VENUE_SERVICE, Process, dashboard_url, process_of
 from holdfast_cli.stack_calls import StackCalls, files_of_run, stack_calls
 from holdfast_cli.supervisor import probe_of
 from holdfast_core.new_york import NEW_YORK
@@ -66,10 +65,8 @@ def _processes(folder: Path, settings: Settings) -> list[Process]:
 
 
 async def _look(process: Process) -> Seen:
-    pid = int(process.error_file.with_suffix(".pid").read_text())
-    try:
-        os.kill(pid, 0)
-    except OSError:
+    pid = process_of(process.error_file.with_suffix(".pid"))
+    if pid is None:
         return Seen(process.name, None, None)
     async with probe_of(process) as probe:
         return Seen(process.name, pid, await probe("liveness") and await probe("readiness"))

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from holdfast_cli.admin_api import TOKEN, AdminApi, admin_at, admin_of_run
-from holdfast_cli.command_line import EXIT_NOT_READY, StateOption, console, errors, fail, latest_run_of
+from holdfast_cli.command_line import EXIT_NOT_READY, StateOption, console, errors, fail, running_of
 from holdfast_core.new_york import NEW_YORK
 from holdfast_runtime.errors import Code, Refused, Retry
 
@@ -182,7 +182,7 @@ def admin_meant(base: str, state_dir: Path | None) -> Iterator[AdminApi]:
     """The admin that is meant. What it refuses, or cannot answer now, ends the command with a sentence."""
     try:
         if not base:
-            with admin_of_run(latest_run_of(state_dir)) as api:
+            with admin_of_run(running_of(state_dir)) as api:
                 yield api
         elif token := os.environ.get(TOKEN):
             with admin_at(base, token) as api:
