@@ -81,7 +81,7 @@ docs: setup ## Generate the docs that come from code
 	$(BIN)/python tools/dashboards.py
 	$(BIN)/python -m holdfast_runtime.bus.permissions > deploy/helm/holdfast/files/nats-permissions.conf
 
-faults: setup ## An hour with every fault of papermarket on, one after the other (about 20 minutes)
+faults: setup ## An hour with every fault of papermarket on, one after the other (about 20 minutes, 40 on two cores)
 	HOLDFAST_ALL_FAULTS=1 $(BIN)/pytest tests/drills/test_an_hour_with_each_fault.py tests/drills/test_an_hour_with_failing_sources.py
 
 chart: setup ## Renew what the chart has from elsewhere, and the manifests that its tests compare with
