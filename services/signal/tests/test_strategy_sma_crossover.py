@@ -106,9 +106,10 @@ def test_bars_outside_a_session_are_nothing_to_a_strategy(bars_of, bar_at):
     ("parameters", "told"),
     [
         ({"fast": 30, "slow": 10}, "fast 30 must be below slow 10"),
-        ({"fast": 0}, "fast: Input should be greater than or equal to 2, given 0"),
-        ({"speed": 3}, "speed: Extra inputs are not permitted, given 3"),
-        ({"band_bps": "wide"}, "band_bps"),
+        ({"fast": 0}, "parameters.fast: 0 is not allowed; allowed: an integer from 2"),
+        ({"fats": 3}, "parameters.fats: unknown key; did you mean fast?"),
+        ({"colour": 3}, "parameters.colour: unknown key; known here: fast, slow"),
+        ({"band_bps": "wide"}, "parameters.band_bps: 'wide' is not allowed; allowed: a number from 0 to 1000"),
     ],
 )
 def test_wrong_parameters_are_refused_by_key_value_and_range(parameters, told):

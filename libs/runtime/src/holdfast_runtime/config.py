@@ -9,7 +9,6 @@ given, what is allowed (CF-3) and where it came from.
     HOLDFAST__ENDPOINTS__GATE__HEALTH=host:1    endpoints, key `gate.health`
 """
 
-import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -125,7 +124,7 @@ class _Sources:
     def explain(self, kind: str, path: KeyPath, given: Any, message: str) -> str:
         """One problem in one line."""
         if kind == "extra_forbidden":
-            return f"{_dotted(path)}: unknown key{_guess(path)}{self._origin(path)}"
+            return f"{_dotted(path)}: unknown key{config_schema.guess(Settings, path)}{self._origin(path)}"
         if kind == "missing":
             return f"{_dotted(path)}: missing; needed: {_allowed(path)}{self._origin(path)}"
         if kind in ("value_error", "assertion_error"):
@@ -203,18 +202,6 @@ def _at(tree: Any, path: KeyPath) -> Any:
 def _allowed(path: KeyPath) -> str:
     found = config_schema.place(Settings, path)
     return config_schema.allowed(found) if found else "nothing"
-
-
-def _guess(path: KeyPath) -> str:
-    parent = config_schema.place(Settings, path[:-1])
-    section = config_schema.as_section(parent.annotation) if parent else None
-    if section is None:
-        return ""
-    known = list(section.model_fields)
-    close = difflib.get_close_matches(str(path[-1]), known, n=1)
-    if close:
-        return f"; did you mean {_dotted((*path[:-1], close[0]))}?"
-    return "; known here: " + ", ".join(known)
 
 
 def _shown(value: Any, path: KeyPath = ()) -> str:

@@ -1,5 +1,6 @@
 """What the models of `settings` allow, in words: for error texts and for docs/configuration.md."""
 
+import difflib
 import types
 import typing
 from collections.abc import Iterator
@@ -70,6 +71,19 @@ def place(model: type[BaseModel], path: tuple[str | int, ...]) -> Place | None:
         else:
             return Place(Any, None) if annotation is Any else None
     return Place(annotation, field)
+
+
+def guess(model: type[BaseModel], path: tuple[str | int, ...]) -> str:
+    """What may have been meant by a key that `model` does not know, as the end of a sentence."""
+    parent = place(model, path[:-1])
+    section = as_section(parent.annotation) if parent else None
+    if section is None:
+        return ""
+    known = list(section.model_fields)
+    close = difflib.get_close_matches(str(path[-1]), known, n=1)
+    if close:
+        return f"; did you mean {'.'.join(map(str, (*path[:-1], close[0])))}?"
+    return "; known here: " + ", ".join(known)
 
 
 def as_section(annotation: Any) -> type[BaseModel] | None:

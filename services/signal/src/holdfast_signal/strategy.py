@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from holdfast_core.schedules import Schedule
 from holdfast_runtime.config import InvalidConfiguration
+from holdfast_runtime.config_schema import allowed, guess, place
 from holdfast_runtime.ports.venue import Bar, Timeframe
 from holdfast_runtime.settings import StrategySettings
 
@@ -182,8 +183,7 @@ def prepare(
         lookback = maker.make().lookback
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(('parameters', *map(str, each['loc'])))}: {each['msg'].removeprefix('Value error, ')}, "
-            f"given {each['input']!r}"
+            _fault(kind.Parameters, each["type"], each["loc"], each["input"], each["msg"])
             for each in error.errors(include_url=False)
         )
         raise InvalidStrategy(f"strategy {id}: {faults}") from error
@@ -192,3 +192,21 @@ def prepare(
     if not 1 <= lookback <= MAX_LOOKBACK:
         raise InvalidStrategy(f"strategy {id}: lookback {lookback} is outside 1 to {MAX_LOOKBACK}")
     return maker
+
+
+def _fault(
+    model: type[StrategyParameters], problem: str, path: tuple[str | int, ...], given: object, message: str
+) -> str:
+    """One refused parameter in one line: its key, its value, what is allowed."""
+    key = ".".join(("parameters", *map(str, path)))
+    found = place(model, path)
+    match problem:
+        case "extra_forbidden":
+            return f"{key}: unknown key{guess(model, path)}"
+        case "value_error" | "assertion_error":
+            return f"{key}: {message.removeprefix('Value error, ')}, given {given!r}"
+        case "missing":
+            return f"{key}: missing" + (f"; needed: {allowed(found)}" if found else "")
+    if found is None:
+        return f"{key}: {message}, given {given!r}"
+    return f"{key}: {given!r} is not allowed; allowed: {allowed(found)}"
