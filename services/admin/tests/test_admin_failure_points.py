@@ -1,5 +1,6 @@
 """Failure points on the pages and in the API, the trading status that follows from them, and admin's own points."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -126,6 +127,22 @@ async def test_the_page_shows_what_is_open_with_what_to_do_and_every_service(cal
     assert "Blocking" in text
     assert "<b>gone</b>" not in text
     assert "1 of 2 OK" in text
+
+
+async def test_of_each_service_what_is_wrong_comes_first_and_what_is_not_is_calm(calm: Admin) -> None:
+    """DA-1: a warning that limits nothing is not lost among many that are OK, and what is OK does not alarm."""
+    calm.points = [
+        standing("bus.away", Status.OK, "signal"), standing("feed.gap", Status.WARN, "signal"),
+        standing("feed.stale", Status.OK, "signal"), standing("feed.disconnected", Status.ERROR, "signal"),
+    ]  # fmt: skip
+    async with calm.client() as client:
+        await client.post("/login", data={"token": TOKEN, "who": "ada"})
+        text = (await client.get("/failure-points")).text
+    rows = re.findall(r'<li id="p-signal-([a-z_.]+)"( class="calm")?>', text)
+    assert rows == [
+        ("feed.disconnected", ""), ("feed.gap", ""), ("bus.away", ' class="calm"'), ("feed.stale", ' class="calm"'),
+    ]  # fmt: skip
+    assert "OK says that it has not" in text
 
 
 async def test_the_page_says_when_nothing_is_known_yet(admin: Admin) -> None:

@@ -6,9 +6,10 @@ import httpx
 import pytest
 
 from holdfast.execution.v1 import execution_pb2 as pb
+from holdfast_admin.domain.views import AuditEntry
 from holdfast_admin.web.access import IDLE_SECS, MAX_SESSIONS
 
-from .conftest import TOKEN, Admin, Facts
+from .conftest import NOW, TOKEN, Admin, Facts
 
 PAGES = (
     "/",
@@ -89,6 +90,27 @@ async def test_every_page_is_there_with_everything_on_it(admin: Admin, facts: Fa
         answer = await client.get(page)
     assert answer.status_code == 200, answer.text
     assert "The kill switch is engaged" in answer.text
+
+
+async def test_every_page_says_of_what_zone_its_times_and_of_what_currency_its_amounts_are(admin: Admin) -> None:
+    async with admin.client() as client:
+        await sign_in(client)
+        text = (await client.get("/")).text
+    assert "Market time, ET" in text
+    assert "Times of the market are New York time (ET), amounts US dollars." in text
+
+
+@pytest.mark.parametrize(("remote", "shown"), [("127.0.0.1", "127.0.0.1 · grpc"), ("", "grpc")])
+async def test_the_audit_shows_from_where_somebody_acted_as_far_as_it_is_known(
+    admin: Admin, remote: str, shown: str
+) -> None:
+    """SE-7: gRPC does not tell the address."""
+    entry = {"who": "operator", "via": "grpc", "action": "examine", "what": "every service", "result": "ok"}
+    admin.audit.record(AuditEntry(at=NOW, remote=remote, **entry))
+    async with admin.client() as client:
+        await sign_in(client)
+        text = (await client.get("/audit")).text
+    assert f">{shown}</td>" in text
 
 
 async def test_nothing_comes_from_elsewhere_and_nothing_runs_inline(admin: Admin) -> None:

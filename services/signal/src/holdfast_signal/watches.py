@@ -105,7 +105,7 @@ def _gap(monotonic: MonotonicClock) -> Callable[[], Finding]:
 
     def detect() -> Finding:
         count = gaps()
-        return warn(f"{count:.0f} gaps lately", gaps=f"{count:.0f}") if count else ok("no gap lately", gaps="0")
+        return warn(f"gaps lately: {count:.0f}", gaps=f"{count:.0f}") if count else ok("no gap lately", gaps="0")
 
     return detect
 

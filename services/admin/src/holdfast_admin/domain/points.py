@@ -1,4 +1,4 @@
-"""Failure points as people see them: by service, the open ones first, and as reasons of the trading status."""
+"""Failure points as people see them: by service, the gravest first, and as reasons of the trading status."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -32,15 +32,19 @@ def light_of(point: pb.FailurePoint) -> Light:
 
 
 def view(points: Sequence[pb.FailurePoint]) -> FailurePointsView:
-    """Every point, by service in the order of the way of a trade."""
+    """Every point, by service in the order of the way of a trade; in each, what is wrong before what is not."""
     found = readiness.assess(points)
     services = [
-        ServicePointsView(service=owner, points=[_point(each) for each in group])
+        ServicePointsView(service=owner, points=sorted(map(_point, group), key=_rank))
         for owner, group in groupby(points, key=lambda each: each.owner)
     ]
     return FailurePointsView(
         light=Light(found.light.value), open=[_point(each) for each in found.open], services=services
     )
+
+
+def _rank(point: PointView) -> int:
+    return ("error", "warn", "unknown", "ok").index(point.status)
 
 
 def _point(each: pb.FailurePoint) -> PointView:
