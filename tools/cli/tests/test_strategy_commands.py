@@ -79,7 +79,7 @@ def test_the_list_has_a_row_a_strategy_with_why_it_does_not_run(traded: Run) -> 
     result = traded.holdfast("list")
     assert result.exit_code == 0, result.output
     titles, rotation, sma = (line.split() for line in result.output.splitlines())
-    assert titles == ["strategy", "state", "trades", "held", "open", "since", "why"]
+    assert titles == ["strategy", "state", "trades", "held", "open", "orders", "since", "why"]
     assert rotation == ["rotation", "failed", "sold", "nothing", "0", "[b]refused[/b]", "four", "times"]
     assert sma == ["sma", "running", "bought", "5", "SPY", "1"]
 

@@ -71,7 +71,7 @@ def status(state_dir: StateOption = None) -> None:
 def ready(state_dir: StateOption = None) -> None:
     """List what stands between now and GREEN, with what to do about it: in the newest run, or in a pod its release.
 
-    Exit codes: 0 GREEN, 1 not.
+    Exit codes: 0 GREEN and every box of the checklist ticked, 1 not.
     """
     if not asyncio.run(ready_command.show(stack_of(state_dir), console)):
         raise typer.Exit(EXIT_NOT_READY)

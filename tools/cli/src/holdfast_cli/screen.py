@@ -110,13 +110,14 @@ class Screen:
                 Text(self._doing(child) + restarts, style="dim" if child.state is not State.READY else ""),
             )
         head = Text.assemble(("holdfast", "bold"), "  ", self._market_time())
+        # Two lines: one would be wider than 80 columns.
         foot = Text.assemble(
             "dashboard ",
             (self._plan.dashboard_url, "underline cyan"),
-            "   its token: ",
-            (f"{called_as()} token", "bold"),
             "   stop: ",
             ("Ctrl-C", "bold"),
+            "\nits token: ",
+            (f"{called_as()} token", "bold"),
         )
         return Group(head, *self._progress(), *self._notes(), table, foot)
 
@@ -150,7 +151,7 @@ class Screen:
             case "execution" if ledger is not None:
                 working = sum(1 for intent in ledger.intents if intent.state in LIVE)
                 held = sum(1 for position in ledger.positions if number(position.quantity))
-                return f"{held} positions, {working} working orders, cash {number(ledger.account.cash):,.2f}"
+                return f"positions {held}, working orders {working}, cash {number(ledger.account.cash):,.2f}"
             case "papermarket" if not self._venue.get("running", True) and self._venue.get("waiting_for"):
                 return f"waits for {', '.join(self._venue['waiting_for'])}"
             case name:

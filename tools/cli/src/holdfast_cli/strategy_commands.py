@@ -91,7 +91,7 @@ def start(name: NameArgument, note: NoteOption, admin: AdminOption = "", state_d
 def tell_all(found: list[dict[str, Any]], out: Console) -> None:
     """A row a strategy."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for title in ("strategy", "state", "trades", "held", "open", "since", "why"):
+    for title in ("strategy", "state", "trades", "held", "open orders", "since", "why"):
         table.add_column(title)
     for each in found:
         held = ", ".join(f"{position['quantity']} {position['symbol']}" for position in each["positions"])
@@ -166,7 +166,7 @@ def _halt(one: dict[str, Any]) -> str:
 
 
 def _at(since: str | None) -> str:
-    return f"{datetime.fromisoformat(since).astimezone(NEW_YORK):%a %d %b %H:%M:%S}" if since else ""
+    return f"{datetime.fromisoformat(since).astimezone(NEW_YORK):%a %d %b %H:%M:%S} ET" if since else ""
 
 
 def _path(name: str) -> str:

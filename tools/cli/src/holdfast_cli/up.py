@@ -42,6 +42,9 @@ async def run(plan: Plan, console: Console, *, until_end: bool, report_file: Pat
                 with contextlib.suppress(asyncio.CancelledError):
                     await screen
         return conclude(found, report_file, console)
+    except asyncio.CancelledError:
+        say(console, f"stopping in order; what it did is kept in {plan.folder}")
+        raise
     except StackFailed as error:
         say(console, f": {error}", alarm="the stack has stopped")
         return EXIT_BROKEN
