@@ -144,6 +144,21 @@ def test_the_leg_of_a_known_order_and_the_successor_of_one_are_not_foreign():
     assert (Kind.ORDER_FOREIGN, "SPY", Action.HALT) not in books.found()
 
 
+@pytest.mark.parametrize("client_order_id", ["broker's own", "hf-x"])
+def test_a_stop_beside_its_replacement_that_is_on_its_way_is_one_stop(client_order_id: str):
+    """Point 12: the old one lives until then, and may fill; both together protect what each of them does."""
+    books = Books(held={"SPY": 10}, wishes=[wish("s2")])
+    books.orders = [
+        stop("s1", status="pending_replace", client_order_id=client_order_id),
+        stop("s2", status="pending_new", replaces="s1"),
+    ]
+    assert books.found() == []
+    books.orders = [replace(each, quantity=Decimal(9)) for each in books.orders]
+    assert books.found() == [(Kind.STOP_MISSING, "SPY", Action.APPLY)], "one of them sells, not both"
+    books.orders = [stop("s1", client_order_id=client_order_id), stop("s2", status="rejected", replaces="s1")]
+    assert books.found() == [(Kind.ORDER_STATE_DIFFERS, "SPY", Action.APPLY)], "the rejected one is to be taken over"
+
+
 def test_an_order_over_in_the_ledger_and_live_at_the_broker_is_a_zombie_to_be_taken_over():
     """Order protocol, point 8; peers: a DNS outage marks live orders failed (hummingbot#8457)."""
     books = Books(wishes=[wish("b1", stage=Stage.OVER)], orders=[order("b1")])

@@ -127,8 +127,9 @@ def _broker_orders(ledger: LedgerSide, broker: BrokerSide) -> Iterator[Differenc
 
 
 def _belongs(order: BrokerOrder, ledger: LedgerSide, broker: BrokerSide, by_order: dict[str, Wish]) -> bool:
-    """A leg of a known order, the successor of one, or an earlier leg that fills are known of."""
-    related = (broker.parents.get(order.order_id, ""), order.replaces or "")
+    """A leg of a known order, its successor, what it is to replace, or an earlier leg that fills are known of."""
+    successors = (each.order_id for each in broker.orders.values() if each.replaces == order.order_id)
+    related = (broker.parents.get(order.order_id, ""), order.replaces or "", *successors)
     return any(each in by_order for each in related if each) or order.order_id in ledger.filled
 
 
@@ -279,8 +280,9 @@ def _cash(ledger: LedgerSide, broker: BrokerSide) -> Iterator[Difference]:
 def _stops(ledger: LedgerSide, broker: BrokerSide, now: datetime, young: timedelta) -> Iterator[Difference]:
     protected: dict[str, Decimal] = {}
     for order in broker.orders.values():
-        awake = live_at_broker(order) and order.status != DORMANT
-        if awake and order.side is Side.SELL and order.stop_price is not None:
+        replaced = broker.orders.get(order.replaces or "")
+        waits = order.status == DORMANT or (replaced is not None and live_at_broker(replaced))
+        if live_at_broker(order) and not waits and order.side is Side.SELL and order.stop_price is not None:
             protected[order.symbol] = protected.get(order.symbol, ZERO) + order.quantity - order.filled_quantity
     selling = {wish.symbol for wish in ledger.wishes if wish.sells and wish.stage is not Stage.OVER}
     for symbol, held in sorted(ledger.held.items()):
