@@ -318,13 +318,14 @@ async def test_a_second_data_connection_is_refused_and_tried_again(server: Strea
 
     async def free(socket: ServerConnection) -> None:
         await let_in_to_data(server, socket)
-        await say(socket, {"T": "error", "code": 407, "msg": "slow client"})
+        await say(socket, {**BAR, "t": AT}, {"T": "error", "code": 407, "msg": "slow client"})
         await socket.wait_closed()
 
     server.handlers = [full, free]
-    down, up, down_again = await take(data_of(), 3)
+    down, up, bar, down_again = await take(data_of(), 4)
     assert "406" in down.reason
     assert up == StreamUp()
+    assert (bar.position, bar.more) == (1, False), "what came before the complaint is not lost"
     assert "407" in down_again.reason
 
 

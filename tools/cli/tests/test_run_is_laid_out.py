@@ -200,6 +200,22 @@ def test_a_run_whose_processes_are_not_started_yet_has_not_ended(tmp_path: Path)
     assert plans.latest_run(tmp_path) == plan.folder
 
 
+def test_an_account_whose_run_begins_again_has_not_ended(tmp_path: Path) -> None:
+    before = started(alpaca(tmp_path, id="mine"), NOBODY)
+    assert plans.has_ended(before.folder)
+    before.release()
+    assert not plans.has_ended(alpaca(tmp_path, id="mine").folder)
+
+
+@pytest.mark.parametrize("text", ["", "1 2", None])
+def test_what_is_no_process_id_is_no_process(text: str | None, tmp_path: Path) -> None:
+    """A file that a full disk has cut, or that went while it was looked for."""
+    file = tmp_path / "gate.pid"
+    if text is not None:
+        file.write_text(text)
+    assert plans.process_of(file) is None
+
+
 def test_live_is_told_to_the_services_as_it_was_said(tmp_path: Path) -> None:
     """Nothing in the caller's environment can turn that key."""
     plan = paper(tmp_path, {"HOLDFAST_LIVE": "1"})

@@ -186,13 +186,19 @@ class DataDialect:
         await _send(socket, self._subscribe)
 
     def read(self, frame: str | bytes) -> Iterator[FeedEvent | Unreadable]:
-        before: FeedEvent | Unreadable | None = None
-        for event in self._events(frame):
-            if before is not None:
-                yield replace(before, more=True) if isinstance(before, FeedEvent) else before
-            before = event
-        if before is not None:
-            yield before
+        last: FeedEvent | Unreadable | None = None
+        try:
+            for event in self._events(frame):
+                if last is not None:
+                    yield replace(last, more=True) if isinstance(last, FeedEvent) else last
+                last = event
+        except Broken:
+            # What came before the venue's complaint came.
+            if last is not None:
+                yield last
+            raise
+        if last is not None:
+            yield last
 
     def _events(self, frame: str | bytes) -> Iterator[FeedEvent | Unreadable]:
         try:

@@ -81,6 +81,9 @@ def lay_out(settings: Settings, environ: Mapping[str, str], *, live: bool) -> Pl
     folder.mkdir(parents=True, exist_ok=True)
     if (claim := _claim(folder)) is None:
         raise InvalidConfiguration(f"{folder}: another `holdfast up` runs there: stop it, or use another --state-dir")
+    for left in (folder / "logs").glob("*.pid"):
+        # Of the account's run before: this one has not ended before it began.
+        left.unlink()
     _prune(base / "runs", keep=folder)
     _point_latest(base, folder)
     services = (VENUE_SERVICE, *SERVICES) if paper else SERVICES
@@ -200,11 +203,12 @@ def _lives(folder: Path) -> bool:
 
 
 def process_of(file: Path) -> int | None:
-    """The process whose id is in the file; None where it has ended."""
-    pid = int(file.read_text())
+    """The process whose id is in the file; None where it has ended, its id is another user's process now, or the file
+    is gone or was never written whole."""
     try:
+        pid = int(file.read_text())
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (OSError, ValueError):
         return None
     return pid
 

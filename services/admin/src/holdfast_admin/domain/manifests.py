@@ -19,6 +19,7 @@ SERVERS_OWN: Object = {
     "expirationSeconds": 3600,
     "scheme": "HTTP",
     "service": "",
+    "initialDelaySeconds": 0,
     "timeoutSeconds": 1,
     "periodSeconds": 10,
     "successThreshold": 1,
