@@ -2,7 +2,7 @@
 
 import pytest
 
-OF_PROCESSES = ("stack", "browser")
+OF_PROCESSES = ("stack", "browser", "cluster")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -25,8 +25,12 @@ OPERATOR = f"{OURS}operator"
 READY_SECS = 180.0
 MOVES_ON_TICKS = 5
 CONSISTENT_SECS = 60.0
-QUIET = ("python", "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])")
-"""Before a command: its exit code is not looked at."""
+TELL = """
+import subprocess, sys
+ended = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE)
+sys.stdout.buffer.write(ended.stdout)
+sys.exit(0 if ended.stdout else ended.returncode or "it told nothing")
+"""
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 ASK_VENUE = """
 import json, sys, urllib.request
@@ -146,6 +150,13 @@ class Release:
         """A command in the operator's pod."""
         return self.cluster.execute(OPERATOR, *command, limit_secs=limit_secs)
 
+    def told_by(self, *command: str, limit_secs: float = 60.0) -> str:
+        """What a command in the operator's pod tells, whatever its exit code says of that.
+
+        Raises CommandFailed where it tells nothing: then it could not, for now.
+        """
+        return self.operate("python", "-c", TELL, *command, limit_secs=limit_secs)
+
     def status(self) -> dict[str, Any]:
         """papermarket's own: where the replay is, and how often each fault has fired."""
         return self._ask_venue("status")
@@ -181,16 +192,17 @@ class Release:
         return self.cluster.execute(f"{NAME}-postgresql-0", *psql, "--command", query).splitlines()
 
     def holder(self) -> Holder:
-        return Holder(*json.loads(self.operate("python", "-c", HOLDER)))
+        """Who holds the account, once somebody does."""
+        told = eventually(lambda: self.operate("python", "-c", HOLDER), "execution tells its holder", READY_SECS)
+        return Holder(*json.loads(told))
 
     def open_points(self) -> str:
         """What `holdfast ready` says: the light, and what is open with what to do."""
-        return self.operate(*QUIET, "holdfast", "ready")
+        return self.told_by("holdfast", "ready")
 
     def report(self, *options: str, limit_secs: float = 60.0) -> dict[str, Any]:
         """The report of what has been traded until now; an invariant that does not hold is in it."""
-        command = ("holdfast", "report", *options)
-        found: dict[str, Any] = json.loads(self.operate(*QUIET, *command, limit_secs=limit_secs))
+        found: dict[str, Any] = json.loads(self.told_by("holdfast", "report", *options, limit_secs=limit_secs))
         return found
 
     def wait_until_ready(self, limit_secs: float = READY_SECS) -> None:
@@ -232,7 +244,8 @@ class Release:
     @contextmanager
     def disturbed(self, disturbance: str, *, until: Callable[[], Any] = lambda: True) -> Iterator[None]:
         """Around a disturbance: measures until `until`, all ready and trading again, then checks and notes the row."""
-        moving = "" if not self.status()["ended"] else " (after the recording's end)"
+        before = eventually(self.status, "the venue answers", READY_SECS)
+        moving = "" if not before["ended"] else " (after the recording's end)"
         began_secs = time.monotonic()
         try:
             yield

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.cluster import eventually
-from tests.e2e.release import NAME, QUIET, SERVICES, Release
+from tests.e2e.release import NAME, SERVICES, Release
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -21,7 +21,7 @@ Checks = dict[tuple[str, str], dict[str, Any]]
 
 def doctor(release: Release) -> Checks:
     """What every service finds now."""
-    told = json.loads(release.operate(*QUIET, "holdfast", "doctor", "--json", limit_secs=ANSWERED_SECS))
+    told = json.loads(release.told_by("holdfast", "doctor", "--json", limit_secs=ANSWERED_SECS))
     return {(each["service"], check["check"]): check for each in told["examinations"] for check in each["checks"]}
 
 
