@@ -36,8 +36,6 @@ class Sent:
     intent: IntentRow
     outcome: SendOutcome | None = None
     refused: str = ""
-    deadline_secs: float = 0.0
-    """Monotonic instant after which the POST cannot reach the broker any more."""
 
 
 def request_of(intent: IntentRow) -> OrderRequest:
@@ -79,7 +77,7 @@ class Sender:
         self._timeout_secs = timeout_secs
         self._in_flight: dict[asyncio.Task[Sent], str] = {}
         self.deadlines: dict[str, float] = {}
-        """Monotonic deadline of the last POST of each intent whose outcome is not known."""
+        """Monotonic deadline of the last POST of each intent whose outcome is not known, or not written down."""
         self.resets: dict[str, float] = {}
         """Monotonic instant before which the venue's rate limit wants to hear nothing of an intent."""
 
@@ -111,7 +109,9 @@ class Sender:
         return self._rates.free_at(strategy, now)
 
     def forget(self, intent_id: str) -> None:
-        """The outcome is known: what was kept for its look-ups is dropped."""
+        """What was kept for its look-ups is dropped, unless it is being sent again."""
+        if self.sending(intent_id):
+            return
         self.deadlines.pop(intent_id, None)
         self.resets.pop(intent_id, None)
 
@@ -146,6 +146,8 @@ class Sender:
                 return await self._give_back(intent, reason)
             request = request_of(intent)
             began_secs = self._monotonic_clock.now_secs()
+            # Whatever becomes of writing its outcome down.
+            self.deadlines[intent.intent_id] = began_secs + self._timeout_secs
             answer = await self._post(request, last_write_at_secs, reducing=not intent.purpose.raises_risk)
             ended_secs = self._monotonic_clock.now_secs()
             outcome = read_answer(request, answer)
@@ -158,8 +160,10 @@ class Sender:
             if intent.attempts <= 1 and intent.purpose is not Purpose.STOP:
                 waited = (self._books.now - intent.created_at).total_seconds()
                 metrics.observe_stage(metrics.ANSWERED, waited, traceparent=span.traceparent)
-            deadline_secs = began_secs + self._timeout_secs
-            return await self._record(intent, outcome, deadline_secs)
+            sent = await self._record(intent, outcome)
+            if sent.intent.state not in (IntentState.SENDING, IntentState.UNKNOWN):
+                self.deadlines.pop(intent.intent_id, None)
+            return sent
 
     async def _claim(self, intent: IntentRow) -> IntentRow:
         return await self._books.write(lambda ledger, epoch, now: ledger.claim_send(epoch, now, intent.intent_id))
@@ -193,7 +197,7 @@ class Sender:
 
         return Sent(intent=await self._books.write(give_back), refused=reason)
 
-    async def _record(self, claimed: IntentRow, outcome: SendOutcome, deadline_secs: float) -> Sent:
+    async def _record(self, claimed: IntentRow, outcome: SendOutcome) -> Sent:
         if outcome.step is Step.ADOPT and outcome.order is not None:
             with traces.span(
                 "execution.ack",
@@ -210,7 +214,7 @@ class Sender:
             # The refusal is this POST's alone: what it was refused for may be an earlier one's doing.
             earlier = await self._earlier(claimed)
             if isinstance(earlier, BrokerOrder):
-                return await self._record(claimed, read_answer(request_of(claimed), earlier), deadline_secs)
+                return await self._record(claimed, read_answer(request_of(claimed), earlier))
             if earlier is not None:
                 outcome = SendOutcome(step=Step.LOOK_UP, reason=outcome.reason)
             elif claimed.purpose is Purpose.ENTRY:
@@ -223,7 +227,6 @@ class Sender:
             row = await self._refusals.record(claimed, outcome)
             metrics.ORDERS.labels(purpose=row.purpose.value, state=row.state.value).inc()
             return Sent(intent=row, outcome=outcome)
-        self.deadlines[claimed.intent_id] = deadline_secs
         if outcome.after_secs:
             self.resets[claimed.intent_id] = self._monotonic_clock.now_secs() + outcome.after_secs
         if outcome.step is Step.CREDENTIALS_HALT:
@@ -231,7 +234,7 @@ class Sender:
         row = await self._books.write(partial(mark_unknown, intent_id=claimed.intent_id, reason=outcome.reason))
         metrics.UNKNOWN_OUTCOMES_SEEN.inc()
         log.warning("order.outcome_unknown", intent=row.intent_id, symbol=row.symbol, reason=outcome.reason)
-        return Sent(intent=row, outcome=outcome, deadline_secs=deadline_secs)
+        return Sent(intent=row, outcome=outcome)
 
     async def _earlier(self, claimed: IntentRow) -> BrokerOrder | HoldfastError | None:
         """What an earlier POST of the same client order id has made; an error where that cannot be read.

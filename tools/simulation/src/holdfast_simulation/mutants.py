@@ -64,6 +64,13 @@ MUTANTS = (
         without="float('-inf')",
     ),
     Mutant(
+        name="a send whose answer could not be written down never left",
+        life="refused-again-and-not-written-down",
+        module=f"{_EXECUTION}.sender",
+        safeguard="            self.deadlines[intent.intent_id] = began_secs + self._timeout_secs\n",
+        without="",
+    ),
+    Mutant(
         name="an earlier tenure's look-ups count",
         life="a lease that comes back while an order is looked for",
         module=f"{_EXECUTION}.resolver",
