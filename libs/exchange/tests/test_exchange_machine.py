@@ -30,7 +30,7 @@ from holdfast_exchange.orders import (
     Status,
     TimeInForce,
 )
-from holdfast_exchange.venue_commands import Hold
+from holdfast_exchange.venue_commands import Hold, RejectReplacement
 from libs.exchange.tests.exchange_floor import OPEN, SHORTS, Floor
 from libs.exchange.tests.exchange_walk import (
     CENT,
@@ -239,6 +239,15 @@ class Venue(RuleBasedStateMachine):
             return
         self.both_may_fill |= step is Step.GROUP and secs > 0
         self.do(Hold(self.now, step, Decimal(secs)))
+
+    @precondition(lambda self: any(order.status is Status.PENDING_REPLACE for order in self.exchange.open_orders()))
+    @rule()
+    def reject_replacements(self) -> None:
+        """Trap 10: the venue thinks better of what it has answered well; the old orders go on."""
+        for old in self.exchange.open_orders():
+            if old.status is Status.PENDING_REPLACE:
+                self.do(RejectReplacement(self.now, old.id))
+                assert self.exchange.order(old.id).is_open
 
     @precondition(lambda self: self.instants)
     @rule()

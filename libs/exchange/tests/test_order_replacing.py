@@ -13,7 +13,7 @@ from holdfast_exchange.configuration import Configuration
 from holdfast_exchange.faults.commands import Halt
 from holdfast_exchange.holds import Step
 from holdfast_exchange.orders import Order, Refusal, Replacement, Status, TimeInForce
-from holdfast_exchange.venue_commands import Hold
+from holdfast_exchange.venue_commands import Hold, RejectReplacement
 from libs.exchange.tests.exchange_floor import OPEN, Floor, bar
 
 Floors = Callable[..., Floor]
@@ -219,6 +219,32 @@ def test_a_replacement_is_rejected_where_the_old_order_fills_first(floor: Floors
     assert f.now(new).failed_at == f.exchange.now
     assert f.events[-3:] == ["fill", "order_replace_rejected", "rejected"]
     assert f.exchange.books.held("SPY") == 5
+
+
+def test_a_pending_replacement_may_be_rejected_and_the_old_order_goes_on(floor: Floors) -> None:
+    """Trap 10: a successful PATCH guarantees nothing."""
+    f = floor(CALM)
+    old = f.order("buy", 5, "limit", limit_price="95")
+    hold(f, Step.REPLACE)
+    new = replaced(f, old, limit_price=Decimal(96))
+    f.apply(RejectReplacement(f.exchange.now, old.id))
+    assert (f.now(old).status, f.now(old).replaced_by, f.now(new).status) == (Status.NEW, None, Status.REJECTED)
+    assert f.events[-2:] == ["order_replace_rejected", "rejected"]
+    f.apply(Cancel(f.exchange.now, old.id))
+    f.minute(1)
+    assert f.now(old).status is Status.CANCELED
+
+
+def test_an_order_that_fills_in_part_stays_so_when_its_replacement_is_rejected(floor: Floors) -> None:
+    f = floor(THIN)
+    old = f.order("buy", 10)
+    hold(f, Step.REPLACE)
+    new = replaced(f, old, time_in_force=TimeInForce.GTC)
+    f.minute(0)
+    f.apply(RejectReplacement(f.exchange.now, old.id))
+    assert (f.now(old).status, f.now(new).status) == (Status.PARTIALLY_FILLED, Status.REJECTED)
+    f.apply(RejectReplacement(f.exchange.now, old.id))
+    assert f.events[-2:] == ["order_replace_rejected", "rejected"], "nothing is on its way any more"
 
 
 def test_what_the_old_order_fills_meanwhile_is_taken_from_its_replacement(floor: Floors) -> None:

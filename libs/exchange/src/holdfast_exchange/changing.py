@@ -7,15 +7,16 @@ from decimal import Decimal
 from holdfast_exchange import account, admission, groups, rules
 from holdfast_exchange.commands import Cancel, Replace
 from holdfast_exchange.config import Outcome
+from holdfast_exchange.ending import reject_successor
 from holdfast_exchange.holds import Step
 from holdfast_exchange.matching import trail_stop
 from holdfast_exchange.orders import NewOrder, Order, OrderClass, OrderType, Replacement, Status, Update
 from holdfast_exchange.pending import cancel_order, complete_replacement
 from holdfast_exchange.state import State
 from holdfast_exchange.submitting import check_client_id, check_position, check_times, made
-from holdfast_exchange.venue_commands import Hold
+from holdfast_exchange.venue_commands import Hold, RejectReplacement
 
-__all__ = ["cancel", "cancel_order", "hold", "replace_order"]
+__all__ = ["cancel", "cancel_order", "hold", "reject_replacement", "replace_order"]
 
 
 def cancel(state: State, command: Cancel) -> Outcome:
@@ -75,6 +76,13 @@ def hold(state: State, command: Hold) -> Outcome:
     """From now on the venue takes its time over a step."""
     state.holds.set(command.step, command.symbol, timedelta(seconds=float(command.secs)))
     return Outcome()
+
+
+def reject_replacement(state: State, command: RejectReplacement) -> Outcome:
+    """Nothing happens where none is on its way. Raises Refusal where there is no such order."""
+    updates: list[Update] = []
+    reject_successor(state, state.order(command.order_id), updates)
+    return Outcome(state.orders[command.order_id], updates)
 
 
 def _pending(state: State, order: Order, status: Status, step: Step) -> Order:

@@ -20,7 +20,7 @@ from holdfast_exchange.account_commands import Announce, Configure, JournalCash
 from holdfast_exchange.faults import commands as fault_commands
 from holdfast_exchange.faults.commands import FaultCommand
 from holdfast_exchange.orders import NewOrder, Replacement
-from holdfast_exchange.venue_commands import Hold
+from holdfast_exchange.venue_commands import Hold, RejectReplacement
 
 
 class JournalUnreadable(ValueError):
@@ -55,13 +55,16 @@ class Replace:
     change: Replacement
 
 
-Command = Advance | Submit | Cancel | Replace | Hold | FaultCommand | Configure | Announce | JournalCash
+Command = (
+    Advance | Submit | Cancel | Replace | Hold | RejectReplacement | FaultCommand | Configure | Announce | JournalCash
+)
 _KINDS: dict[str, type[Any]] = {
     "advance": Advance,
     "submit": Submit,
     "cancel": Cancel,
     "replace": Replace,
     "hold": Hold,
+    "reject_replacement": RejectReplacement,
     **fault_commands.COMMANDS,
     "configure": Configure,
     "announce": Announce,

@@ -14,13 +14,16 @@ def end(state: State, order: Order, status: Status, updates: list[Update]) -> No
 
 
 def reject_successor(state: State, old: Order, updates: list[Update]) -> None:
-    """`old` has ended before its replacement came: that one is rejected."""
+    """The replacement that is on its way for `old` is rejected; unless `old` has ended it goes on as it was."""
     if old.status is not Status.PENDING_REPLACE:
         return
-    ended = state.orders[old.id]
+    kept = state.orders[old.id]
+    if kept.is_open:
+        assert kept.was is not None
+        kept = state.blotter.put(replace(kept, updated_at=state.now, status=kept.was, was=None, due_at=None))
     for waiting in state.open_orders():
         if waiting.replaces == old.id and waiting.status is Status.PENDING_NEW:
-            updates.append(Update(event="order_replace_rejected", order=ended, at=state.now))
+            updates.append(Update(event="order_replace_rejected", order=kept, at=state.now))
             failed = replace(waiting, updated_at=state.now, status=Status.REJECTED, failed_at=state.now)
             updates.append(Update(event="rejected", order=state.blotter.put(failed), at=state.now))
 
@@ -36,6 +39,3 @@ def shrink_successor(state: State, old: Order, quantity: Decimal, updates: list[
             state.blotter.put(replace(waiting, quantity=waiting.quantity - quantity))
         else:
             reject_successor(state, old, updates)
-            resumed = state.orders[old.id]
-            assert resumed.was is not None
-            state.blotter.put(replace(resumed, status=resumed.was, was=None, due_at=None))

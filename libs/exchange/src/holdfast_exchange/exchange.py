@@ -9,7 +9,7 @@ from typing import Any
 
 from holdfast_exchange.account_commands import Announce, Configure, JournalCash
 from holdfast_exchange.advancing import advance
-from holdfast_exchange.changing import cancel, hold, replace_order
+from holdfast_exchange.changing import cancel, hold, reject_replacement, replace_order
 from holdfast_exchange.commands import Advance, Cancel, Command, Replace, Submit
 from holdfast_exchange.config import ExchangeConfig, Outcome
 from holdfast_exchange.faults import firings
@@ -18,7 +18,7 @@ from holdfast_exchange.new_day import announce, configure, journal_cash
 from holdfast_exchange.orders import Refusal
 from holdfast_exchange.state import State
 from holdfast_exchange.submitting import submit
-from holdfast_exchange.venue_commands import Hold
+from holdfast_exchange.venue_commands import Hold, RejectReplacement
 
 __all__ = ["Exchange", "ExchangeConfig", "Outcome"]
 
@@ -28,6 +28,7 @@ _HANDLERS: dict[type[Any], Callable[[State, Any], Outcome]] = {
     Cancel: cancel,
     Replace: replace_order,
     Hold: hold,
+    RejectReplacement: reject_replacement,
     **fault_handlers.HANDLERS,
     **firings.HANDLERS,
     Configure: configure,

@@ -15,3 +15,11 @@ class Hold:
     step: Step
     secs: Decimal
     symbol: str = EVERYTHING
+
+
+@dataclass(frozen=True, slots=True)
+class RejectReplacement:
+    """The replacement that is on its way for `order_id` is rejected after all, though its PATCH was answered well."""
+
+    at: datetime
+    order_id: str
