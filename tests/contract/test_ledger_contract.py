@@ -265,27 +265,6 @@ def test_terminal_states_absorb_and_unknown_moves_are_refused(ledger: SqlLedger,
     assert ledger.version() == version
 
 
-def test_a_replaced_stop_is_one_leg_and_its_first_order_may_still_fill(ledger: SqlLedger, epoch: int) -> None:
-    """Order protocol point 12."""
-    bought(ledger, epoch)
-    ledger.apply_fill(epoch, NOW, fill())
-    adopted = NewIntent(
-        intent_id="stop", signal_id="", strategy="sma", symbol="IBM", side=Side.SELL, purpose=Purpose.STOP,
-        quantity=Decimal(10), order_type=OrderType.STOP, time_in_force=TimeInForce.DAY, client_order_id="broker-made",
-        stop_price=Decimal(171), broker_order_id="b-stop",
-    )  # fmt: skip
-    assert ledger.add_intent(epoch, NOW, adopted).state is IntentState.ACKED
-    row = ledger.record_replacement(epoch, NOW, "stop", "stop-r1", "b-stop-2", time_in_force=TimeInForce.GTC)
-    assert (row.leg, row.broker_order_id, row.time_in_force) == (1, "b-stop-2", TimeInForce.GTC)
-    done = ledger.apply_fill(epoch, NOW, fill("b-stop", price="170", after_secs=9))
-    assert (done.intent.state, done.late) == (IntentState.FILLED, False)
-    assert done.position.quantity == 0
-    assert done.position.realised_pnl == Decimal(-100)
-    found = ledger.intent_of_order(broker_order_id="b-stop")
-    assert found is not None
-    assert found.intent_id == "stop"
-
-
 # --- fills
 
 

@@ -40,6 +40,7 @@ class Order:
     quantity: int
     leg: int
     attempts: int = 0
+    replaces: "Order | None" = None
     trades: list[tuple[int, int, Decimal, datetime]] = field(default_factory=list)
     """From, to, price and time of each execution."""
     counted: set[int] = field(default_factory=set)
@@ -132,6 +133,7 @@ class ModelledLedger(RuleBasedStateMachine):
         for wish in self.wishes:
             row = rows[wish.name]
             assert (row.filled_quantity, row.attempts) == (wish.filled, wish.present.attempts)
+            assert row.quantity == wish.quantity
             assert row.client_order_id == wish.present.client_id, "a claim never changes the order's name"
             assert all(order.attempts <= MAX_SENDS for order in self.ledger.orders(wish.name))
 

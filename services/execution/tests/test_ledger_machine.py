@@ -33,7 +33,7 @@ from holdfast_execution.ledger import (
     NewIntent,
     StaleFence,
 )
-from holdfast_runtime.ports.venue import OrderType, Side, TimeInForce
+from holdfast_runtime.ports.venue import BrokerOrder, OrderType, Side, TimeInForce
 from services.execution.tests.ledger_model import ModelledLedger, Order, Wish
 
 pytestmark = pytest.mark.timeout(900)
@@ -213,18 +213,50 @@ class LedgerMachine(ModelledLedger):
         self.write(begin)
 
     @precondition(lambda self: any(wish.state in AT_BROKER for wish in self.wishes))
-    @rule(chosen=which)
-    def replaced(self, chosen: int) -> None:
-        """A new order goes on as the same leg; the old one may still fill (point 12)."""
+    @rule(chosen=which, quantity=st.none() | st.integers(1, 12))
+    def replaced(self, chosen: int, quantity: int | None) -> None:
+        """A new order, of the same or another quantity, goes on as the same leg; the old one may still fill (point
+        12)."""
         wish = self.some(chosen, lambda each: each.state in AT_BROKER)
         old = wish.present
-        new = Order(f"{old.client_id}-r{len(wish.orders)}", old.quantity, old.leg, attempts=1)
+        name = f"{old.client_id}-r{len(wish.orders)}"
+        new = Order(name, quantity or old.quantity, old.leg, attempts=1, replaces=old)
         if wish.state is not IntentState.CANCELLING:
             wish.state = IntentState.ACKED
+        wish.quantity += new.quantity - (old.quantity - old.seen)
         wish.orders.append(new)
-        self.write(
-            lambda epoch: self.ledger.record_replacement(epoch, self.now, wish.name, new.client_id, new.broker_id)
-        )
+        asked = None if quantity is None else Decimal(quantity)
+
+        def replace(epoch: int) -> None:
+            self.ledger.record_replacement(
+                epoch, self.now, wish.name, new.client_id, new.broker_id, quantity=asked, stop_price=Decimal(95)
+            )
+
+        self.write(replace)
+        self.changes_nothing(replace)
+
+    @precondition(lambda self: any(order.replaces for wish in self.wishes for order in wish.orders))
+    @rule(chosen=which, replacement=which)
+    def replacement_rejected(self, chosen: int, replacement: int) -> None:
+        """The old order is the present one again, with what it has filled; told once more, or of another order than
+        the present one, or too late, it changes nothing (point 12)."""
+        wish = self.some(chosen, lambda each: any(order.replaces for order in each.orders))
+        replacements = [order for order in wish.orders if order.replaces is not None]
+        new = replacements[replacement % len(replacements)]
+        old = new.replaces
+        assert old is not None
+
+        def reject(epoch: int) -> None:
+            self.ledger.record_replacement_rejected(epoch, self.now, wish.name, new.broker_id, self.as_told(old))
+
+        if new is wish.present and wish.state not in TERMINAL:
+            if wish.state is not IntentState.CANCELLING:
+                wish.state = IntentState.PARTIALLY_FILLED if wish.filled else IntentState.ACKED
+            wish.quantity += (old.quantity - old.seen) - (new.quantity - new.seen)
+            wish.orders.remove(old)
+            wish.orders.append(old)
+            self.write(reject)
+        self.changes_nothing(reject)
 
     # --- fills
 
@@ -276,14 +308,40 @@ class LedgerMachine(ModelledLedger):
             return
         before, seen = wish.state, order.seen
         order.counted |= shares
+        past = order.leg == wish.present.leg and order is not wish.present
+        if past:
+            # It was replaced: what it has filled is beyond what took its place.
+            wish.quantity += order.seen - seen
         whole = order.leg == wish.present.leg and order.seen >= order.quantity
         complete = wish.counted >= wish.filled and (whole or wish.filled >= wish.quantity)
+        if past and complete:
+            wish.quantity = min(wish.quantity, wish.filled)
         wish.state = after_fill(before, complete=complete)
         answers: list[FillApplied] = []
         self.write(lambda epoch: answers.append(tell(epoch)))
         assert answers[0].applied
         assert answers[0].late == (order.seen > seen and (is_late_fill(before) or order.leg != wish.present.leg))
         assert answers[0].gap == (len(order.counted) < order.seen)
+
+    @staticmethod
+    def as_told(order: Order) -> BrokerOrder:
+        """What the broker says of an order that works."""
+        return BrokerOrder(
+            order_id=order.broker_id,
+            client_order_id=order.client_id,
+            symbol="IBM",
+            side=Side.SELL,
+            quantity=Decimal(order.quantity),
+            filled_quantity=Decimal(order.filled),
+            filled_average_price=None,
+            type="stop",
+            time_in_force="day",
+            status="new",
+            limit_price=None,
+            stop_price=Decimal(90),
+            submitted_at=None,
+            updated_at=None,
+        )
 
     @staticmethod
     def fill_of(order: Order, low: int, high: int, price: Decimal, at: datetime) -> NewFill:

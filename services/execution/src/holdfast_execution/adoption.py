@@ -14,19 +14,24 @@ from holdfast_core.instruments import book_of
 from holdfast_execution.books import Books
 from holdfast_execution.domain.intents import TERMINAL, IntentState, Purpose
 from holdfast_execution.domain.naming import intent_name
-from holdfast_execution.domain.statuses import REPLACED, is_over, moves, state_of
+from holdfast_execution.domain.statuses import REPLACED, is_over, known_time_in_force, moves, state_of
 from holdfast_execution.guard import NO_GOOD_ANSWER
 from holdfast_execution.ledger import Ledger, LedgerReads, UnknownRow
+from holdfast_execution.restated import (
+    shrunk_successor,
+    take_back,
+    take_restated,
+    to_be_replaced,
+    unasked_since,
+)
 from holdfast_execution.rows import FillApplied, IntentRow, NewFill, NewIntent
 from holdfast_runtime.ports.venue import (
-    SPLIT,
     Broker,
     BrokerOrder,
     FeeActivity,
     FillActivity,
     OrderType,
     Side,
-    TimeInForce,
     TradeUpdate,
 )
 from holdfast_runtime.telemetry import metrics, traces
@@ -34,7 +39,6 @@ from holdfast_runtime.telemetry import metrics, traces
 log = structlog.get_logger()
 
 FEES_MARGIN = timedelta(days=1)
-CANCELED = "canceled"
 _UNPROVEN = frozenset({IntentState.NOT_SENT, IntentState.TOMBSTONED, IntentState.ABORTED})
 """Ends that were declared here."""
 
@@ -140,7 +144,7 @@ def _take_leg(ledger: Ledger, epoch: int, now: datetime, entry: IntentRow, leg: 
             purpose=Purpose.STOP,
             quantity=leg.quantity,
             order_type=OrderType.STOP,
-            time_in_force=_time_in_force(leg.time_in_force),
+            time_in_force=known_time_in_force(leg.time_in_force),
             client_order_id=leg.client_order_id or leg.order_id,
             book=entry.book,
             stop_price=leg.stop_price,
@@ -150,10 +154,6 @@ def _take_leg(ledger: Ledger, epoch: int, now: datetime, entry: IntentRow, leg: 
             broker_order_id=leg.order_id,
         ),
     )
-
-
-def _time_in_force(word: str) -> TimeInForce:
-    return TimeInForce(word) if word in set(TimeInForce) else TimeInForce.DAY
 
 
 def book_fees(ledger: Ledger, epoch: int, now: datetime, fees: Sequence[FeeActivity]) -> None:
@@ -174,42 +174,6 @@ def _is_news(ledger: LedgerReads, *, order: BrokerOrder) -> bool:
     if row is None:
         return False
     return order.filled_quantity > ledger.counted(order.order_id)
-
-
-def _unasked_since(ledger: LedgerReads, *, order: BrokerOrder) -> datetime | None:
-    """When the order was made, if the broker tells of it what nobody here has asked for."""
-    row = ledger.intent_of_order(broker_order_id=order.order_id)
-    if row is None or row.purpose is not Purpose.STOP or row.broker_order_id != order.order_id or row.state in TERMINAL:
-        return None
-    cancelled = order.status == CANCELED and row.state is not IntentState.CANCELLING
-    return row.created_at if cancelled or _differs(row, order) else None
-
-
-def _differs(row: IntentRow, order: BrokerOrder) -> bool:
-    if is_over(order):
-        return False
-    asked = (row.leg_quantity, row.limit_price, row.stop_price)
-    return asked != (order.quantity, order.limit_price, order.stop_price)
-
-
-def _is_restated(ledger: LedgerReads, row: IntentRow, order: BrokerOrder) -> bool:
-    """True where the broker has moved a stop's price (for a dividend), or, with evidence only, its quantity: it told of
-    a split of the symbol since the intent was made."""
-    if row.purpose is not Purpose.STOP or row.state in TERMINAL or row.broker_order_id != order.order_id:
-        return False
-    if not _differs(row, order):
-        return False
-    if order.quantity == row.leg_quantity:
-        return order.stop_price is not None
-    adjustments = ledger.ledger_state(row.created_at).adjustments
-    return any(each.kind == SPLIT and each.symbol == row.symbol for each in adjustments)
-
-
-def _restate(ledger: Ledger, epoch: int, now: datetime, row: IntentRow, order: BrokerOrder) -> IntentRow:
-    log.info("order.restated", intent=row.intent_id, quantity=str(order.quantity), stop_price=str(order.stop_price))
-    return ledger.record_restated(
-        epoch, now, row.intent_id, order.quantity, limit_price=order.limit_price, stop_price=order.stop_price
-    )
 
 
 def detail_of(update: TradeUpdate) -> list[NewFill]:
@@ -256,15 +220,16 @@ class Adopter:
 
     async def apply(self, order: BrokerOrder, details: Sequence[NewFill] = ()) -> Adopted:
         """One order's news into the ledger. Raises what the broker raises where detail had to be asked for."""
+        if (old := await self._never_replaced(order)) is not None:
+            return await self.apply(old)
         fees = await self._fees_of(order) or await self._adjustments_of(order)
+        successor = await self._successor_of(order)
 
         def take(ledger: Ledger, epoch: int, now: datetime, *, found: Sequence[NewFill], totals: bool) -> Adopted:
             taken = take_over(ledger, epoch, now, order, found, totals=totals)
             # In one transaction: nobody may see the coins without what the fee took of them.
             book_fees(ledger, epoch, now, fees)
-            if taken.intent is None or not _is_restated(ledger, taken.intent, order):
-                return taken
-            return replace(taken, intent=_restate(ledger, epoch, now, taken.intent, order))
+            return replace(taken, intent=take_restated(ledger, epoch, now, taken.intent, successor or order))
 
         adopted = await self._books.write(partial(take, found=details, totals=False))
         self._tell(adopted)
@@ -300,8 +265,24 @@ class Adopter:
         """Splits and the like, where the broker has changed or cancelled an order of ours that nobody asked it to."""
         if order.side is not Side.SELL or order.stop_price is None:
             return []
-        since = await self._books.read(partial(_unasked_since, order=order))
+        since = await self._books.read(partial(unasked_since, order=order))
         return [] if since is None else await self._broker.fees(since=since)
+
+    async def _never_replaced(self, order: BrokerOrder) -> BrokerOrder | None:
+        """The present order of an intent was rejected: where it never took the place of another one, that one is the
+        present order again, as the broker tells of it now (point 12)."""
+        old_id = await self._books.read(partial(to_be_replaced, order=order))
+        old = await self._broker.order(old_id) if old_id else None
+        if old is None or old.status == REPLACED:
+            return None
+        log.warning("order.replacement_rejected", order=order.order_id, replaced=old.order_id, status=old.status)
+        await self._books.write(partial(take_back, rejected=order, replaced=old))
+        return old
+
+    async def _successor_of(self, order: BrokerOrder) -> BrokerOrder | None:
+        """The order that replaces this one, where this one has filled meanwhile: the broker takes that off it."""
+        successor_id = await self._books.read(partial(shrunk_successor, order=order))
+        return await self._broker.order(successor_id) if successor_id else None
 
     async def _cancel_zombie(self, order: BrokerOrder) -> None:
         metrics.ZOMBIE_ORDERS.inc()
@@ -321,7 +302,8 @@ class Adopter:
         return adopted if newer is None else await self.replaced(intent, newer)
 
     async def replaced(self, intent: IntentRow, newer: BrokerOrder) -> Adopted:
-        """The order of `intent` goes on as `newer`."""
+        """The order of `intent` goes on as `newer`. What was told of that one before it was known was told to nobody:
+        it is read again."""
         if newer.order_id != intent.broker_order_id:
             await self._books.write(
                 lambda ledger, epoch, now: ledger.record_replacement(
@@ -332,9 +314,10 @@ class Adopter:
                     newer.order_id,
                     quantity=newer.quantity,
                     stop_price=newer.stop_price,
-                    time_in_force=_time_in_force(newer.time_in_force),
+                    time_in_force=known_time_in_force(newer.time_in_force),
                 )
             )
+            newer = await self._broker.order(newer.order_id) or newer
         return await self.apply(newer)
 
     async def _details(self, order: BrokerOrder, intent: IntentRow) -> list[NewFill]:

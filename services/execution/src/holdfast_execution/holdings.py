@@ -69,7 +69,8 @@ class Holdings:
             intent_id=intent.intent_id,
             role=Role(intent.purpose.value),
             phase=_PHASES.get(intent.state, Phase.ENDED),
-            quantity=intent.leg_quantity,
+            # Of what sells: with what its replaced orders have filled, as `filled` has it.
+            quantity=intent.leg_quantity if intent.purpose is Purpose.ENTRY else intent.quantity,
             filled=intent.filled_quantity,
             time_in_force=intent.time_in_force.value,
             stop_price=intent.stop_price,

@@ -48,7 +48,7 @@ from holdfast_execution.rows import (
     StrategyRow,
     UnknownRow,
 )
-from holdfast_runtime.ports.venue import BrokerAsset, FeeActivity, OrderType, TimeInForce
+from holdfast_runtime.ports.venue import BrokerAsset, BrokerOrder, FeeActivity, OrderType, TimeInForce
 
 __all__ = [
     "MAX_SENDS",
@@ -247,7 +247,14 @@ class Ledger(LedgerReads, FiringWrites, Protocol):
         time_in_force: TimeInForce | None = None,
     ) -> IntentRow:
         """The broker replaced the present order by a new one (PATCH): the chain is still one leg, ACKED under the new
-        id."""
+        id. The new order is about `quantity` beyond what the old one has filled or fills yet; default: the same. An
+        order that the intent had before returns what is stored."""
+
+    def record_replacement_rejected(
+        self, epoch: int, now: datetime, intent_id: str, rejected: str, replaced: BrokerOrder
+    ) -> IntentRow:
+        """The order `rejected`, by the broker's id, never took the place of `replaced`, which is the present one again,
+        on its own terms. Nothing changes where `rejected` is not the present one, or the intent is over."""
 
     # --- fills and positions
 

@@ -1,7 +1,7 @@
 """The venue's own words for an order's state, and what they mean to an intent."""
 
 from holdfast_execution.domain.intents import TERMINAL, IntentState
-from holdfast_runtime.ports.venue import BrokerOrder
+from holdfast_runtime.ports.venue import BrokerOrder, TimeInForce
 
 _WORDS = {
     "filled": IntentState.FILLED,
@@ -26,6 +26,11 @@ _RANKS = {
     IntentState.CANCELLING: 4,
 }
 _TERMINAL_RANK = 5
+
+
+def known_time_in_force(word: str) -> TimeInForce:
+    """A word that nobody knows protects for the day at least."""
+    return TimeInForce(word) if word in set(TimeInForce) else TimeInForce.DAY
 
 
 def state_of(order: BrokerOrder) -> IntentState | None:

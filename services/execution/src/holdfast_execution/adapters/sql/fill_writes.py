@@ -288,10 +288,16 @@ class FillWrites(SqlWrites):
         if gained:
             self._change_order(transaction, order["client_order_id"], filled_quantity=order_filled)
         filled = intent["filled_quantity"] + gained
+        # What a replaced order has filled meanwhile is no part of the one that took its place.
+        replaced = order["leg"] == intent["leg"] and order["client_order_id"] != intent["client_order_id"]
+        quantity = intent["quantity"] + (gained if replaced else 0)
         leg_done = order["leg"] == intent["leg"] and order_filled >= order["quantity"]
         counted = intent["counted_quantity"] + sum(each.quantity for each in executions)
         # While an earlier part is missing the order stays open here, so that it is asked for until it is counted.
-        complete = counted >= filled and (leg_done or filled >= intent["quantity"])
+        complete = counted >= filled and (leg_done or filled >= quantity)
+        if replaced and complete:
+            # Nothing is left for the one that was to take its place.
+            quantity = min(quantity, filled)
         state = after_fill(before, complete=complete)
         late = gained > 0 and (is_late_fill(before) or order["leg"] != intent["leg"])
         cost = intent["filled_cost"] + sum(notional(each.quantity, each.price) for each in executions)
@@ -301,6 +307,7 @@ class FillWrites(SqlWrites):
             intent,
             f"late fill of {intent['intent_id']}, which was {before}" if late else "",
             state=state.value,
+            quantity=quantity,
             filled_quantity=filled,
             counted_quantity=counted,
             filled_cost=cost,

@@ -23,6 +23,7 @@ from holdfast_execution.domain.intents import (
 )
 from holdfast_execution.domain.limits import halt_reason
 from holdfast_execution.domain.outcomes import ATTEMPTS_EXHAUSTED
+from holdfast_execution.domain.statuses import known_time_in_force
 from holdfast_execution.domain.strategies import STOPPED
 from holdfast_execution.parts import IntentChange
 from holdfast_execution.rows import (
@@ -35,7 +36,7 @@ from holdfast_execution.rows import (
     StoredCycle,
 )
 from holdfast_runtime.ledger_halts import from_micros, to_micros
-from holdfast_runtime.ports.venue import OrderType, TimeInForce
+from holdfast_runtime.ports.venue import BrokerOrder, OrderType, TimeInForce
 
 _INSERT_INTENTS = sa.insert(tables.intents)
 _INSERT_ORDERS = sa.insert(tables.orders)
@@ -209,7 +210,7 @@ class IntentWrites(DecisionWrites):
     ) -> IntentRow:
         with self._write(epoch) as transaction:
             row = self._intent_columns(intent_id)
-            if client_order_id == row["client_order_id"]:
+            if self._order(broker_order_id=broker_order_id, client_order_id=client_order_id) is not None:
                 return convert.intent_row(row)
             units = row["order_quantity"] if quantity is None else convert.quantity_units(quantity)
             self._change_order(transaction, row["client_order_id"], status="replaced")
@@ -219,10 +220,38 @@ class IntentWrites(DecisionWrites):
             )  # fmt: skip
             before = IntentState(row["state"])
             state = before if before in TERMINAL or before is IntentState.CANCELLING else IntentState.ACKED
+            rested = row["order_quantity"] - row["order_filled_quantity"]
             columns = changed(
-                stop_price=convert.optional_units(stop_price), time_in_force=time_in_force and time_in_force.value
+                # What the old order has filled counts, what rested of it does not.
+                quantity=None if before in TERMINAL else row["quantity"] - rested + units,
+                stop_price=convert.optional_units(stop_price),
+                time_in_force=time_in_force and time_in_force.value,
             )
             return self._move(transaction, now, row, state, client_order_id=client_order_id, **columns)
+
+    def record_replacement_rejected(
+        self, epoch: int, now: datetime, intent_id: str, rejected: str, replaced: BrokerOrder
+    ) -> IntentRow:
+        with self._write(epoch) as transaction:
+            row = self._intent_columns(intent_id)
+            before = IntentState(row["state"])
+            old = self._order(broker_order_id=replaced.order_id)
+            if before in TERMINAL or old is None or row["order_broker_order_id"] != rejected:
+                return convert.intent_row(row)
+            self._change_order(transaction, row["client_order_id"], status="rejected")
+            self._change_order(transaction, old["client_order_id"], status=replaced.status)
+            working = IntentState.PARTIALLY_FILLED if row["filled_quantity"] else IntentState.ACKED
+            never_rested = row["order_quantity"] - row["order_filled_quantity"]
+            return self._move(
+                transaction,
+                now,
+                row,
+                before if before is IntentState.CANCELLING else working,
+                client_order_id=old["client_order_id"],
+                quantity=row["quantity"] - never_rested + old["quantity"] - old["filled_quantity"],
+                stop_price=convert.optional_units(replaced.stop_price),
+                time_in_force=known_time_in_force(replaced.time_in_force).value,
+            )
 
     # --- helpers
 

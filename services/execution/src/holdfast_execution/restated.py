@@ -1,0 +1,99 @@
+"""What the broker has made of an order by itself or after a replacement: pure reads of the ledger, and their writes."""
+
+from datetime import datetime
+
+import structlog
+
+from holdfast_execution.domain.intents import TERMINAL, IntentState, Purpose
+from holdfast_execution.domain.statuses import is_over, state_of
+from holdfast_execution.ledger import Ledger, LedgerReads
+from holdfast_execution.rows import IntentRow
+from holdfast_runtime.ports.venue import SPLIT, BrokerOrder
+
+log = structlog.get_logger()
+
+CANCELED = "canceled"
+
+
+# --- in place
+
+
+def unasked_since(ledger: LedgerReads, *, order: BrokerOrder) -> datetime | None:
+    """When the order was made, if the broker tells of it what nobody here has asked for."""
+    row = ledger.intent_of_order(broker_order_id=order.order_id)
+    if row is None or row.purpose is not Purpose.STOP or row.broker_order_id != order.order_id or row.state in TERMINAL:
+        return None
+    cancelled = order.status == CANCELED and row.state is not IntentState.CANCELLING
+    return row.created_at if cancelled or _differs(row, order) else None
+
+
+def take_restated(
+    ledger: Ledger, epoch: int, now: datetime, row: IntentRow | None, order: BrokerOrder
+) -> IntentRow | None:
+    """The present order's quantity and prices where the broker has changed them, believed with evidence only."""
+    if row is None or not _is_restated(ledger, row, order):
+        return row
+    log.info("order.restated", intent=row.intent_id, quantity=str(order.quantity), stop_price=str(order.stop_price))
+    return ledger.record_restated(
+        epoch, now, row.intent_id, order.quantity, limit_price=order.limit_price, stop_price=order.stop_price
+    )
+
+
+def _differs(row: IntentRow, order: BrokerOrder) -> bool:
+    if is_over(order):
+        return False
+    asked = (row.leg_quantity, row.limit_price, row.stop_price)
+    return asked != (order.quantity, order.limit_price, order.stop_price)
+
+
+def _is_restated(ledger: LedgerReads, row: IntentRow, order: BrokerOrder) -> bool:
+    """True where the broker has moved a stop's price (for a dividend), or its quantity: it told of a split of the
+    symbol since the intent was made, or what it replaces has filled in part meanwhile."""
+    if row.purpose is not Purpose.STOP or row.state in TERMINAL or row.broker_order_id != order.order_id:
+        return False
+    if not _differs(row, order):
+        return False
+    if order.quantity == row.leg_quantity:
+        return order.stop_price is not None
+    if order.replaces and order.quantity < row.leg_quantity:
+        return True
+    adjustments = ledger.ledger_state(row.created_at).adjustments
+    return any(each.kind == SPLIT and each.symbol == row.symbol for each in adjustments)
+
+
+# --- by a replacement (order protocol, point 12)
+
+
+def shrunk_successor(ledger: LedgerReads, *, order: BrokerOrder) -> str:
+    """The broker's id of the present order where that one replaces `order`, of which more has filled than was counted;
+    empty where not."""
+    row = ledger.intent_of_order(broker_order_id=order.order_id)
+    if row is None or row.state in TERMINAL or row.broker_order_id == order.order_id:
+        return ""
+    replaced = _replaced_by_present(ledger, row)
+    news = order.filled_quantity > ledger.counted(order.order_id)
+    return row.broker_order_id if replaced == order.order_id and news else ""
+
+
+def to_be_replaced(ledger: LedgerReads, *, order: BrokerOrder) -> str:
+    """The broker's id of what `order` was to replace, where `order` is the present one and was rejected; else empty."""
+    if state_of(order) is not IntentState.REJECTED:
+        return ""
+    row = ledger.intent_of_order(broker_order_id=order.order_id)
+    if row is None or row.state in TERMINAL or row.broker_order_id != order.order_id:
+        return ""
+    return _replaced_by_present(ledger, row)
+
+
+def take_back(ledger: Ledger, epoch: int, now: datetime, *, rejected: BrokerOrder, replaced: BrokerOrder) -> None:
+    """`replaced` was not replaced, and is the present order of its intent again."""
+    row = ledger.intent_of_order(broker_order_id=rejected.order_id)
+    if row is not None:
+        ledger.record_replacement_rejected(epoch, now, row.intent_id, rejected.order_id, replaced)
+
+
+def _replaced_by_present(ledger: LedgerReads, row: IntentRow) -> str:
+    """The broker's id of the order that the present one replaces; empty where it replaces none."""
+    orders = {each.client_order_id: each for each in ledger.orders(row.intent_id)}
+    replaced = orders.get(orders[row.client_order_id].replaces)
+    return replaced.broker_order_id if replaced is not None else ""

@@ -1,0 +1,272 @@
+"""A DAY stop is replaced before the close, and the broker takes its time over it (order protocol, point 12).
+
+The old order may fill meanwhile, in part or whole, and the replacement may be rejected although its PATCH was answered
+well: whatever becomes of it, the ledger knows what is for sale, and what is held is protected (invariants 6, 7, 8, 14).
+"""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from holdfast_exchange.holds import Step
+from holdfast_exchange.orders import Status
+from holdfast_exchange.recording import MINUTE, Bar
+from holdfast_exchange.venue_commands import Hold, RejectReplacement
+from holdfast_execution.domain.intents import IntentState, Purpose
+from holdfast_runtime import flows
+from holdfast_simulation.memory_venue import Fault
+
+OPEN = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
+SWEEP = OPEN + timedelta(hours=6, minutes=20)
+"""Ten minutes before the close."""
+FLAT, DIP = ("100", "100.5", "99.5", "100"), ("100", "100.5", "94", "100")
+"""A minute at 100, and one that trades through the stop at 95 and comes back."""
+
+
+def minutes(*dips: int) -> list[Bar]:
+    """The first minutes of the day, the one before the sweep, and those of it: in each so many shares trade below the
+    stop, or none at all."""
+    rows = [(OPEN, FLAT, 100_000), (OPEN + MINUTE, FLAT, 100_000), (SWEEP - MINUTE, FLAT, 100_000)]
+    rows += [(SWEEP + number * MINUTE, DIP if dip else FLAT, dip) for number, dip in enumerate(dips)]
+    return [
+        Bar(symbol, start, start + MINUTE, *[Decimal(each) for each in row], Decimal(volume))
+        for start, row, volume in rows
+        for symbol in ("BAC", "IBM", "SPY")
+    ]
+
+
+async def at_work(make_desk: Any, *dips: int) -> Any:
+    """10 SPY with their stop for the day, a moment before the sweep; from now on a replacement takes 150 s."""
+    desk = make_desk(bars=minutes(*dips))
+    desk.broker.tick(OPEN + MINUTE)
+    await desk.start()
+    await desk.enter()
+    await desk.minute(1)
+    assert (await desk.position()).protection == "active"
+    desk.broker.tick(SWEEP - timedelta(seconds=1))
+    await desk.settled()
+    takes(desk, 150)
+    return desk
+
+
+def takes(desk: Any, secs: int) -> None:
+    desk.broker.carry_out(Hold(desk.clock.now(), Step.REPLACE, Decimal(secs)))
+
+
+async def extended(make_desk: Any, *dips: int) -> Any:
+    """The sweep has asked for the replacement, which is on its way."""
+    desk = await at_work(make_desk, *dips)
+    await desk.at(SWEEP)
+    assert statuses(desk) == [Status.PENDING_REPLACE, Status.PENDING_NEW]
+    return desk
+
+
+def stops(desk: Any) -> list[Any]:
+    return [order for order in desk.orders() if order.stop_price is not None]
+
+
+def statuses(desk: Any) -> list[Status]:
+    return [order.status for order in stops(desk)]
+
+
+async def sweeps(desk: Any, number: int) -> None:
+    """The bar of that minute of the sweep is seen, and everything it leads to is done."""
+    await desk.minute(380 + number)
+
+
+def reject(desk: Any) -> None:
+    """The replacement is rejected; a later one takes no time."""
+    takes(desk, 0)
+    desk.broker.carry_out(RejectReplacement(desk.clock.now(), stops(desk)[0].id))
+
+
+async def protects(desk: Any, quantity: int) -> Any:
+    """Held, for sale and protected alike here and there, by one order that is known; good till cancelled."""
+    position, stop = await desk.position(), await desk.one(Purpose.STOP)
+    assert (position.quantity, position.protection, position.stop_quantity) == (quantity, "active", quantity)
+    assert stop.remaining == quantity
+    assert desk.broker.exchange.books.held("SPY") == quantity
+    (resting,) = desk.resting()
+    assert (resting.id, resting.remaining) == (stop.broker_order_id, quantity)
+    assert stop.time_in_force.value == resting.time_in_force.value == "gtc"
+    assert await desk.halts() == []
+    return stop
+
+
+async def is_sold(desk: Any) -> None:
+    assert (await desk.position()).quantity == desk.broker.exchange.books.held("SPY") == 0
+    assert (desk.resting(), await desk.halts()) == ([], [])
+
+
+async def test_a_rejected_replacement_leaves_the_old_stop_at_work(make_desk: Any) -> None:
+    """A successful PATCH does not guarantee the replacement: the stop that lives on is known, and replaced again."""
+    desk = await extended(make_desk)
+    desk.broker.script("replace_order", *[Fault.REFUSED] * 99)
+    reject(desk)
+    await desk.until(lambda: desk.broker.calls.count("replace_order") > 1, advancing=True)
+    stop, position = await desk.one(Purpose.STOP), await desk.position()
+    assert (stop.state, stop.broker_order_id, stop.leg) == (IntentState.ACKED, stops(desk)[0].id, 1)
+    assert (stop.time_in_force.value, position.protection, position.stop_quantity) == ("day", "active", 10)
+    assert len(desk.broker.posts) == 1, "the entry: nothing is placed beside the stop"
+
+
+async def test_after_a_rejected_replacement_the_next_one_holds(make_desk: Any) -> None:
+    desk = await extended(make_desk)
+    reject(desk)
+    await desk.settled()
+    stop = await protects(desk, 10)
+    assert statuses(desk) == [Status.REPLACED, Status.REJECTED, Status.NEW]
+    assert stop.client_order_id.endswith("-r2")
+
+
+async def test_a_rejection_that_overtakes_the_answer_to_the_patch_is_not_lost(make_desk: Any) -> None:
+    """The stream told of the rejection of an order that nobody here had heard of yet; then the PATCH's answer came."""
+    desk = await at_work(make_desk)
+    desk.broker.script("replace_order", Fault.HELD_AFTER)
+    desk.broker.drop_updates = 2
+    desk.clock.set(SWEEP)
+    await desk.until(lambda: statuses(desk) == [Status.PENDING_REPLACE, Status.PENDING_NEW])
+    reject(desk)
+    await desk.until(lambda: desk.activity.positions[1][flows.TRADE_UPDATES] == desk.broker.position)
+    desk.broker.open_gate()
+    await desk.settled()
+    await protects(desk, 10)
+
+
+async def test_a_rejected_replacement_whose_patch_had_no_answer_is_found(make_desk: Any) -> None:
+    desk = await at_work(make_desk)
+    desk.broker.script("replace_order", Fault.LOST_AFTER)
+    desk.broker.script("order_by_client_id", *[Fault.LOST_BEFORE] * 3)
+    desk.broker.drop_updates = 4
+    desk.clock.set(SWEEP)
+    await desk.until(lambda: statuses(desk) == [Status.PENDING_REPLACE, Status.PENDING_NEW])
+    reject(desk)
+    await desk.settled()
+    await protects(desk, 10)
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+async def test_what_the_old_stop_fills_meanwhile_is_taken_off_the_new_one(make_desk: Any, repeated: bool) -> None:
+    """At no moment does the ledger believe more to be for sale than is held, or less than the broker's order."""
+    desk = await extended(make_desk, 2, 0, 0, 100)
+    desk.broker.double_updates = repeated
+    await sweeps(desk, 0)
+    position, stop = await desk.position(), await desk.one(Purpose.STOP)
+    assert (position.quantity, position.protection, position.stop_quantity, stop.remaining) == (8, "active", 8, 8)
+    assert "cancel_order" not in desk.broker.calls
+    await sweeps(desk, 1)
+    await sweeps(desk, 2)
+    assert statuses(desk) == [Status.REPLACED, Status.NEW]
+    await protects(desk, 8)
+    await sweeps(desk, 3)
+    stop = await desk.one(Purpose.STOP)
+    assert (stop.state, stop.quantity, stop.filled_quantity) == (IntentState.FILLED, 10, 10)
+    await is_sold(desk)
+
+
+async def test_what_the_old_stop_filled_while_the_stream_was_down_cancels_nothing(make_desk: Any) -> None:
+    """The merge counts the fill and knows of the smaller order at once: in between more would seem for sale than is
+    held."""
+    desk = await extended(make_desk, 2, 0, 0)
+    desk.broker.drop_updates = 99
+    for number in range(3):
+        desk.broker.tick(SWEEP + MINUTE * (number + 1))
+    assert statuses(desk) == [Status.REPLACED, Status.NEW]
+    desk.broker.drop_updates = 0
+    # The merge stands in the middle, for as long as protection needs to do something about what it sees.
+    desk.broker.script("fees", Fault.GATED)
+    desk.broker.break_stream()
+    await desk.until(lambda: desk.broker.calls[-1] == "fees")
+    await desk.pass_secs(1)
+    desk.broker.open_gate()
+    await desk.settled()
+    await protects(desk, 8)
+    assert "cancel_order" not in desk.broker.calls
+
+
+async def test_an_old_stop_that_filled_in_part_goes_on_when_its_replacement_is_rejected(make_desk: Any) -> None:
+    desk = await extended(make_desk, 2, 0)
+    await sweeps(desk, 0)
+    reject(desk)
+    await desk.settled()
+    stop = await protects(desk, 8)
+    assert (stop.quantity, stop.filled_quantity) == (10, 2)
+
+
+async def test_a_stop_that_filled_in_part_before_it_is_replaced_is_no_bare_position(make_desk: Any) -> None:
+    """The new order is about what is left: that is all of it, and nothing more is placed."""
+    desk = await at_work(make_desk, 2, 0)
+    takes(desk, 0)
+    desk.broker.script("replace_order", Fault.NO_CONNECTION)
+    desk.clock.set(SWEEP)
+    await desk.until(lambda: "replace_order" in desk.broker.calls)
+    desk.broker.tick(SWEEP + MINUTE)
+    await desk.settled()
+    stop = await protects(desk, 8)
+    assert statuses(desk) == [Status.REPLACED, Status.NEW]
+    assert (stop.quantity, stop.filled_quantity) == (10, 2)
+
+
+async def test_an_old_stop_that_fills_whole_ends_both(make_desk: Any) -> None:
+    desk = await extended(make_desk, 100)
+    await sweeps(desk, 0)
+    assert statuses(desk) == [Status.FILLED, Status.REJECTED]
+    stop = await desk.one(Purpose.STOP)
+    assert (stop.state, stop.quantity, stop.filled_quantity) == (IntentState.FILLED, 10, 10)
+    await is_sold(desk)
+
+
+async def test_the_rejection_that_is_told_before_the_fill_ends_nothing(make_desk: Any) -> None:
+    """News in another order: the fill of the old stop is counted, and nothing is placed in its stead."""
+    desk = await extended(make_desk, 100)
+    desk.broker.drop_updates = 2
+    before = len(desk.orders())
+    await sweeps(desk, 0)
+    assert len(desk.orders()) == before
+    await is_sold(desk)
+
+
+async def test_an_exit_sells_what_a_rejected_replacement_left_under_the_old_stop(make_desk: Any) -> None:
+    """The handover: a replacement on its way refuses the cancel, the old stop takes it."""
+    desk = await extended(make_desk, 100)
+    await desk.submit(desk.decision(exit_=True, valid_secs=600))
+    await desk.pass_secs(2)
+    assert (await desk.one(Purpose.STOP)).state is IntentState.CANCELLING
+    reject(desk)
+    await desk.pass_secs(12)
+    assert statuses(desk) == [Status.CANCELED, Status.REJECTED]
+    await sweeps(desk, 0)
+    await is_sold(desk)
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("what", ["rejected", "in part", "whole", "replaced"])
+async def test_a_restart_finds_what_became_of_the_replacement(make_desk: Any, known: bool, what: str) -> None:
+    """`known`: its PATCH was answered before the crash."""
+    desk = await at_work(make_desk, {"in part": 2, "whole": 100}.get(what, 0), 0, 0)
+    if not known:
+        desk.broker.drop_updates = 99
+        desk.broker.script("replace_order", Fault.HELD_AFTER)
+    desk.clock.set(SWEEP)
+    await desk.until(lambda: statuses(desk) == [Status.PENDING_REPLACE, Status.PENDING_NEW])
+    if known:
+        await desk.settled()
+    await desk.kill()
+    desk.broker.drop_updates = 0
+    if what == "rejected":
+        reject(desk)
+    for number in range(3 if what == "replaced" else 1):
+        desk.broker.tick(SWEEP + MINUTE * (number + 1))
+    takes(desk, 0)
+    await desk.start()
+    if what == "whole":
+        await is_sold(desk)
+    elif what != "in part":
+        await protects(desk, 10)
+    else:
+        assert (await desk.position()).stop_quantity == 8
+        await sweeps(desk, 1)
+        await sweeps(desk, 2)
+        await protects(desk, 8)
