@@ -270,3 +270,52 @@ async def test_a_restart_finds_what_became_of_the_replacement(make_desk: Any, kn
         await sweeps(desk, 1)
         await sweeps(desk, 2)
         await protects(desk, 8)
+
+
+async def test_a_broker_that_rejects_every_replacement_is_asked_ever_more_seldom(make_desk: Any) -> None:
+    """Whether it says no at once or later; what it leaves alone is the stop for the day, which protects on."""
+    desk = await at_work(make_desk)
+    await rejecting(desk, 60)
+    asked = len(stops(desk)) - 1
+    assert 5 <= asked <= 8, "0.25 s, then twice as long each time"
+    desk.broker.script("replace_order", *[Fault.REFUSED] * 99)
+    before = desk.broker.calls.count("replace_order")
+    await desk.pass_secs(60)
+    assert 1 <= desk.broker.calls.count("replace_order") - before <= 2
+    position, stop = await desk.position(), await desk.one(Purpose.STOP)
+    assert (position.protection, position.stop_quantity, stop.time_in_force.value) == ("active", 10, "day")
+
+
+async def test_an_exit_does_not_wait_until_an_extension_is_tried_again(make_desk: Any) -> None:
+    """FP-3.4 and the handover: the pause is of the extension alone."""
+    desk = await at_work(make_desk)
+    desk.broker.script("replace_order", *[Fault.REFUSED] * 99)
+    desk.clock.set(SWEEP)
+    await desk.pass_secs(20)
+    before = desk.monotonic.now_secs()
+    await desk.submit(desk.decision(exit_=True, valid_secs=600))
+    await desk.until(lambda: statuses(desk) == [Status.CANCELED])
+    assert desk.monotonic.now_secs() == before
+
+
+async def test_a_stop_that_is_never_extended_is_placed_again_after_the_close(make_desk: Any) -> None:
+    """The stop for the day ends at the close: the one that takes its place is good till cancelled."""
+    desk = await at_work(make_desk)
+    desk.broker.script("replace_order", *[Fault.REFUSED] * 999)
+    desk.clock.set(SWEEP)
+    await desk.pass_secs(20)
+    assert (await desk.position()).protection == "active"
+    desk.broker.tick(SWEEP + timedelta(minutes=11))
+    await desk.settled()
+    assert statuses(desk) == [Status.EXPIRED, Status.ACCEPTED]
+    await protects(desk, 10)
+
+
+async def rejecting(desk: Any, secs: int) -> None:
+    """The sweep begins, and each replacement is rejected as soon as it is on its way."""
+    desk.clock.set(SWEEP)
+    for _ in range(secs * 20):
+        await desk.pass_secs(0.05)
+        for order in stops(desk):
+            if order.status is Status.PENDING_REPLACE:
+                desk.broker.carry_out(RejectReplacement(desk.clock.now(), order.id))

@@ -23,6 +23,7 @@ from holdfast_execution.domain.outcomes import FollowUp, Step
 from holdfast_execution.domain.protection import Action, Need, Rules, Watch
 from holdfast_execution.domain.strategies import STOPPED
 from holdfast_execution.domain.views import HoldingView, OrderView, Owner, Phase, Role, rank
+from holdfast_execution.extensions import Extensions
 from holdfast_execution.guard import NO_GOOD_ANSWER
 from holdfast_execution.holdings import MONITOR_REASON, Holdings
 from holdfast_execution.lanes import Rest
@@ -45,7 +46,7 @@ ENTRY_LINGER = timedelta(seconds=5)
 MAX_EXIT_LEGS = 4
 """Refused legs of one scheduled sale; then the stop owns the exit again."""
 FAILURES_TO_GO_ON = 5
-"""After so many failures of one symbol in a row market time no longer waits for it."""
+"""After so many failures of one symbol, or of one extension, in a row market time no longer waits for it."""
 POSITIONS = "positions"
 """Name of the question for the broker's positions among what is tried again."""
 POSITIONS_SECS = 1.0
@@ -81,6 +82,7 @@ class Protector:
             sweep_before_close=timedelta(seconds=settings.stop_sweep_before_close_secs),
         )
         self._backoffs = Backoffs(monotonic_clock, first_secs=settings.lookup_backoff_secs)
+        self._extensions = Extensions(hands, monotonic_clock, first_secs=settings.lookup_backoff_secs)
         self._ahead: list[datetime] = []
         self._wait_secs = IDLE_TURN_SECS
         self._pending = False
@@ -91,12 +93,13 @@ class Protector:
         """One pass over everything that is held or open."""
         self._ahead, self._wait_secs, self._pending = [], IDLE_TURN_SECS, False
         self._holdings.forget(mirror)
+        self._extensions.forget(mirror.by_id)
         did = False
         for symbol in self._resting.awake(mirror, self._books.now):
             known_ahead = len(self._ahead)
             wait_secs = self._backoffs.wait_secs(symbol)
             if wait_secs > 0 and not _barred(mirror.of_symbol(symbol), mirror):
-                self._wait_for(symbol, wait_secs)
+                self._wait(wait_secs, failures=self._backoffs.failures(symbol))
                 # What cannot be done now hides nothing: the ledger says how the position stands.
                 did = (
                     await self._note_protection(self._holdings.of(symbol, mirror), mirror.positions.get(symbol)) or did
@@ -114,15 +117,15 @@ class Protector:
             except NO_GOOD_ANSWER as error:
                 log.warning("protection.retried", symbol=symbol, error=str(error))
                 self._backoffs.failed(symbol)
-                self._wait_for(symbol, self._backoffs.wait_secs(symbol))
+                self._wait(self._backoffs.wait_secs(symbol), failures=self._backoffs.failures(symbol))
         if (end := self._resting.first_end) is not None:
             self._ahead.append(end)
         return Rest(did=did, pending=self._pending, after_secs=self._wait_secs, at=min(self._ahead, default=None))
 
-    def _wait_for(self, symbol: str, secs: float) -> None:
+    def _wait(self, secs: float, *, failures: int) -> None:
         """Monotonic time has to pass. What fails for ever is retried for ever, but holds a replay up no longer."""
         self._wait_secs = min(self._wait_secs, secs)
-        self._pending = self._pending or self._backoffs.failures(symbol) <= FAILURES_TO_GO_ON
+        self._pending = self._pending or failures <= FAILURES_TO_GO_ON
 
     async def _step(self, holding: HoldingView, mirror: Mirror) -> bool:
         """One step for one symbol; True where something was done."""
@@ -278,7 +281,10 @@ class Protector:
                 if action.at is not None:
                     self._ahead.append(action.at)
                 if action.after_secs:
-                    self._wait_for(holding.symbol, action.after_secs)
+                    self._wait(action.after_secs, failures=self._backoffs.failures(holding.symbol))
+                continue
+            if action.need is Need.EXTEND_STOP and (secs := self._extensions.wait_secs(action.intent_id)):
+                self._wait(secs, failures=self._extensions.asked(action.intent_id))
                 continue
             with self._books.activity.busy():
                 await self._act(holding, action, intents)
@@ -303,8 +309,7 @@ class Protector:
             case Need.DROP_UNSENT:
                 await self._hands.drop(action.intent_id, action.reason)
             case Need.EXTEND_STOP:
-                if not await self._hands.extend(intents[action.intent_id]):
-                    self._backoffs.failed(holding.symbol)
+                await self._extensions.ask(intents[action.intent_id])
             case Need.FLATTEN:
                 await self._hands.sell(holding.symbol, Purpose.FLATTEN, action.reason)
             case Need.REARM:
@@ -357,14 +362,7 @@ class Protector:
     async def _note_protection(self, holding: HoldingView, position: PositionRow | None) -> bool:
         if position is None:
             return False
-        stops = [order for order in holding.of(Role.STOP) if not order.dormant]
-        live = [order for order in stops if order.phase is Phase.LIVE]
-        covered = sum((order.remaining for order in live), ZERO) if holding.quantity > 0 else ZERO
-        word = "none"
-        if holding.quantity > 0 and covered >= holding.protectable:
-            word = "active"
-        elif holding.quantity > 0 and stops:
-            word = "pending"
+        word, covered = protection.standing(holding)
         price = holding.stop_price if holding.quantity > 0 else None
         if (position.protection, position.stop_quantity, position.stop_price) == (word, covered, price):
             return False

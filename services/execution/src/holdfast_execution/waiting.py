@@ -1,7 +1,7 @@
 """Small helpers of the loops: waiting for the first of several things, and backoff by name."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Container, Coroutine, Hashable
 from datetime import datetime
 from typing import Any
 
@@ -91,6 +91,11 @@ class Backoffs:
         """The next failure of `name` is a first one again."""
         self._failures.pop(name, None)
         self._due_secs.pop(name, None)
+
+    def keep(self, names: Container[Hashable]) -> None:
+        """Every other name has not failed."""
+        for name in [each for each in self._failures if each not in names]:
+            self.succeeded(name)
 
     def wait_secs(self, name: Hashable) -> float:
         """Seconds until `name` may be tried; zero where it may be now."""

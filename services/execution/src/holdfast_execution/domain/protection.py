@@ -76,6 +76,17 @@ def due(
     return actions + _cover(holding, rules, now, closes_at)
 
 
+def standing(holding: HoldingView) -> tuple[str, Decimal]:
+    """`active`, `pending` or `none`, and the shares or coins that live stops cover."""
+    if holding.quantity <= 0:
+        return "none", ZERO
+    stops = [order for order in holding.of(Role.STOP) if not order.dormant]
+    covered = sum((order.remaining for order in stops if order.phase is Phase.LIVE), ZERO)
+    if covered >= holding.protectable:
+        return "active", covered
+    return "pending" if stops else "none", covered
+
+
 def _clear(holding: HoldingView) -> list[Action]:
     """Nothing is held: a stop that waits for no entry would open a short position."""
     actions = []
