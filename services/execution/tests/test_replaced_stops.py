@@ -166,15 +166,21 @@ async def test_what_the_old_stop_fills_meanwhile_is_taken_off_the_new_one(make_d
     await is_sold(desk)
 
 
-async def test_what_the_old_stop_filled_while_the_stream_was_down_cancels_nothing(make_desk: Any) -> None:
-    """The merge counts the fill and knows of the smaller order at once: in between more would seem for sale than is
-    held."""
+async def filled_unheard(make_desk: Any) -> Any:
+    """While nobody listened the old stop filled 2, and the one of 8 took its place."""
     desk = await extended(make_desk, 2, 0, 0)
     desk.broker.drop_updates = 99
     for number in range(3):
         desk.broker.tick(SWEEP + MINUTE * (number + 1))
     assert statuses(desk) == [Status.REPLACED, Status.NEW]
     desk.broker.drop_updates = 0
+    return desk
+
+
+async def test_what_the_old_stop_filled_while_the_stream_was_down_cancels_nothing(make_desk: Any) -> None:
+    """The merge counts the fill and knows of the smaller order at once: in between more would seem for sale than is
+    held."""
+    desk = await filled_unheard(make_desk)
     # The merge stands in the middle, for as long as protection needs to do something about what it sees.
     desk.broker.script("fees", Fault.GATED)
     desk.broker.break_stream()
@@ -184,6 +190,17 @@ async def test_what_the_old_stop_filled_while_the_stream_was_down_cancels_nothin
     await desk.settled()
     await protects(desk, 8)
     assert "cancel_order" not in desk.broker.calls
+
+
+async def test_a_fill_of_an_old_stop_that_no_look_up_finds_is_counted(make_desk: Any) -> None:
+    """Invariant 6: an answer of 404 takes no fill away."""
+    desk = await filled_unheard(make_desk)
+    desk.broker.script("order", *[Fault.ABSENT] * 9)
+    desk.broker.break_stream()
+    await desk.settled()
+    position = await desk.position()
+    assert (position.quantity, position.protection, position.stop_quantity) == (8, "active", 8)
+    assert [order.remaining for order in desk.resting()] == [8]
 
 
 async def test_an_old_stop_that_filled_in_part_goes_on_when_its_replacement_is_rejected(make_desk: Any) -> None:

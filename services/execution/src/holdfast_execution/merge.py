@@ -16,7 +16,7 @@ from holdfast_execution.adoption import Adopted, Adopter, detail_of_activity
 from holdfast_execution.books import Books, Mirror
 from holdfast_execution.domain.intents import AT_BROKER, IntentState
 from holdfast_execution.domain.statuses import is_over
-from holdfast_execution.ledger import LedgerReads
+from holdfast_execution.ledger import Ledger, LedgerReads
 from holdfast_execution.rows import IntentRow, NewFill
 from holdfast_runtime.ports.venue import Broker, BrokerOrder
 from holdfast_runtime.telemetry import traces
@@ -107,7 +107,9 @@ class Merger:
             elif await self._books.read(partial(_is_short, order_id=order_id, fills=fills)):
                 # With the order itself: where another one replaces it, that one is the smaller for what it has filled.
                 order = await self._broker.order(order_id)
-                if order is not None:
+                if order is None:
+                    await self._books.write(partial(_count, fills=fills))
+                else:
                     await self._adopter.apply(order, fills)
 
     async def _take_unknown(self, order_id: str) -> None:
@@ -227,6 +229,13 @@ def _is_known(ledger: LedgerReads, *, order_id: str) -> bool:
 def _is_short(ledger: LedgerReads, *, order_id: str, fills: list[NewFill]) -> bool:
     """True where an order of ours has filled more than was counted."""
     return ledger.counted(order_id) < max(fill.cumulative_quantity for fill in fills)
+
+
+def _count(ledger: Ledger, epoch: int, now: datetime, *, fills: list[NewFill]) -> None:
+    for fill in fills:
+        applied = ledger.apply_fill(epoch, now, fill)
+        if applied.late:
+            log.error("fill.late", intent=applied.intent.intent_id, quantity=str(fill.quantity))
 
 
 def _alone(ledger: LedgerReads, *, symbols: set[str], since: datetime) -> list[IntentRow]:

@@ -213,7 +213,8 @@ class MemoryBroker:
         return None if found is None else self._told(found, nested=True)
 
     async def order(self, order_id: str) -> venue.BrokerOrder | None:
-        await self._read("order")
+        if await self._read("order") is Fault.ABSENT:
+            return None
         found = self.exchange.orders.get(order_id)
         return None if found is None else self._told(found, nested=True)
 
