@@ -63,13 +63,60 @@ def test_what_is_for_sale_is_what_the_chain_has_left(ledger: SqlLedger, epoch: i
     row = replaced(ledger, epoch, 1, quantity=Decimal(8))
     assert (row.quantity, row.leg_quantity, row.filled_quantity, row.remaining) == (10, 8, 2, 8)
     row = ledger.apply_fill(epoch, NOW, fill("b-stop", "1", "3", price="170", after_secs=10)).intent
-    assert row.remaining == 8, "until the broker tells what it has made of the new order"
-    row = ledger.record_restated(epoch, NOW, "stop", Decimal(7), limit_price=None, stop_price=Decimal(171))
     assert (row.quantity, row.leg_quantity, row.filled_quantity, row.remaining) == (10, 7, 3, 7)
     row = replaced(ledger, epoch, 2, quantity=Decimal(4))
     assert (row.quantity, row.leg_quantity, row.filled_quantity, row.remaining) == (7, 4, 3, 4)
     done = ledger.apply_fill(epoch, NOW, fill("b-stop-2", "4", "4", price="170", after_secs=11))
     assert (done.intent.state, done.position.quantity) == (IntentState.FILLED, 3)
+
+
+def test_an_answer_that_is_older_than_a_fill_makes_the_new_order_no_larger(ledger: SqlLedger, epoch: int) -> None:
+    """Point 12: the PATCH was answered with all of the old order, of which 2 have filled since."""
+    resting_stop(ledger, epoch)
+    ledger.apply_fill(epoch, NOW, fill("b-stop", "2", "2", price="170", after_secs=9))
+    row = replaced(ledger, epoch, 1, quantity=Decimal(10))
+    assert (row.quantity, row.leg_quantity, row.filled_quantity, row.remaining) == (10, 8, 2, 8)
+    row = replaced(ledger, epoch, 2, quantity=Decimal(9))
+    assert (row.quantity, row.leg_quantity, row.remaining) == (11, 9, 9), "asked for as larger"
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_in_whatever_order_fills_become_known_the_last_of_a_chain_is_about_the_rest(
+    ledger: SqlLedger, epoch: int, order: tuple[int, int]
+) -> None:
+    """Points 11 and 12: the first filled 2 and the second 3 before anything was heard of it."""
+    resting_stop(ledger, epoch)
+    replaced(ledger, epoch, 1)
+    replaced(ledger, epoch, 2)
+    fills = {
+        1: fill("b-stop", "2", "2", price="170", after_secs=9),
+        2: fill("b-stop-1", "3", "3", price="170", after_secs=10),
+    }
+    for number in order:
+        row = ledger.apply_fill(epoch, NOW, fills[number]).intent
+    assert (row.quantity, row.leg_quantity, row.filled_quantity, row.remaining) == (10, 5, 5, 5)
+    assert [each.quantity for each in ledger.orders("stop")] == [10, 8, 5]
+
+
+def test_an_old_order_that_fills_after_the_end_makes_no_intent_larger(ledger: SqlLedger, epoch: int) -> None:
+    """Invariant 13: the new order of 8 has filled whole before the 2 of the old one were told of."""
+    resting_stop(ledger, epoch)
+    replaced(ledger, epoch, 1)
+    ledger.apply_fill(epoch, NOW, fill("b-stop-1", "8", "8", price="170", after_secs=10))
+    ledger.record_order_state(epoch, NOW, "stop", IntentState.FILLED)
+    done = ledger.apply_fill(epoch, NOW, fill("b-stop", "2", "2", price="170", after_secs=9))
+    assert (done.late, done.position.quantity) == (True, 0)
+    assert (done.intent.quantity, done.intent.filled_quantity, done.intent.leg_quantity) == (10, 10, 10)
+
+
+def test_a_late_fill_of_an_earlier_leg_takes_nothing_off_the_present_one(ledger: SqlLedger, epoch: int) -> None:
+    """Points 10 and 11: the present stop sells all that it was placed for, and its state is its own."""
+    resting_stop(ledger, epoch)
+    ledger.record_order_state(epoch, NOW, "stop", IntentState.CANCELLED)
+    ledger.new_leg(epoch, NOW, "stop", "stop-2")
+    done = ledger.apply_fill(epoch, NOW, fill("b-stop", "2", "2", price="170", after_secs=9))
+    assert (done.late, done.intent.state) == (True, IntentState.PENDING)
+    assert (done.intent.quantity, done.intent.filled_quantity, done.intent.remaining) == (12, 2, 10)
 
 
 def test_a_rejected_replacement_makes_the_old_order_the_present_one_again(ledger: SqlLedger, epoch: int) -> None:

@@ -59,6 +59,17 @@ class Order:
         """The largest total that the ledger was told."""
         return max(self.counted, default=-1) + 1
 
+    def take_off(self, filled: "Order") -> int:
+        """What `filled` has filled by now is no part of what took its place, down to this one, unless that was asked
+        for as larger. Returns what this one was about; nothing changes where it does not come after `filled`."""
+        was, older = self.quantity, self.replaces
+        if older is not None and older.comes_after(filled) and was <= older.take_off(filled):
+            self.quantity = min(was, max(older.quantity - older.seen, self.seen))
+        return was
+
+    def comes_after(self, first: "Order") -> bool:
+        return self is first or (self.replaces is not None and self.replaces.comes_after(first))
+
 
 @dataclass
 class Wish:
@@ -133,7 +144,9 @@ class ModelledLedger(RuleBasedStateMachine):
         for wish in self.wishes:
             row = rows[wish.name]
             assert (row.filled_quantity, row.attempts) == (wish.filled, wish.present.attempts)
-            assert row.quantity == wish.quantity
+            assert (row.quantity, row.leg_quantity) == (wish.quantity, wish.present.quantity)
+            if row.open and wish.purpose is not Purpose.ENTRY:
+                assert row.remaining == max(wish.present.quantity - wish.present.seen, 0), "what its order sells yet"
             assert row.client_order_id == wish.present.client_id, "a claim never changes the order's name"
             assert all(order.attempts <= MAX_SENDS for order in self.ledger.orders(wish.name))
 

@@ -220,16 +220,18 @@ class LedgerMachine(ModelledLedger):
         wish = self.some(chosen, lambda each: each.state in AT_BROKER)
         old = wish.present
         name = f"{old.client_id}-r{len(wish.orders)}"
-        new = Order(name, quantity or old.quantity, old.leg, attempts=1, replaces=old)
+        asked = quantity or old.quantity
+        left = min(asked, old.quantity - old.seen) if asked <= old.quantity else asked
+        new = Order(name, left, old.leg, attempts=1, replaces=old)
         if wish.state is not IntentState.CANCELLING:
             wish.state = IntentState.ACKED
         wish.quantity += new.quantity - (old.quantity - old.seen)
         wish.orders.append(new)
-        asked = None if quantity is None else Decimal(quantity)
+        told = None if quantity is None else Decimal(quantity)
 
         def replace(epoch: int) -> None:
             self.ledger.record_replacement(
-                epoch, self.now, wish.name, new.client_id, new.broker_id, quantity=asked, stop_price=Decimal(95)
+                epoch, self.now, wish.name, new.client_id, new.broker_id, quantity=told, stop_price=Decimal(95)
             )
 
         self.write(replace)
@@ -306,21 +308,21 @@ class LedgerMachine(ModelledLedger):
         if shares <= order.counted:
             self.changes_nothing(tell)
             return
-        before, seen = wish.state, order.seen
+        before, seen, earlier = wish.state, order.seen, order.leg != wish.present.leg
         order.counted |= shares
-        past = order.leg == wish.present.leg and order is not wish.present
-        if past:
-            # It was replaced: what it has filled is beyond what took its place.
-            wish.quantity += order.seen - seen
-        whole = order.leg == wish.present.leg and order.seen >= order.quantity
+        if order.seen > seen and before not in TERMINAL and order is not wish.present:
+            # It was replaced, or is of an earlier leg: what rests of the present order is beyond it.
+            about = wish.present.quantity
+            wish.present.take_off(order)
+            if not earlier or wish.purpose is not Purpose.ENTRY:
+                wish.quantity += order.seen - seen + wish.present.quantity - about
+        whole = not earlier and order.seen >= order.quantity
         complete = wish.counted >= wish.filled and (whole or wish.filled >= wish.quantity)
-        if past and complete:
-            wish.quantity = min(wish.quantity, wish.filled)
-        wish.state = after_fill(before, complete=complete)
+        wish.state = before if earlier and not complete else after_fill(before, complete=complete)
         answers: list[FillApplied] = []
         self.write(lambda epoch: answers.append(tell(epoch)))
         assert answers[0].applied
-        assert answers[0].late == (order.seen > seen and (is_late_fill(before) or order.leg != wish.present.leg))
+        assert answers[0].late == (order.seen > seen and (is_late_fill(before) or earlier))
         assert answers[0].gap == (len(order.counted) < order.seen)
 
     @staticmethod

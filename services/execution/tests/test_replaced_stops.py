@@ -4,100 +4,28 @@ The old order may fill meanwhile, in part or whole, and the replacement may be r
 well: whatever becomes of it, the ledger knows what is for sale, and what is held is protected (invariants 6, 7, 8, 14).
 """
 
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from holdfast_exchange.holds import Step
 from holdfast_exchange.orders import Status
-from holdfast_exchange.recording import MINUTE, Bar
-from holdfast_exchange.venue_commands import Hold, RejectReplacement
+from holdfast_exchange.recording import MINUTE
+from holdfast_exchange.venue_commands import RejectReplacement
 from holdfast_execution.domain.intents import IntentState, Purpose
-from holdfast_runtime import flows
 from holdfast_simulation.memory_venue import Fault
-
-OPEN = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
-SWEEP = OPEN + timedelta(hours=6, minutes=20)
-"""Ten minutes before the close."""
-FLAT, DIP = ("100", "100.5", "99.5", "100"), ("100", "100.5", "94", "100")
-"""A minute at 100, and one that trades through the stop at 95 and comes back."""
-
-
-def minutes(*dips: int) -> list[Bar]:
-    """The first minutes of the day, the one before the sweep, and those of it: in each so many shares trade below the
-    stop, or none at all."""
-    rows = [(OPEN, FLAT, 100_000), (OPEN + MINUTE, FLAT, 100_000), (SWEEP - MINUTE, FLAT, 100_000)]
-    rows += [(SWEEP + number * MINUTE, DIP if dip else FLAT, dip) for number, dip in enumerate(dips)]
-    return [
-        Bar(symbol, start, start + MINUTE, *[Decimal(each) for each in row], Decimal(volume))
-        for start, row, volume in rows
-        for symbol in ("BAC", "IBM", "SPY")
-    ]
-
-
-async def at_work(make_desk: Any, *dips: int) -> Any:
-    """10 SPY with their stop for the day, a moment before the sweep; from now on a replacement takes 150 s."""
-    desk = make_desk(bars=minutes(*dips))
-    desk.broker.tick(OPEN + MINUTE)
-    await desk.start()
-    await desk.enter()
-    await desk.minute(1)
-    assert (await desk.position()).protection == "active"
-    desk.broker.tick(SWEEP - timedelta(seconds=1))
-    await desk.settled()
-    takes(desk, 150)
-    return desk
-
-
-def takes(desk: Any, secs: int) -> None:
-    desk.broker.carry_out(Hold(desk.clock.now(), Step.REPLACE, Decimal(secs)))
-
-
-async def extended(make_desk: Any, *dips: int) -> Any:
-    """The sweep has asked for the replacement, which is on its way."""
-    desk = await at_work(make_desk, *dips)
-    await desk.at(SWEEP)
-    assert statuses(desk) == [Status.PENDING_REPLACE, Status.PENDING_NEW]
-    return desk
-
-
-def stops(desk: Any) -> list[Any]:
-    return [order for order in desk.orders() if order.stop_price is not None]
-
-
-def statuses(desk: Any) -> list[Status]:
-    return [order.status for order in stops(desk)]
-
-
-async def sweeps(desk: Any, number: int) -> None:
-    """The bar of that minute of the sweep is seen, and everything it leads to is done."""
-    await desk.minute(380 + number)
-
-
-def reject(desk: Any) -> None:
-    """The replacement is rejected; a later one takes no time."""
-    takes(desk, 0)
-    desk.broker.carry_out(RejectReplacement(desk.clock.now(), stops(desk)[0].id))
-
-
-async def protects(desk: Any, quantity: int) -> Any:
-    """Held, for sale and protected alike here and there, by one order that is known; good till cancelled."""
-    position, stop = await desk.position(), await desk.one(Purpose.STOP)
-    assert (position.quantity, position.protection, position.stop_quantity) == (quantity, "active", quantity)
-    assert stop.remaining == quantity
-    assert desk.broker.exchange.books.held("SPY") == quantity
-    (resting,) = desk.resting()
-    assert (resting.id, resting.remaining) == (stop.broker_order_id, quantity)
-    assert stop.time_in_force.value == resting.time_in_force.value == "gtc"
-    assert await desk.halts() == []
-    return stop
-
-
-async def is_sold(desk: Any) -> None:
-    assert (await desk.position()).quantity == desk.broker.exchange.books.held("SPY") == 0
-    assert (desk.resting(), await desk.halts()) == ([], [])
+from services.execution.tests.replaced_stops import (
+    SWEEP,
+    at_work,
+    extended,
+    is_sold,
+    protects,
+    reject,
+    statuses,
+    stops,
+    sweeps,
+    takes,
+)
 
 
 async def test_a_rejected_replacement_leaves_the_old_stop_at_work(make_desk: Any) -> None:
@@ -121,32 +49,6 @@ async def test_after_a_rejected_replacement_the_next_one_holds(make_desk: Any) -
     assert stop.client_order_id.endswith("-r2")
 
 
-async def test_a_rejection_that_overtakes_the_answer_to_the_patch_is_not_lost(make_desk: Any) -> None:
-    """The stream told of the rejection of an order that nobody here had heard of yet; then the PATCH's answer came."""
-    desk = await at_work(make_desk)
-    desk.broker.script("replace_order", Fault.HELD_AFTER)
-    desk.broker.drop_updates = 2
-    desk.clock.set(SWEEP)
-    await desk.until(lambda: statuses(desk) == [Status.PENDING_REPLACE, Status.PENDING_NEW])
-    reject(desk)
-    await desk.until(lambda: desk.activity.positions[1][flows.TRADE_UPDATES] == desk.broker.position)
-    desk.broker.open_gate()
-    await desk.settled()
-    await protects(desk, 10)
-
-
-async def test_a_rejected_replacement_whose_patch_had_no_answer_is_found(make_desk: Any) -> None:
-    desk = await at_work(make_desk)
-    desk.broker.script("replace_order", Fault.LOST_AFTER)
-    desk.broker.script("order_by_client_id", *[Fault.LOST_BEFORE] * 3)
-    desk.broker.drop_updates = 4
-    desk.clock.set(SWEEP)
-    await desk.until(lambda: statuses(desk) == [Status.PENDING_REPLACE, Status.PENDING_NEW])
-    reject(desk)
-    await desk.settled()
-    await protects(desk, 10)
-
-
 @pytest.mark.parametrize("repeated", [False, True])
 async def test_what_the_old_stop_fills_meanwhile_is_taken_off_the_new_one(make_desk: Any, repeated: bool) -> None:
     """At no moment does the ledger believe more to be for sale than is held, or less than the broker's order."""
@@ -164,43 +66,6 @@ async def test_what_the_old_stop_fills_meanwhile_is_taken_off_the_new_one(make_d
     stop = await desk.one(Purpose.STOP)
     assert (stop.state, stop.quantity, stop.filled_quantity) == (IntentState.FILLED, 10, 10)
     await is_sold(desk)
-
-
-async def filled_unheard(make_desk: Any) -> Any:
-    """While nobody listened the old stop filled 2, and the one of 8 took its place."""
-    desk = await extended(make_desk, 2, 0, 0)
-    desk.broker.drop_updates = 99
-    for number in range(3):
-        desk.broker.tick(SWEEP + MINUTE * (number + 1))
-    assert statuses(desk) == [Status.REPLACED, Status.NEW]
-    desk.broker.drop_updates = 0
-    return desk
-
-
-async def test_what_the_old_stop_filled_while_the_stream_was_down_cancels_nothing(make_desk: Any) -> None:
-    """The merge counts the fill and knows of the smaller order at once: in between more would seem for sale than is
-    held."""
-    desk = await filled_unheard(make_desk)
-    # The merge stands in the middle, for as long as protection needs to do something about what it sees.
-    desk.broker.script("fees", Fault.GATED)
-    desk.broker.break_stream()
-    await desk.until(lambda: desk.broker.calls[-1] == "fees")
-    await desk.pass_secs(1)
-    desk.broker.open_gate()
-    await desk.settled()
-    await protects(desk, 8)
-    assert "cancel_order" not in desk.broker.calls
-
-
-async def test_a_fill_of_an_old_stop_that_no_look_up_finds_is_counted(make_desk: Any) -> None:
-    """Invariant 6: an answer of 404 takes no fill away."""
-    desk = await filled_unheard(make_desk)
-    desk.broker.script("order", *[Fault.ABSENT] * 9)
-    desk.broker.break_stream()
-    await desk.settled()
-    position = await desk.position()
-    assert (position.quantity, position.protection, position.stop_quantity) == (8, "active", 8)
-    assert [order.remaining for order in desk.resting()] == [8]
 
 
 async def test_an_old_stop_that_filled_in_part_goes_on_when_its_replacement_is_rejected(make_desk: Any) -> None:
@@ -232,16 +97,6 @@ async def test_an_old_stop_that_fills_whole_ends_both(make_desk: Any) -> None:
     assert statuses(desk) == [Status.FILLED, Status.REJECTED]
     stop = await desk.one(Purpose.STOP)
     assert (stop.state, stop.quantity, stop.filled_quantity) == (IntentState.FILLED, 10, 10)
-    await is_sold(desk)
-
-
-async def test_the_rejection_that_is_told_before_the_fill_ends_nothing(make_desk: Any) -> None:
-    """News in another order: the fill of the old stop is counted, and nothing is placed in its stead."""
-    desk = await extended(make_desk, 100)
-    desk.broker.drop_updates = 2
-    before = len(desk.orders())
-    await sweeps(desk, 0)
-    assert len(desk.orders()) == before
     await is_sold(desk)
 
 

@@ -18,11 +18,12 @@ from holdfast_execution.domain.statuses import REPLACED, is_over, known_time_in_
 from holdfast_execution.guard import NO_GOOD_ANSWER
 from holdfast_execution.ledger import Ledger, LedgerReads, UnknownRow
 from holdfast_execution.restated import (
-    shrunk_successor,
+    is_replaced_by,
     take_back,
     take_restated,
     to_be_replaced,
     unasked_since,
+    works_on,
 )
 from holdfast_execution.rows import FillApplied, IntentRow, NewFill, NewIntent
 from holdfast_runtime.ports.venue import (
@@ -220,16 +221,34 @@ class Adopter:
 
     async def apply(self, order: BrokerOrder, details: Sequence[NewFill] = ()) -> Adopted:
         """One order's news into the ledger. Raises what the broker raises where detail had to be asked for."""
-        if (old := await self._never_replaced(order)) is not None:
-            return await self.apply(old)
+        rejected = state_of(order) is IntentState.REJECTED
+        if rejected and (kept := await self._never_replaced(order)) is not None:
+            return kept
+        adopted = await self._take(order, details)
+        if order.status == REPLACED and order.replaced_by and adopted.intent is not None:
+            return await self._follow_chain(order, adopted)
+        if adopted.zombie:
+            await self._cancel_zombie(order)
+        elif works_on(adopted.intent, order):
+            return await self._recall(order, adopted)
+        return adopted
+
+    async def take_fees(self, since: datetime) -> None:
+        """Every fee since then that is not counted yet. Raises what the broker raises."""
+        fees = await self._broker.fees(since=since)
+        known = await self._books.read(partial(_known_fees, fees=fees))
+        if missing := [fee for fee in fees if fee.activity_id not in known]:
+            await self._books.write(partial(book_fees, fees=missing))
+
+    async def _take(self, order: BrokerOrder, details: Sequence[NewFill] = ()) -> Adopted:
+        """What the order's news says of itself; of nothing that it replaces, or that replaces it."""
         fees = await self._fees_of(order) or await self._adjustments_of(order)
-        successor = await self._successor_of(order)
 
         def take(ledger: Ledger, epoch: int, now: datetime, *, found: Sequence[NewFill], totals: bool) -> Adopted:
             taken = take_over(ledger, epoch, now, order, found, totals=totals)
             # In one transaction: nobody may see the coins without what the fee took of them.
             book_fees(ledger, epoch, now, fees)
-            return replace(taken, intent=take_restated(ledger, epoch, now, taken.intent, successor or order))
+            return replace(taken, intent=take_restated(ledger, epoch, now, taken.intent, order))
 
         adopted = await self._books.write(partial(take, found=details, totals=False))
         self._tell(adopted)
@@ -240,18 +259,7 @@ class Adopter:
             self._tell(adopted)
         if adopted.intent is not None and not adopted.gap:
             self.incomplete.discard(adopted.intent.intent_id)
-        if order.status == REPLACED and order.replaced_by and adopted.intent is not None:
-            return await self._follow_chain(order, adopted)
-        if adopted.zombie:
-            await self._cancel_zombie(order)
         return adopted
-
-    async def take_fees(self, since: datetime) -> None:
-        """Every fee since then that is not counted yet. Raises what the broker raises."""
-        fees = await self._broker.fees(since=since)
-        known = await self._books.read(partial(_known_fees, fees=fees))
-        if missing := [fee for fee in fees if fee.activity_id not in known]:
-            await self._books.write(partial(book_fees, fees=missing))
 
     async def _fees_of(self, order: BrokerOrder) -> list[FeeActivity]:
         """Fees since a pair's order was sent, where it tells of a fill that is not counted yet."""
@@ -268,21 +276,37 @@ class Adopter:
         since = await self._books.read(partial(unasked_since, order=order))
         return [] if since is None else await self._broker.fees(since=since)
 
-    async def _never_replaced(self, order: BrokerOrder) -> BrokerOrder | None:
-        """The present order of an intent was rejected: where it never took the place of another one, that one is the
-        present order again, as the broker tells of it now (point 12)."""
-        old_id = await self._books.read(partial(to_be_replaced, order=order))
-        old = await self._broker.order(old_id) if old_id else None
-        if old is None or old.status == REPLACED:
+    async def _never_replaced(self, order: BrokerOrder) -> Adopted | None:
+        """An order was rejected: where it is the present one, and never took the place of another, that one is the
+        present order again, as the broker tells of it now (point 12). None where the end of the order is all there
+        is."""
+        found = await self._books.read(partial(to_be_replaced, order=order))
+        if found is None:
+            return None
+        intent, old_id = found
+        old = await self._broker.order(old_id)
+        if old is None:
+            # One 404 is no evidence of an end (invariant 11): the resolver asks again.
+            self.incomplete.add(intent.intent_id)
+            return Adopted(intent=intent, before=intent.state)
+        if old.status == REPLACED:
             return None
         log.warning("order.replacement_rejected", order=order.order_id, replaced=old.order_id, status=old.status)
         await self._books.write(partial(take_back, rejected=order, replaced=old))
-        return old
+        return await self.apply(old)
 
-    async def _successor_of(self, order: BrokerOrder) -> BrokerOrder | None:
-        """The order that replaces this one, where this one has filled meanwhile: the broker takes that off it."""
-        successor_id = await self._books.read(partial(shrunk_successor, order=order))
-        return await self._broker.order(successor_id) if successor_id else None
+    async def _recall(self, order: BrokerOrder, adopted: Adopted) -> Adopted:
+        """`order` works on. Where the present one was to replace it, nobody may have heard of that one's rejection; or
+        this is old news: it is asked for."""
+        intent = adopted.intent
+        if intent is None or not await self._books.read(
+            partial(is_replaced_by, intent_id=intent.intent_id, order=order)
+        ):
+            return adopted
+        newer = await self._broker.order(intent.broker_order_id)
+        if newer is None or state_of(newer) is not IntentState.REJECTED:
+            return adopted
+        return await self.apply(newer)
 
     async def _cancel_zombie(self, order: BrokerOrder) -> None:
         metrics.ZOMBIE_ORDERS.inc()
@@ -305,6 +329,9 @@ class Adopter:
         """The order of `intent` goes on as `newer`. What was told of that one before it was known was told to nobody:
         it is read again."""
         if newer.order_id != intent.broker_order_id:
+            if newer.quantity < intent.remaining and (old := await self._broker.order(intent.broker_order_id)):
+                # It is the smaller for what the old one has filled: that counts first.
+                await self._take(old)
             await self._books.write(
                 lambda ledger, epoch, now: ledger.record_replacement(
                     epoch,

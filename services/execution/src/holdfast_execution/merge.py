@@ -105,12 +105,7 @@ class Merger:
             if not await self._books.read(partial(_is_known, order_id=order_id)):
                 await self._take_unknown(order_id)
             elif await self._books.read(partial(_is_short, order_id=order_id, fills=fills)):
-                # With the order itself: where another one replaces it, that one is the smaller for what it has filled.
-                order = await self._broker.order(order_id)
-                if order is None:
-                    await self._books.write(partial(_count, fills=fills))
-                else:
-                    await self._adopter.apply(order, fills)
+                await self._books.write(partial(_count, fills=fills))
 
     async def _take_unknown(self, order_id: str) -> None:
         """It may be a leg, or an order that arrived after its end was declared, and filled while nobody listened."""

@@ -247,9 +247,10 @@ class Resolver:
             trail.due_secs = self._clock.now_secs() + MAX_BACKOFF_SECS
             return
         cancelling = intent.state is IntentState.CANCELLING
+        # Where news of it does not end the question, it is asked again after a while.
+        trail.due_secs = self._clock.now_secs() + self._backoff(trail)
         await self._adopter.apply(order)
         if cancelling and not is_over(order):
-            trail.due_secs = self._clock.now_secs() + self._backoff(trail)
             if trail.turns >= CANCEL_AGAIN_AFTER and order.status != "pending_cancel":
                 await self._cancel_again(order)
             return

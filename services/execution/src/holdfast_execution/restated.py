@@ -5,7 +5,7 @@ from datetime import datetime
 import structlog
 
 from holdfast_execution.domain.intents import TERMINAL, IntentState, Purpose
-from holdfast_execution.domain.statuses import is_over, state_of
+from holdfast_execution.domain.statuses import PENDING_REPLACE, is_over
 from holdfast_execution.ledger import Ledger, LedgerReads
 from holdfast_execution.rows import IntentRow
 from holdfast_runtime.ports.venue import SPLIT, BrokerOrder
@@ -48,15 +48,13 @@ def _differs(row: IntentRow, order: BrokerOrder) -> bool:
 
 def _is_restated(ledger: LedgerReads, row: IntentRow, order: BrokerOrder) -> bool:
     """True where the broker has moved a stop's price (for a dividend), or its quantity: it told of a split of the
-    symbol since the intent was made, or what it replaces has filled in part meanwhile."""
+    symbol since the intent was made. What a replacement is smaller for follows from what the old order has filled."""
     if row.purpose is not Purpose.STOP or row.state in TERMINAL or row.broker_order_id != order.order_id:
         return False
     if not _differs(row, order):
         return False
     if order.quantity == row.leg_quantity:
         return order.stop_price is not None
-    if order.replaces and order.quantity < row.leg_quantity:
-        return True
     adjustments = ledger.ledger_state(row.created_at).adjustments
     return any(each.kind == SPLIT and each.symbol == row.symbol for each in adjustments)
 
@@ -64,25 +62,26 @@ def _is_restated(ledger: LedgerReads, row: IntentRow, order: BrokerOrder) -> boo
 # --- by a replacement (order protocol, point 12)
 
 
-def shrunk_successor(ledger: LedgerReads, *, order: BrokerOrder) -> str:
-    """The broker's id of the present order where that one replaces `order`, of which more has filled than was counted;
-    empty where not."""
-    row = ledger.intent_of_order(broker_order_id=order.order_id)
-    if row is None or row.state in TERMINAL or row.broker_order_id == order.order_id:
-        return ""
-    replaced = _replaced_by_present(ledger, row)
-    news = order.filled_quantity > ledger.counted(order.order_id)
-    return row.broker_order_id if replaced == order.order_id and news else ""
-
-
-def to_be_replaced(ledger: LedgerReads, *, order: BrokerOrder) -> str:
-    """The broker's id of what `order` was to replace, where `order` is the present one and was rejected; else empty."""
-    if state_of(order) is not IntentState.REJECTED:
-        return ""
+def to_be_replaced(ledger: LedgerReads, *, order: BrokerOrder) -> tuple[IntentRow, str] | None:
+    """The open intent whose present order is `order`, and the broker's id of what that was to replace; else None."""
     row = ledger.intent_of_order(broker_order_id=order.order_id)
     if row is None or row.state in TERMINAL or row.broker_order_id != order.order_id:
-        return ""
-    return _replaced_by_present(ledger, row)
+        return None
+    replaced = _replaced_by_present(ledger, row)
+    return (row, replaced) if replaced else None
+
+
+def works_on(row: IntentRow | None, order: BrokerOrder) -> bool:
+    """True where the broker tells of an open intent's order as one that works and waits for no replacement, though
+    another one is the present order."""
+    if row is None or not row.open or is_over(order) or order.status == PENDING_REPLACE:
+        return False
+    return row.broker_order_id not in ("", order.order_id)
+
+
+def is_replaced_by(ledger: LedgerReads, *, intent_id: str, order: BrokerOrder) -> bool:
+    """True where the intent's present order is the one that was to replace `order`."""
+    return _replaced_by_present(ledger, ledger.intent(intent_id)) == order.order_id
 
 
 def take_back(ledger: Ledger, epoch: int, now: datetime, *, rejected: BrokerOrder, replaced: BrokerOrder) -> None:

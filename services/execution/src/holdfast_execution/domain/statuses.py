@@ -14,6 +14,9 @@ _WORDS = {
 REPLACED = "replaced"
 """The chain goes on under another order id."""
 
+PENDING_REPLACE = "pending_replace"
+"""Its replacement is on its way."""
+
 DORMANT = "held"
 """A leg that waits for its parent's complete fill."""
 

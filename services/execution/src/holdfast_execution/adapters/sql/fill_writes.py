@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_execution import messages
 from holdfast_execution.adapters.sql import convert, plain, queries, tables
+from holdfast_execution.adapters.sql.filled_intents import FilledIntents
 from holdfast_execution.adapters.sql.session import Transaction
-from holdfast_execution.adapters.sql.writes import SqlWrites, setting
-from holdfast_execution.domain.intents import IntentState, after_fill, is_late_fill
+from holdfast_execution.adapters.sql.writes import setting
 from holdfast_execution.domain.positions import (
     Adjustment,
     Execution,
@@ -25,7 +25,7 @@ from holdfast_execution.domain.positions import (
     uncovered,
 )
 from holdfast_execution.parts import Unforeseen
-from holdfast_execution.rows import ClaimRefused, FillApplied, IntentRow, LedgerError, NewFill, PositionRow, UnknownRow
+from holdfast_execution.rows import ClaimRefused, FillApplied, LedgerError, NewFill, PositionRow, UnknownRow
 from holdfast_runtime.ledger_halts import from_micros, to_micros
 
 _UNITS = 10**10
@@ -49,7 +49,7 @@ _UPDATE_POSITION = sa.update(tables.positions).where(
 )
 
 
-class FillWrites(SqlWrites):
+class FillWrites(FilledIntents):
     """The fills half of the port."""
 
     def apply_fill(self, epoch: int, now: datetime, fill: NewFill) -> FillApplied:
@@ -272,47 +272,6 @@ class FillWrites(SqlWrites):
         ]
         if values:
             plain.write(transaction.connection, _UPDATE_REALISED, values)
-
-    def _count_on_intent(
-        self,
-        transaction: Transaction,
-        now: datetime,
-        order: dict[str, Any],
-        intent: dict[str, Any],
-        executions: Sequence[Execution],
-    ) -> tuple[bool, IntentRow]:
-        """Filled is the largest total seen (point 11). Returns whether the fill came after the end, and the intent."""
-        before = IntentState(intent["state"])
-        order_filled = max(order["filled_quantity"], executions[-1].cumulative)
-        gained = order_filled - order["filled_quantity"]
-        if gained:
-            self._change_order(transaction, order["client_order_id"], filled_quantity=order_filled)
-        filled = intent["filled_quantity"] + gained
-        # What a replaced order has filled meanwhile is no part of the one that took its place.
-        replaced = order["leg"] == intent["leg"] and order["client_order_id"] != intent["client_order_id"]
-        quantity = intent["quantity"] + (gained if replaced else 0)
-        leg_done = order["leg"] == intent["leg"] and order_filled >= order["quantity"]
-        counted = intent["counted_quantity"] + sum(each.quantity for each in executions)
-        # While an earlier part is missing the order stays open here, so that it is asked for until it is counted.
-        complete = counted >= filled and (leg_done or filled >= quantity)
-        if replaced and complete:
-            # Nothing is left for the one that was to take its place.
-            quantity = min(quantity, filled)
-        state = after_fill(before, complete=complete)
-        late = gained > 0 and (is_late_fill(before) or order["leg"] != intent["leg"])
-        cost = intent["filled_cost"] + sum(notional(each.quantity, each.price) for each in executions)
-        row = self._change_intent(
-            transaction,
-            now,
-            intent,
-            f"late fill of {intent['intent_id']}, which was {before}" if late else "",
-            state=state.value,
-            quantity=quantity,
-            filled_quantity=filled,
-            counted_quantity=counted,
-            filled_cost=cost,
-        )
-        return late, row
 
     def _store_holding(
         self, transaction: Transaction, now: datetime, intent: dict[str, Any], holding: Holding

@@ -23,6 +23,7 @@ from holdfast_execution.domain.intents import (
 )
 from holdfast_execution.domain.limits import halt_reason
 from holdfast_execution.domain.outcomes import ATTEMPTS_EXHAUSTED
+from holdfast_execution.domain.replacements import Link, cut
 from holdfast_execution.domain.statuses import known_time_in_force
 from holdfast_execution.domain.strategies import STOPPED
 from holdfast_execution.parts import IntentChange
@@ -212,7 +213,10 @@ class IntentWrites(DecisionWrites):
             row = self._intent_columns(intent_id)
             if self._order(broker_order_id=broker_order_id, client_order_id=client_order_id) is not None:
                 return convert.intent_row(row)
-            units = row["order_quantity"] if quantity is None else convert.quantity_units(quantity)
+            old = Link(row["order_quantity"], row["order_filled_quantity"])
+            asked = old.quantity if quantity is None else convert.quantity_units(quantity)
+            # The answer may be older than what the old order has filled since.
+            units = cut([old, Link(asked, 0)])[-1]
             self._change_order(transaction, row["client_order_id"], status="replaced")
             self._insert_order(
                 transaction, row, client_order_id, leg=row["leg"], quantity=units,
@@ -220,10 +224,9 @@ class IntentWrites(DecisionWrites):
             )  # fmt: skip
             before = IntentState(row["state"])
             state = before if before in TERMINAL or before is IntentState.CANCELLING else IntentState.ACKED
-            rested = row["order_quantity"] - row["order_filled_quantity"]
             columns = changed(
                 # What the old order has filled counts, what rested of it does not.
-                quantity=None if before in TERMINAL else row["quantity"] - rested + units,
+                quantity=None if before in TERMINAL else row["quantity"] - (old.quantity - old.filled) + units,
                 stop_price=convert.optional_units(stop_price),
                 time_in_force=time_in_force and time_in_force.value,
             )
