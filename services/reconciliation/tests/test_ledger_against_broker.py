@@ -253,6 +253,25 @@ def test_a_position_older_than_any_fill_that_was_asked_for_is_compared_as_it_is(
     assert books.found() == []
 
 
+def test_an_order_whose_answer_is_outstanding_explains_cash_before_its_activity_is_listed():
+    """FP-4.5: the list of activities is late, the order tells."""
+    books = Books(broker_cash=Decimal("990.00"), wishes=[wish("b1", stage=Stage.IN_FLIGHT)])
+    books.orders = [order("b1", status="partially_filled", filled=5)]
+    assert (Kind.FILL_MISSING, "SPY", Action.APPLY) in books.found()
+    assert (Kind.CASH_DIFFERS, "", Action.APPLY) in books.found()
+
+
+def test_what_a_stop_fills_while_its_replacement_is_on_its_way_explains_cash_before_its_activity_is_listed():
+    """FP-4.5; order protocol, point 12."""
+    books = Books(broker_cash=Decimal("1190.00"), held={"SPY": 8}, wishes=[wish("s2")])
+    books.orders = [
+        stop("s1", status="pending_replace", filled=2),
+        stop("s2", status="pending_new", replaces="s1", quantity=8),
+    ]
+    assert books.found()[:1] == [(Kind.FILL_MISSING, "SPY", Action.APPLY)]
+    assert (Kind.CASH_DIFFERS, "", Action.APPLY) in books.found()
+
+
 def test_an_intent_that_never_became_an_order_makes_no_old_fill_look_missing():
     """FP-4.5: the list of open orders tells of a long filled entry beside its stop, and the ledger of a refused one."""
     books = Books(held={"SPY": 10}, wishes=[wish("s1"), replace(wish("b2", stage=Stage.OVER), broker_order_id="")])

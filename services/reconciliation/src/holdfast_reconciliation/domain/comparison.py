@@ -184,6 +184,9 @@ def _missing_fills(ledger: LedgerSide, broker: BrokerSide, touched: set[str] | N
     `touched`: symbols in which the fills of unknown orders count, None for all.
     """
     known = {wish.broker_order_id for wish in ledger.wishes if wish.broker_order_id} | ledger.filled.keys()
+    in_flight = {wish.client_order_id for wish in ledger.wishes if wish.stage is Stage.IN_FLIGHT}
+    known |= {order_id for order_id, order in broker.orders.items() if order.client_order_id in in_flight}
+    known |= {order.replaces for order_id, order in broker.orders.items() if order_id in known and order.replaces}
     ours = known | {leg for leg, parent in broker.parents.items() if parent in known}
     filled: dict[str, tuple[str, Decimal]] = {}
     for execution in broker.executions:
