@@ -61,6 +61,7 @@ def test_what_is_for_sale_is_what_the_chain_has_left(ledger: SqlLedger, epoch: i
     resting_stop(ledger, epoch)
     ledger.apply_fill(epoch, NOW, fill("b-stop", "2", "2", price="170", after_secs=9))
     row = replaced(ledger, epoch, 1, quantity=Decimal(8))
+    assert row.state is IntentState.PARTIALLY_FILLED, "no state goes back (invariant 13)"
     assert (row.quantity, row.leg_quantity, row.filled_quantity, row.remaining) == (10, 8, 2, 8)
     row = ledger.apply_fill(epoch, NOW, fill("b-stop", "1", "3", price="170", after_secs=10)).intent
     assert (row.quantity, row.leg_quantity, row.filled_quantity, row.remaining) == (10, 7, 3, 7)

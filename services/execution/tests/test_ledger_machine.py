@@ -224,7 +224,7 @@ class LedgerMachine(ModelledLedger):
         left = min(asked, old.quantity - old.seen) if asked <= old.quantity else asked
         new = Order(name, left, old.leg, attempts=1, replaces=old)
         if wish.state is not IntentState.CANCELLING:
-            wish.state = IntentState.ACKED
+            wish.state = IntentState.PARTIALLY_FILLED if wish.filled else IntentState.ACKED
         wish.quantity += new.quantity - (old.quantity - old.seen)
         wish.orders.append(new)
         told = None if quantity is None else Decimal(quantity)

@@ -246,10 +246,10 @@ class Ledger(LedgerReads, FiringWrites, Protocol):
         stop_price: Decimal | None = None,
         time_in_force: TimeInForce | None = None,
     ) -> IntentRow:
-        """The broker replaced the present order by a new one (PATCH): the chain is still one leg, ACKED under the new
-        id. The new order is about `quantity`, default the same, but about no more than what is left of the old one:
-        what that one has filled by now, or fills yet, is taken off it, unless it was asked for as larger. An order that
-        the intent had before returns what is stored."""
+        """The broker replaced the present order by a new one (PATCH): the chain is still one leg, and works on under
+        the new id. The new order is about `quantity`, default the same, but about no more than what is left of the old
+        one: what that one has filled by now, or fills yet, is taken off it, unless it was asked for as larger. An order
+        that the intent had before returns what is stored."""
 
     def record_replacement_rejected(
         self, epoch: int, now: datetime, intent_id: str, rejected: str, replaced: BrokerOrder

@@ -223,14 +223,13 @@ class IntentWrites(DecisionWrites):
                 replaces=row["client_order_id"], broker_order_id=broker_order_id, attempts=1,
             )  # fmt: skip
             before = IntentState(row["state"])
-            state = before if before in TERMINAL or before is IntentState.CANCELLING else IntentState.ACKED
             columns = changed(
                 # What the old order has filled counts, what rested of it does not.
                 quantity=None if before in TERMINAL else row["quantity"] - (old.quantity - old.filled) + units,
                 stop_price=convert.optional_units(stop_price),
                 time_in_force=time_in_force and time_in_force.value,
             )
-            return self._move(transaction, now, row, state, client_order_id=client_order_id, **columns)
+            return self._move(transaction, now, row, _working(row), client_order_id=client_order_id, **columns)
 
     def record_replacement_rejected(
         self, epoch: int, now: datetime, intent_id: str, rejected: str, replaced: BrokerOrder
@@ -243,13 +242,12 @@ class IntentWrites(DecisionWrites):
                 return convert.intent_row(row)
             self._change_order(transaction, row["client_order_id"], status="rejected")
             self._change_order(transaction, old["client_order_id"], status=replaced.status)
-            working = IntentState.PARTIALLY_FILLED if row["filled_quantity"] else IntentState.ACKED
             never_rested = row["order_quantity"] - row["order_filled_quantity"]
             return self._move(
                 transaction,
                 now,
                 row,
-                before if before is IntentState.CANCELLING else working,
+                _working(row),
                 client_order_id=old["client_order_id"],
                 quantity=row["quantity"] - never_rested + old["quantity"] - old["filled_quantity"],
                 stop_price=convert.optional_units(replaced.stop_price),
@@ -349,3 +347,11 @@ class IntentWrites(DecisionWrites):
                 "status": "",
             },
         )
+
+
+def _working(row: Mapping[str, Any]) -> IntentState:
+    """State of an intent that goes on under another order of the same leg: no end, and no cancel, is undone by that."""
+    before = IntentState(row["state"])
+    if before in TERMINAL or before is IntentState.CANCELLING:
+        return before
+    return IntentState.PARTIALLY_FILLED if row["filled_quantity"] else IntentState.ACKED
