@@ -1,14 +1,17 @@
 """Crashes, lost and repeated updates, reconnects: the ledger ends as the broker is (points 4 and 11, invariant 14)."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from holdfast_exchange.recording import MINUTE, Bar
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_runtime.errors import Retry
 from holdfast_simulation.memory_venue import Fault
+
+OPEN = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("arrived", [False, True])
@@ -38,6 +41,38 @@ async def test_what_filled_while_nobody_listened_is_taken_over_at_the_start(desk
     assert (await desk.one(Purpose.ENTRY)).state is IntentState.FILLED
     position = await desk.position()
     assert (position.quantity, position.protection) == (10, "active")
+    cash = (await desk.snapshot()).account.cash.value
+    assert Decimal(cash) == desk.broker.exchange.books.cash
+
+
+async def test_a_stop_that_filled_in_parts_before_it_was_known_is_counted_part_by_part(make_desk: Any) -> None:
+    """Invariant 6: at the prices of the parts, not at their average, which is rounded."""
+    rows = (("100", "100.5", "99.5", "100", "100000"),) * 2 + (
+        ("94", "94.5", "93", "94", "1"),
+        ("93", "93.5", "92", "93", "2"),
+        ("92", "92.5", "91", "92", "100000"),
+    )
+    bars = [
+        Bar(symbol, OPEN + MINUTE * n, OPEN + MINUTE * (n + 1), *[Decimal(each) for each in row])
+        for n, row in enumerate(rows)
+        for symbol in ("BAC", "IBM", "SPY")
+    ]
+    desk = make_desk(bars=bars)
+    desk.broker.tick(OPEN + MINUTE)
+    await desk.start()
+    desk.broker.script("submit_order", Fault.HELD_AFTER)
+    await desk.submit(desk.decision(quantity=7))
+    # The stream tells of the entry, and not of its leg; the answer would have.
+    await desk.until(lambda: any(row.broker_order_id for row in desk.engine.books.last_seen.intents))
+    await desk.kill()
+    for number in range(2, 6):
+        desk.broker.tick(OPEN + MINUTE * number)
+    await desk.start()
+    assert (await desk.position()).quantity == desk.broker.exchange.books.held("SPY") == 0
+    state = await desk.runner.read(lambda ledger: ledger.ledger_state(OPEN))
+    sold = [(fill.quantity, fill.price) for fill in state.fills if fill.side.value == "sell"]
+    assert sold == [(each.quantity, each.price) for each in desk.broker.exchange.books.fills if each.quantity < 7]
+    assert len(sold) == 3
     cash = (await desk.snapshot()).account.cash.value
     assert Decimal(cash) == desk.broker.exchange.books.cash
 

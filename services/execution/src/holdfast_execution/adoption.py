@@ -348,7 +348,8 @@ class Adopter:
         return await self.apply(newer)
 
     async def _details(self, order: BrokerOrder, intent: IntentRow) -> list[NewFill]:
-        activities = await self._broker.fills(since=intent.created_at)
+        # The intent of an entry's own stop may be younger than what that stop has filled.
+        activities = await self._broker.fills(since=order.submitted_at or intent.created_at)
         return [
             detail_of_activity(fill, order.client_order_id) for fill in activities if fill.order_id == order.order_id
         ]
