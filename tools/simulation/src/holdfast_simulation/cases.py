@@ -19,7 +19,7 @@ from holdfast_simulation.plan_writing import (
     wants,
 )
 from holdfast_simulation.world.faults import Kind
-from holdfast_simulation.world.plans import Plan
+from holdfast_simulation.world.plans import ALL_DAY_SECS, Plan
 from holdfast_simulation.world.run import Outcome, run
 from holdfast_simulation.world.workload import Wish
 
@@ -38,6 +38,7 @@ class Case:
 
 
 LONG = (wants(0, 4.2, valid_secs=600),)
+MORE = (replace(wants(0, 4.2), wishes=(Wish(symbol=SYMBOL, lean=0.0, weight=Decimal("0.3")),)),)
 TWO = (
     replace(
         wants(0, 4.2, strategy="beta", valid_secs=600),
@@ -202,6 +203,27 @@ CASES = (
         name="a stop that nobody knows of",
         plan=plan(3, [fault(0, Kind.LOST_BEFORE, "submit_order", 6.1, 13.0)], ENTRY),
         holds=expectations.unknown_stop_is_not_waited_for,
+    ),
+    Case(
+        name="a replaced stop whose replacement is rejected later",
+        plan=plan(29, [fault(0, Kind.REPLACEMENT_HELD, SYMBOL, 4.0, 9.0)], ENTRY, sweep_secs=ALL_DAY_SECS),
+        holds=expectations.old_stop_goes_on,
+    ),
+    Case(
+        name="a replaced stop that fills in part before its replacement",
+        plan=plan(
+            29,
+            [
+                # Until 9.5 for what was asked for in the seventh second.
+                replace(fault(0, Kind.REPLACEMENT_HELD, SYMBOL, 4.0, 7.5), probability=0.0),
+                fault(1, Kind.PRICE_FALLS, SYMBOL, 7.0, 7.1),
+                # Or the stop's price would be seen, and all be sold in its stead.
+                fault(2, Kind.PRICES_MUTE, SYMBOL, 7.0, 20.0),
+            ],
+            MORE,
+            sweep_secs=ALL_DAY_SECS,
+        ),
+        holds=expectations.successor_is_smaller,
     ),
     Case(
         name="a part that nobody hears of",

@@ -12,6 +12,7 @@ from holdfast_exchange.orders import Fill, Order, Side, Status
 from holdfast_execution.adapters.sql import convert, tables
 from holdfast_execution.domain.intents import IntentState
 from holdfast_execution.rows import MAX_SENDS
+from holdfast_simulation.plan_writing import CHAOS_SECS
 from holdfast_simulation.world.evidence import Departure
 from holdfast_simulation.world.run import World
 
@@ -245,6 +246,35 @@ def entry_ends_unfilled(world: World) -> Iterator[str]:
     first, *_ = [o for o in world.server.exchange.orders.values() if o.side is Side.BUY]
     if first.canceled_at is None or _secs(world, first.canceled_at) > CUT_SECS or first.filled_quantity:
         yield f"an entry that is cancelled soon, not {first.status} with {first.filled_quantity} filled"
+
+
+def old_stop_goes_on(world: World) -> Iterator[str]:
+    """A replacement that was answered well is rejected: the stop that it was to replace protects on, until the next
+    one takes its place. Nothing is cancelled, or placed beside it."""
+    if not any(order.replaces for order in _ended(world, stops=True, status=Status.REJECTED)):
+        yield "a replacement that is rejected"
+    if not _ended(world, stops=True, status=Status.REPLACED):
+        yield "a stop that is replaced after all"
+    yield from _one_stop_for_all(world)
+
+
+def successor_is_smaller(world: World) -> Iterator[str]:
+    """What the old stop fills while its replacement is on its way is taken off that one, which sells the rest."""
+    yield from counted_once(world)
+    filled = {order.id: order.filled_quantity for order in _ended(world, stops=True, status=Status.REPLACED)}
+    rests = [order for order in _ended(world, stops=True) if filled.get(order.replaces or "")]
+    if not rests:
+        yield "a stop that fills in part, is replaced, and whose successor sells the rest"
+    yield from _one_stop_for_all(world)
+
+
+def _one_stop_for_all(world: World) -> Iterator[str]:
+    """Before the calm the entry's own stop protects alone: none is cancelled, and none sent."""
+    for order in _ended(world, stops=True, status=Status.CANCELED):
+        if order.canceled_at is not None and _secs(world, order.canceled_at) < CHAOS_SECS:
+            yield f"no stop that is cancelled, not {order.id}"
+    sent = [post for post in world.server.arrived if post.order.side.value == "sell" and post.sent_secs < CHAOS_SECS]
+    yield from (f"no sale beside the stop, not {post.order.client_order_id}" for post in sent)
 
 
 def unknown_stop_is_not_waited_for(world: World) -> Iterator[str]:

@@ -214,6 +214,20 @@ MUTANTS = (
         "    missing = order.filled_quantity > max(seen)\n",
     ),
     Mutant(
+        name="a rejected replacement is the present order for ever",
+        life="a replaced stop whose replacement is rejected later",
+        module=f"{_EXECUTION}.adapters.sql.intent_writes",
+        safeguard='                client_order_id=old["client_order_id"],\n',
+        without='                client_order_id=row["client_order_id"],\n',
+    ),
+    Mutant(
+        name="a replacement sells what the old stop has filled, too",
+        life="a replaced stop that fills in part before its replacement",
+        module=f"{_EXECUTION}.domain.replacements",
+        safeguard="min(newer.quantity, left) if newer.quantity <= older.quantity else newer.quantity",
+        without="newer.quantity",
+    ),
+    Mutant(
         name="nothing is merged after a reconnect",
         life="a fill while the stream is down",
         module=f"{_EXECUTION}.updates",

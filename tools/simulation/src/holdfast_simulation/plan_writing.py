@@ -7,7 +7,7 @@ from decimal import Decimal
 from holdfast_core.schedules import TradeKind
 from holdfast_simulation.world import market
 from holdfast_simulation.world.faults import Fault, Kind
-from holdfast_simulation.world.plans import Plan
+from holdfast_simulation.world.plans import SWEEP_SECS, Plan
 from holdfast_simulation.world.timed import CLOCK, TimedTrade
 from holdfast_simulation.world.workload import CyclePlan, Wish
 
@@ -23,6 +23,7 @@ def plan(
     *,
     timed: Iterable[TimedTrade] = (),
     day: date = market.DAY,
+    sweep_secs: float = SWEEP_SECS,
 ) -> Plan:
     """The seed decides the market, the schedule, and the limits on entries."""
     return Plan(
@@ -33,6 +34,7 @@ def plan(
         cycles=tuple(sorted(cycles, key=lambda cycle: cycle.at_secs)),
         timed=tuple(timed),
         day=day,
+        sweep_secs=sweep_secs,
     )
 
 

@@ -47,6 +47,8 @@ class Kind(StrEnum):
     FEED_DOWN = "feed_down"
     # The market and people.
     TRADING_HALT = "trading_halt"
+    REPLACEMENT_HELD = "replacement_held"
+    """The venue takes its time over replacements; those under way at the end are rejected, or come late."""
     PRICE_FALLS = "price_falls"
     KILL_SWITCH = "kill_switch"
     STRATEGY_STOPPED = "strategy_stopped"

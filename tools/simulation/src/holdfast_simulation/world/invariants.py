@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from holdfast_core import sessions
 from holdfast_core.ids import CLIENT_ORDER_ID_PREFIX
+from holdfast_exchange.admission import is_waiting
 from holdfast_exchange.orders import Order, Side, Status
 from holdfast_execution.adapters.sql import tables
 from holdfast_execution.adapters.sql.database import Database
@@ -194,10 +195,12 @@ class Invariants:
                 if (order.filled_quantity or order.is_open) and order.symbol not in self.foreign:
                     yield f"14: {order.id} {order.symbol} {order.status} is in no ledger"
                 continue
-            if order.is_open:
+            if order.is_open and not is_waiting(order):
                 live[name] += 1
                 if rows[name].state in TERMINAL:
                     yield f"13: {name} is {rows[name].state} and its order {order.id} lives"
+            if rows[name].broker_order_id == order.id and rows[name].open:
+                yield from _present_differs(rows[name], order)
         yield from (f"1: {name} has {count} live orders" for name, count in live.items() if count > 1)
 
     def _books_differ(self, rows: dict[str, IntentRow]) -> Iterator[str]:
@@ -235,9 +238,18 @@ class Invariants:
             yield f"7: {symbol} is held without a stop since {self.bare_secs[symbol]:.1f} s"
 
 
+def _present_differs(row: IntentRow, order: Order) -> Iterator[str]:
+    """What an open intent's present order is at the broker, and here (invariant 14)."""
+    if not order.is_open:
+        yield f"14: {row.intent_id} is {row.state} and its order {order.id} is {order.status}"
+    elif row.purpose is Purpose.STOP and row.remaining != order.remaining:
+        yield f"14: {row.intent_id} sells {row.remaining} here, {order.remaining} at the broker"
+
+
 def _is_entry(order: Order) -> bool:
     return order.side is Side.BUY and order.client_order_id.startswith(CLIENT_ORDER_ID_PREFIX)
 
 
 def _is_awake_sale(order: Order) -> bool:
-    return order.side is Side.SELL and order.status is not Status.HELD
+    """A replacement that is on its way sells what the order does that it replaces."""
+    return order.side is Side.SELL and order.status is not Status.HELD and not is_waiting(order)

@@ -20,6 +20,9 @@ T = TypeVar("T")
 
 SPEEDS = (15.0, 30.0, 60.0)
 """Market seconds in one virtual second."""
+SWEEP_SECS, ALL_DAY_SECS = 600.0, 23_400.0
+"""So long before the close stops for the day become good till cancelled: as in production, or at any time, so that
+lives far from the close see stops replaced, too."""
 FAULT_COUNTS = (0, 4, 10, 20, 40)
 
 
@@ -34,6 +37,7 @@ class Plan:
     cycles: tuple[CyclePlan, ...]
     day: date = market.DAY
     timed: tuple[TimedTrade, ...] = ()
+    sweep_secs: float = SWEEP_SECS
 
 
 def plan_of(seed: int) -> Plan:
@@ -81,6 +85,7 @@ def from_json(text: str) -> Plan:
         ),
         day=date.fromisoformat(given.get("day", str(market.DAY))),
         timed=tuple(TimedTrade(**{**each, "kind": TradeKind(each["kind"])}) for each in given.get("timed", ())),
+        sweep_secs=given.get("sweep_secs", SWEEP_SECS),
     )
 
 

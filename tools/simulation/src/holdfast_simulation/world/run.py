@@ -13,9 +13,11 @@ import sqlalchemy as sa
 from holdfast_exchange.commands import Command
 from holdfast_exchange.exchange import Exchange, ExchangeConfig
 from holdfast_exchange.faults.commands import Halt, ScalePrices
+from holdfast_exchange.holds import Step
 from holdfast_exchange.market import Market
-from holdfast_exchange.orders import Refusal
+from holdfast_exchange.orders import Refusal, Status
 from holdfast_exchange.recording import MINUTE
+from holdfast_exchange.venue_commands import Hold, RejectReplacement
 from holdfast_execution.adapters.sql import tables
 from holdfast_execution.adapters.sql.sql_ledger import open_ledger
 from holdfast_runtime.ledger_halts import KILL_SWITCH, to_micros
@@ -108,7 +110,12 @@ class World:
         )
         settings = settings.model_copy(
             update={
-                "execution": settings.execution.model_copy(update={"tombstone_after_secs": TOMBSTONE_SECS}),
+                "execution": settings.execution.model_copy(
+                    update={
+                        "tombstone_after_secs": TOMBSTONE_SECS,
+                        "stop_sweep_before_close_secs": plan.sweep_secs,
+                    }
+                ),
                 "strategies": timed.strategies(plan.timed, grace_secs=limits.choice(timed.GRACES_SECS)),
             }
         )
@@ -296,6 +303,7 @@ class World:
             Kind.PRICE_FALLS: self._fall,
             Kind.KILL_SWITCH: self._kill_switch,
             Kind.FOREIGN_ORDER: self._foreign,
+            Kind.REPLACEMENT_HELD: self._hold_replacements,
         }
         begin = begins.get(fault.kind)
         await asyncio.sleep(fault.at_secs)
@@ -311,6 +319,8 @@ class World:
             self.server.keys_revoked = False
         elif fault.kind is Kind.SHORT_MEMORY:
             self.server.forgets_before = None
+        elif fault.kind is Kind.REPLACEMENT_HELD:
+            self._let_go(fault)
 
     def _crash(self, fault: Fault) -> None:
         self.processes[fault.target].crash()
@@ -327,6 +337,18 @@ class World:
     def _halt(self, fault: Fault) -> None:
         now = self.market_clock.now()
         self._at_venue(Halt(now, fault.target, now + timedelta(seconds=fault.lasts_secs * self.plan.speed)))
+
+    def _hold_replacements(self, fault: Fault) -> None:
+        secs = Decimal(str(fault.lasts_secs * self.plan.speed))
+        self._at_venue(Hold(self.market_clock.now(), Step.REPLACE, secs, fault.target))
+
+    def _let_go(self, fault: Fault) -> None:
+        now = self.market_clock.now()
+        self._at_venue(Hold(now, Step.REPLACE, Decimal(0), fault.target))
+        for order in self.server.exchange.open_orders():
+            leaving = order.symbol == fault.target and order.status is Status.PENDING_REPLACE
+            if leaving and self.weather.chance(fault).random() < fault.probability:
+                self._at_venue(RejectReplacement(now, order.id))
 
     def _fall(self, fault: Fault) -> None:
         self._at_venue(ScalePrices(self.market_clock.now(), fault.target, FALL, self.ticks[-1]))
