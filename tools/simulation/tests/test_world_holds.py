@@ -83,7 +83,7 @@ def tell(first: int) -> None:
 
 
 def test_a_plan_is_kept_whole() -> None:
-    plan = replace(plan_of(4), timed=BOUGHT_BY_THE_CLOCK + SOLD_BY_THE_CLOCK, day=CLOCKS_BACK)
+    plan = replace(plan_of(4), timed=BOUGHT_BY_THE_CLOCK + SOLD_BY_THE_CLOCK, day=CLOCKS_BACK, sweep_secs=1_200.0)
 
     assert plans.from_json(plans.to_json(plan)) == plan
 

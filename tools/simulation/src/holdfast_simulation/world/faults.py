@@ -119,6 +119,10 @@ MAX_STOPS = 3
 FIRST_STOP = 1_000
 """Numbers of stops begin here."""
 STOP_SECS = 4.0
+MAX_HOLDS = 3
+FIRST_HOLD = 2_000
+"""Numbers of held replacements begin here."""
+HOLD_SECS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +150,7 @@ class Fault:
 
 def draw(chance: random.Random, *, count: int, within_secs: float) -> list[Fault]:
     """`count` faults that all end before `within_secs`."""
-    # What people do to strategies is drawn apart: see `stops`.
+    # What people do to strategies, and replacements that are held, are drawn apart: see `stops` and `holds`.
     kinds = [kind for kind in Kind if kind in _TARGETS]
     weights = [WEIGHTS.get(kind, 1.0) for kind in kinds]
     found = []
@@ -179,6 +183,25 @@ def stops(chance: random.Random, strategies: Sequence[str], *, within_secs: floa
                 at_secs=chance.uniform(0.5, within_secs - lasts_secs),
                 lasts_secs=lasts_secs,
                 probability=1.0,
+            )
+        )
+    return found
+
+
+def holds(chance: random.Random, *, within_secs: float) -> list[Fault]:
+    """When the venue holds a symbol's replacements, and how likely it rejects them: none to `MAX_HOLDS`, all over
+    before `within_secs`."""
+    found = []
+    for number in range(chance.randint(0, MAX_HOLDS)):
+        lasts_secs = min(chance.expovariate(1 / HOLD_SECS) + 1.0, within_secs / 2)
+        found.append(
+            Fault(
+                number=FIRST_HOLD + number,
+                kind=Kind.REPLACEMENT_HELD,
+                target=chance.choice(SYMBOLS),
+                at_secs=chance.uniform(0.5, within_secs - lasts_secs),
+                lasts_secs=lasts_secs,
+                probability=chance.choice((0.0, 0.5, 1.0)),
             )
         )
     return found

@@ -49,6 +49,7 @@ def plan_of(seed: int) -> Plan:
     if faults:
         strategies = [each.id for each in workload.STRATEGIES]
         faults += fault_lists.stops(random.Random(f"{seed} stops"), strategies, within_secs=chaos_secs)
+        faults += fault_lists.holds(random.Random(f"{seed} holds"), within_secs=chaos_secs)
     return Plan(
         seed=seed,
         speed=speed,
@@ -57,6 +58,7 @@ def plan_of(seed: int) -> Plan:
         cycles=tuple(
             workload.draw(random.Random(f"{seed} workload"), count=shape.randint(10, 60), within_secs=chaos_secs)
         ),
+        sweep_secs=random.Random(f"{seed} sweep").choice((SWEEP_SECS, ALL_DAY_SECS)),
     )
 
 
