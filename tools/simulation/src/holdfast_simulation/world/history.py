@@ -18,7 +18,7 @@ from holdfast_execution.domain.intents import PROVEN, TERMINAL, TRANSITIONS, Int
 from holdfast_execution.holdings import MONITOR_REASON
 from holdfast_runtime.ledger_halts import from_micros
 from holdfast_runtime.settings import Settings
-from holdfast_runtime.wire import from_timestamp
+from holdfast_runtime.wire import from_decimal, from_timestamp
 from holdfast_simulation.world.evidence import CANARY, Departure
 from holdfast_simulation.world.loop import SeededLoop
 from holdfast_simulation.world.timed_judge import TimedJudge
@@ -157,12 +157,18 @@ class History:
     def _traded_through(self, connection: sa.Connection, sale: execution.Intent) -> bool:
         table = tables.positions.c
         query = sa.select(table.stop_price, table.opened_at).where(table.symbol == sale.symbol)
-        stop_price, opened_at = connection.execute(query).one()
+        noted, opened_at = connection.execute(query).one()
+        stop_price = self._newest_stop(sale.symbol) if noted is None else convert.quantity(noted)
         if stop_price is None or opened_at is None:
             return False
         market = self.server.exchange.market
         bars = market.minute_bars(sale.symbol, from_micros(opened_at), market.released + timedelta(minutes=1))
-        return any(bar.low <= convert.quantity(stop_price) for bar in bars)
+        return any(bar.low <= stop_price for bar in bars)
+
+    def _newest_stop(self, symbol: str) -> Decimal | None:
+        """What a position that has noted no stop yet is protected by: one that filled before its entry was counted."""
+        stops = [each for each in self.intents.values() if each.symbol == symbol and _purpose(each) is Purpose.STOP]
+        return from_decimal(stops[-1].stop_price, field="Intent.stop_price") if stops else None
 
     # --- 2, 10 and 16: decisions
 
