@@ -4,8 +4,10 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from holdfast.doctor.v1 import doctor_pb2 as pb
-from holdfast_catalogue.doctor.checks import Check, Result, Verdict, examine, gravest, red, well
+from holdfast_catalogue.doctor.checks import Check, Result, Verdict, doubtful, examine, gravest, red, well
 from holdfast_catalogue.doctor.clinic import ANSWER_WITHIN_SECS, Clinic
 from holdfast_catalogue.doctor.examiner import (
     AGAIN,
@@ -177,8 +179,9 @@ async def test_before_the_first_tick_there_is_no_market_time_and_no_session():
     assert await process.turn() == ""
 
 
-async def test_what_is_red_is_examined_again_until_it_is_not():
-    process = Process(edge=red("connection refused"))
+@pytest.mark.parametrize("unwell", [red("connection refused"), doubtful("it answers, and says that it is not ready")])
+async def test_what_is_not_well_is_examined_again_until_it_is(unwell: Result):
+    process = Process(edge=unwell)
     assert await process.turn() == START
     assert await process.turn(FIRST_AGAIN_SECS / 2) == ""
     assert await process.turn(FIRST_AGAIN_SECS) == AGAIN

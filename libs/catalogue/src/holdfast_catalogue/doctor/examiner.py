@@ -29,9 +29,9 @@ BEFORE_OPEN = timedelta(minutes=15)
 SESSION_AT_MOST_EVERY_SECS = 30.0
 """In a replay that runs fast sessions follow each other in seconds."""
 FIRST_AGAIN_SECS, LAST_AGAIN_SECS = 2.0, 60.0
-"""What is RED is looked at again, with growing pauses, until it is not."""
+"""What is not OK is looked at again, with growing pauses, until it is: a neighbour that was only starting, too."""
 
-START, OPEN, ASKED, AGAIN = "start", "before the open", "on demand", "still red"
+START, OPEN, ASKED, AGAIN = "start", "before the open", "on demand", "again, until all is OK"
 
 log = structlog.get_logger()
 
@@ -112,7 +112,7 @@ class Examiner:
             self._opens = near
             self._session_due_secs = now_secs + SESSION_AT_MOST_EVERY_SECS
             return OPEN
-        if gravest(self.newest.results) is Verdict.RED and now_secs >= self._again_due_secs:
+        if gravest(self.newest.results) is not Verdict.OK and now_secs >= self._again_due_secs:
             return AGAIN
         return ""
 
@@ -161,7 +161,7 @@ class Examiner:
 
     def _plan_again(self, verdict: Verdict, *, again: bool) -> None:
         grown_secs = min(self._again_secs * 2, LAST_AGAIN_SECS) if again else FIRST_AGAIN_SECS
-        self._again_secs = grown_secs if verdict is Verdict.RED else FIRST_AGAIN_SECS
+        self._again_secs = grown_secs if verdict is not Verdict.OK else FIRST_AGAIN_SECS
         self._again_due_secs = self._clock.now_secs() + self._again_secs
 
     async def _tell(self) -> None:

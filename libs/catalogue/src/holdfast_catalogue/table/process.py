@@ -47,12 +47,12 @@ POINTS: tuple[FailurePoint, ...] = (
         "services it calls under its own identity, NATS with its streams and buckets, ledger, broker and streams with "
         "authentication, clocks, calendar, certificates, secrets, disk. ERROR while one is RED, WARN while one is in "
         "doubt.",
-        healer="Whoever owns the edge connects again for ever; what was RED is looked at again after 2 s, 4 s … 60 s.",
+        healer="Whoever owns the edge connects again for ever; what was not OK is looked at again after 2 s, 4 s … 60 s.",
         heal_within_secs=30.0,
         manual_steps=("Run `holdfast doctor`, or look at the page Doctor: it names the edge and what to do.",),
         proofs=(
             f"{_TESTS}::test_an_edge_that_is_cut_is_an_error_with_its_name",
-            "libs/catalogue/tests/test_doctor_examines.py::test_what_is_red_is_examined_again_until_it_is_not",
+            "libs/catalogue/tests/test_doctor_examines.py::test_what_is_not_well_is_examined_again_until_it_is",
             "tests/integration/test_doctor.py::test_the_doctor_finds_all_well_and_names_an_edge_that_is_cut",
         ),
     ),

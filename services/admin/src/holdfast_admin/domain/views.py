@@ -286,7 +286,7 @@ class ExaminationView(BaseModel):
 
     service: str
     instance: str
-    trigger: str = Field(description="Why it was made: start, before the open, on demand, still red.")
+    trigger: str = Field(description="Why it was made: start, before the open, on demand, again until all is OK.")
     finished_at: datetime | None = Field(description="None while it is being examined.")
     verdict: str = Field(description="The gravest of its checks; unknown while it is being examined.")
     checks: list[CheckView]
