@@ -75,6 +75,10 @@ LIVE = f"{ALPACA},config.account.id=main,config.account.live=true"
         ("config.execution.ledger_url=sqlite://", "config.execution.ledger_url is the chart's own"),
         ("services.execution.keda.enabled=true", "services.execution.keda: only scoring is scaled"),
         ("services.scoring.keda.enabled=true,services.scoring.keda.maxReplicas=9", "there are 2 strategies"),
+        (
+            "services.scoring.keda.enabled=true,services.scoring.replicas=2,services.scoring.keda.maxReplicas=1",
+            "keda.maxReplicas is 1",
+        ),
         ("services.signal.replicas=2", "services.signal.replicas must be 1"),
         ("services.reconciliation.replicas=2", "services.reconciliation.replicas must be 1"),
         ("services.admin.replicas=2", "its volume is mounted by one pod"),
@@ -106,9 +110,10 @@ def test_execution_may_stand_still_while_a_ledger_is_restored() -> None:
     assert template("--set", "services.gate.replicas=0").returncode != 0
 
 
+@pytest.mark.parametrize("drill", ["pod.shareProcessNamespace=true", "image.development=true"])
 @pytest.mark.parametrize("name", ["production", "everything"])
-def test_a_live_account_cannot_share_its_processes(name: str) -> None:
+def test_a_live_account_has_nothing_of_a_drill_or_of_development(name: str, drill: str) -> None:
     live = ["--set", "config.account.id=main,config.account.live=true,live.acknowledgement=main trades real money"]
     assert template(*values_file(name), *live).returncode == 0
-    done = template(*values_file(name), *live, "--set", "pod.shareProcessNamespace=true")
+    done = template(*values_file(name), *live, "--set", drill)
     assert "never with a live account" in done.stderr

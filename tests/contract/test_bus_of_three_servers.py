@@ -1,4 +1,4 @@
-"""The bus as production runs it: three servers, three copies of each stream (IN-1, FP-6.2)."""
+"""The bus as production runs it: three servers, three copies of each stream (IN-9, FP-6.2)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping

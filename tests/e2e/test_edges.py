@@ -1,5 +1,5 @@
 """Default deny: from a pod of each component every port of every other one is open where files/topology.yaml has the
-call, and closed everywhere else (IN-9, SE-7). And what the network lets through, identities still refuse."""
+call, and closed everywhere else (IN-4, IN-8, SE-3). And what the network lets through, identities still refuse."""
 
 import json
 from collections.abc import Iterator
@@ -111,7 +111,7 @@ def test_every_port_is_open_from_within_so_that_closed_means_the_policy(service:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_no_service_reaches_the_cluster_or_anything_outside(service: str, release: Release) -> None:
-    """SE-7: on papermarket nobody has any business outside; admin asks the cluster for the drift check."""
+    """SE-3: on papermarket nobody has any business outside; admin asks the cluster for the drift check."""
     (kubernetes,) = release.cluster.get("service", "kubernetes", "--namespace", "default")
     outside = [(kubernetes["spec"]["clusterIP"], 443), ("198.51.100.1", 443)]
     assert reached(release, release.pod(service), outside) == [service == "admin", False]
@@ -119,7 +119,7 @@ def test_no_service_reaches_the_cluster_or_anything_outside(service: str, releas
 
 @pytest.mark.parametrize("service", ["signal", "gate", "scoring", "reconciliation", "admin"])
 def test_only_the_gate_may_submit(service: str, release: Release) -> None:
-    """SE-6: where the network lets a service reach execution, its certificate still names it."""
+    """SE-3: where the network lets a service reach execution, its certificate still names it."""
     said = release.cluster.execute(
         release.pod(service), "python", "-c", SUBMIT, service, f"{NAME}-execution:8443"
     ).strip()

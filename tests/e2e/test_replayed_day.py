@@ -22,7 +22,7 @@ def test_the_day_ends_with_the_orders_and_the_money_of_a_local_run(
 
 
 def test_helm_test_sends_a_signal_down_the_chain_and_finds_its_trace(day: Release) -> None:
-    """CQ-5: it can never trade, and is seen in Jaeger in every service that decided about it."""
+    """It can never trade, and is seen in Jaeger in every service that decided about it."""
     before = day.report()
     day.cluster.helm("test", NAME, "--timeout", "4m", limit_secs=270)
     told = day.cluster.kubectl("logs", f"job/{NAME}-operator-test", "--container", "trial")

@@ -1,4 +1,4 @@
-"""NATS and PostgreSQL away and back: trading waits in a safe state that is named, and goes on (DI-6, FP-6.2)."""
+"""NATS and PostgreSQL away and back: trading waits in a safe state that is named, and goes on (FP-6.2)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""An upgrade loses no order, and one that cannot work leaves the old version trading (CF-3, IN-8)."""
+"""An upgrade loses no order, and one that cannot work leaves the old version trading (IN-7, CF-3)."""
 
 import pytest
 

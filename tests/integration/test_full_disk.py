@@ -1,4 +1,4 @@
-"""A full disk: nothing is lost or doubled, it is named, and trading goes on once there is room (IN-7, FP-6.2)."""
+"""A full disk: nothing is lost or doubled, it is named, and trading goes on once there is room (FP-6.4, FI-1)."""
 
 import errno
 import os

@@ -1,5 +1,5 @@
 """With OTEL_EXPORTER_OTLP_ENDPOINT the traces go to Jaeger, which is asked by its HTTP API; and the metrics of the same
-running stack carry their ids as exemplars (CQ-5)."""
+running stack carry their ids as exemplars."""
 
 import json
 import math

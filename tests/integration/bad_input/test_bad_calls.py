@@ -1,4 +1,4 @@
-"""Calls by the wrong identity, malformed or oversized: refused with a code, no decision stored, no order (SE-5)."""
+"""Calls by the wrong identity, malformed or oversized: refused with a code, no decision stored, no order (SE-3)."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ def an_order(**changes: object) -> execution.SubmitRequest:
 
 @pytest.mark.parametrize("identity", ["admin", "operator", "scoring", "signal", "reconciliation", "execution"])
 def test_only_the_gate_may_submit(disturbed: Disturbed, identity: str) -> None:
-    """SE-5: the certificate is the identity. No decision is stored, and nothing reaches the venue."""
+    """SE-3: the certificate is the identity. No decision is stored, and nothing reaches the venue."""
     before = disturbed.books()
     with pytest.raises(Refused, match=f"{identity} may not call") as refused:
         visitor.call(
@@ -59,7 +59,7 @@ def test_only_the_gate_may_submit(disturbed: Disturbed, identity: str) -> None:
 
 
 def test_a_certificate_of_another_authority_is_refused(disturbed: Disturbed) -> None:
-    """SE-5: not even one that says it is the gate."""
+    """SE-3: not even one that says it is the gate."""
     with pytest.raises(Retry):
         visitor.call(
             disturbed.stack,

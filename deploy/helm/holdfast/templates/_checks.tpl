@@ -26,6 +26,7 @@
 {{- end -}}
 {{- if dig "keda" "enabled" false $v.services.scoring -}}
 {{- if not $v.nats.enabled }}{{ include "holdfast.refuse" "services.scoring.keda needs nats.enabled: it asks the chart's own NATS for the lag." }}{{ end -}}
+{{- if gt (int $v.services.scoring.replicas) (int $v.services.scoring.keda.maxReplicas) }}{{ include "holdfast.refuse" (printf "services.scoring.replicas is %v, but keda.maxReplicas is %v: KEDA scales from the one to the other." $v.services.scoring.replicas $v.services.scoring.keda.maxReplicas) }}{{ end -}}
 {{- if gt (int $v.services.scoring.keda.maxReplicas) (len $config.strategies) }}{{ include "holdfast.refuse" (printf "services.scoring.keda.maxReplicas is %v, but there are %v strategies: cycles of one strategy are scored by one pod." $v.services.scoring.keda.maxReplicas (len $config.strategies)) }}{{ end -}}
 {{- end -}}
 
@@ -34,6 +35,7 @@
 {{- if $paper }}{{ include "holdfast.refuse" "config.account.live is true, but config.venue.kind is papermarket: a recording has no live account." }}{{ end -}}
 {{- if ne $v.live.acknowledgement $sentence }}{{ include "holdfast.refuse" (printf "config.account.live is true: say so a second time with live.acknowledgement: %q." $sentence) }}{{ end -}}
 {{- if $v.postgresql.enabled }}{{ include "holdfast.refuse" "a live account needs a PostgreSQL with a synchronous replica (postgresql.enabled: false and postgresql.existingSecret): a lost commit is a second order." }}{{ end -}}
+{{- if $v.image.development }}{{ include "holdfast.refuse" "image.development is for a developer's cluster, whose sources anybody may change: never with a live account." }}{{ end -}}
 {{- if $v.pod.shareProcessNamespace }}{{ include "holdfast.refuse" "pod.shareProcessNamespace is for drills: never with a live account." }}{{ end -}}
 {{- else if $v.live.acknowledgement -}}
 {{- include "holdfast.refuse" "live.acknowledgement is given, but config.account.live is not true: give both or none." -}}

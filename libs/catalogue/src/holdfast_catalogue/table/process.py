@@ -47,7 +47,7 @@ POINTS: tuple[FailurePoint, ...] = (
         "services it calls under its own identity, NATS with its streams and buckets, ledger, broker and streams with "
         "authentication, clocks, calendar, certificates, secrets, disk. ERROR while one is RED, WARN while one is in "
         "doubt.",
-        healer="Whoever owns the edge connects again for ever; what was not OK is looked at again after 2 s, 4 s … 60 s.",
+        healer="Whoever owns the edge connects again for ever; what is not OK is looked at after 2 s, 4 s … 60 s.",
         heal_within_secs=30.0,
         manual_steps=("Run `holdfast doctor`, or look at the page Doctor: it names the edge and what to do.",),
         proofs=(
