@@ -24,8 +24,13 @@ Rule = dict[str, Any]
 
 TARGET_LABELS = {"job", "instance", "namespace", "pod", "container"}
 """Of a scrape, not of a metric."""
-FOREIGN = {"kube_pod_container_status_restarts_total", "ALERTS"}
-"""Of kube-state-metrics, where that is installed, and of Prometheus itself."""
+FOREIGN = {
+    "kube_pod_container_status_restarts_total",
+    "kubelet_volume_stats_available_bytes",
+    "kubelet_volume_stats_capacity_bytes",
+    "ALERTS",
+}
+"""Of kube-state-metrics, where that is installed, of the kubelet, and of Prometheus itself."""
 _SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
 _WORDS = re.compile(
     r"\b(?:by|on|without|ignoring|group_left|group_right)\s*\([^)]*\)"  # lists of labels
