@@ -17,6 +17,7 @@ from tests.integration.stack import running
 
 ORDER = (
     "images",
+    "default_values",
     "replayed_day",
     "doctor",
     "strategies",
@@ -148,6 +149,13 @@ def _what_is_wrong(release: Release) -> str:
         return ""
     events = release.cluster.kubectl("get", "events", "--sort-by", ".lastTimestamp").splitlines()
     return "\n".join(["", *lines, *events[-40:], ""])
+
+
+@pytest.fixture
+def unsaid(context: str, images: str, table: list[Row], tmp_path: Path) -> Iterator[Release]:
+    """A release with no values, but which images."""
+    release = Release(Cluster(context, "holdfast-e2e-unsaid"), {"image": {"tag": images}}, images, table)
+    yield from install_for_a_while(release, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -151,11 +151,15 @@ class Release:
         return self.cluster.execute(OPERATOR, *command, limit_secs=limit_secs)
 
     def told_by(self, *command: str, limit_secs: float = 60.0) -> str:
-        """What a command in the operator's pod tells, whatever its exit code says of that.
+        """What a command in the tests' operator pod tells: see `told_by_pod`."""
+        return self.told_by_pod(OPERATOR, *command, limit_secs=limit_secs)
+
+    def told_by_pod(self, pod: str, *command: str, limit_secs: float = 60.0) -> str:
+        """What a command in a pod tells, whatever its exit code says of that.
 
         Raises CommandFailed where it tells nothing: then it could not, for now.
         """
-        return self.operate("python", "-c", TELL, *command, limit_secs=limit_secs)
+        return self.cluster.execute(pod, "python", "-c", TELL, *command, limit_secs=limit_secs)
 
     def status(self) -> dict[str, Any]:
         """papermarket's own: where the replay is, and how often each fault has fired."""
