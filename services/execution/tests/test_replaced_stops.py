@@ -191,3 +191,19 @@ async def rejecting(desk: Any, secs: int) -> None:
         for order in stops(desk):
             if order.status is Status.PENDING_REPLACE:
                 desk.broker.carry_out(RejectReplacement(desk.clock.now(), order.id))
+
+
+async def test_an_exit_is_sent_where_only_the_replaced_stop_has_filled_in_part(make_desk: Any) -> None:
+    """The old order sold 2 and the price came back: the new one rests unfilled, and an exit does not wait for it
+    (SQ-7)."""
+    desk = await extended(make_desk, 2, 0, 0, 0, 0, 0, 0)
+    desk.broker.tick(SWEEP + MINUTE)
+    await desk.pass_secs(5)
+    desk.broker.tick(SWEEP + 3 * MINUTE)
+    await desk.pass_secs(5)
+    assert (await desk.position()).quantity == 8
+    await desk.submit(desk.decision(exit_=True))
+    await desk.pass_secs(5)
+    exit_ = await desk.one(Purpose.EXIT)
+    assert (exit_.state, exit_.quantity) == (IntentState.ACKED, 8)
+    assert (await desk.one(Purpose.STOP)).state is IntentState.CANCELLED

@@ -72,6 +72,7 @@ class Holdings:
             # Of what sells: with what its replaced orders have filled, as `filled` has it.
             quantity=intent.leg_quantity if intent.purpose is Purpose.ENTRY else intent.quantity,
             filled=intent.filled_quantity,
+            filled_before=max(intent.quantity - intent.leg_quantity, ZERO) if intent.purpose is Purpose.STOP else ZERO,
             time_in_force=intent.time_in_force.value,
             stop_price=intent.stop_price,
             owner=sale_owner(intent),

@@ -61,7 +61,7 @@ def next_move(
     rival = next((order for order in others if _outranks(order, exit_order, wanted)), None)
     if rival is not None:
         return ExitMove(step=ExitStep.YIELD, intent_id=rival.intent_id, reason="EXIT_OUTRANKED")
-    triggered = next((order for order in others if order.role is Role.STOP and order.filled > 0), None)
+    triggered = next((order for order in others if order.role is Role.STOP and order.sells_now), None)
     if triggered is not None and rank(Owner.STOP) < rank(wanted):
         return ExitMove(step=ExitStep.AWAIT, intent_id=triggered.intent_id, reason="STOP_TRIGGERED")
     if holding.quantity <= 0 and not others:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from holdfast_core.instruments import SHARES, Lot
+from holdfast_core.money import ZERO
 
 
 class Role(StrEnum):
@@ -61,6 +62,8 @@ class OrderView:
     quantity: Decimal
     filled: Decimal
     time_in_force: str
+    filled_before: Decimal = ZERO
+    """Of what is filled: by orders of the broker that the present one has replaced."""
     stop_price: Decimal | None = None
     owner: Owner | None = None
     """For sales (EXIT, FLATTEN): on whose behalf."""
@@ -77,6 +80,11 @@ class OrderView:
     def remaining(self) -> Decimal:
         """Quantity that may still fill."""
         return self.quantity - self.filled
+
+    @property
+    def sells_now(self) -> bool:
+        """True where the present order has filled in part: its price has been reached."""
+        return self.filled > self.filled_before
 
     @property
     def over(self) -> bool:
