@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from holdfast_cli.nats_server import NatsServer, free_port
+from holdfast_cli.nats_server import NatsServer
+from holdfast_cli.ports import free_ports
 from holdfast_runtime.bus.buckets import NatsBucket
 from holdfast_runtime.bus.nats_bus import NatsBus
 from holdfast_runtime.clock import SystemMonotonicClock
@@ -158,7 +159,7 @@ class ContainerServer:
     """The public image. Its port stays the same; its store lives as long as its container."""
 
     def __init__(self) -> None:
-        self._port = free_port()
+        (self._port,) = free_ports(1)
         self._container: Any = None
         self.url = f"nats://127.0.0.1:{self._port}"
 

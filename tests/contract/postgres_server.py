@@ -8,7 +8,6 @@ import contextlib
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +15,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
+from holdfast_cli.ports import free_ports
 
 IMAGE = "postgres:15"
 URL_VARIABLE = "HOLDFAST_TEST_POSTGRES_URL"
@@ -90,9 +91,7 @@ def _embedded(binaries: Path) -> Iterator[str]:
         base.chmod(0o755)
         if user is not None:
             shutil.chown(base, user)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
+        (port,) = free_ports(1)
 
         def tool(*command: str) -> None:
             subprocess.run(

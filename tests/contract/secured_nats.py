@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from holdfast_cli.nats_server import find_binary, free_port
+from holdfast_cli.nats_server import find_binary
+from holdfast_cli.ports import free_ports
 from holdfast_runtime.bus.nats_bus import NatsBus
 from holdfast_runtime.bus.permissions import DUTIES, render
 from holdfast_runtime.certificates import Certificates
@@ -25,7 +26,7 @@ class SecuredNats:
         self.authority = Authority(now=datetime.now(UTC))
         self.certificates = folder / "certificates"
         self.authority.write(self.certificates, [*DUTIES, "nats", "papermarket"])
-        self.port = free_port()
+        (self.port,) = free_ports(1)
         self.url = f"tls://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 

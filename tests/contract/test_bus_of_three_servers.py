@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast_cli.nats_server import NatsServer, free_port
+from holdfast_cli.nats_server import NatsServer
+from holdfast_cli.ports import free_ports
 from holdfast_runtime.bus.nats_bus import NatsBus
 from holdfast_runtime.clock import WallMarketClock
 from holdfast_runtime.errors import Retry
@@ -37,7 +38,7 @@ class Member(NatsServer):
 
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[dict[str, Member]]:
-    routes = {name: f"nats://127.0.0.1:{free_port()}" for name in NAMES}
+    routes = {name: f"nats://127.0.0.1:{port}" for name, port in zip(NAMES, free_ports(len(NAMES)), strict=True)}
     members = {name: Member(tmp_path, name, routes) for name in NAMES}
     try:
         for member in members.values():

@@ -12,11 +12,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import grpc
-from measuring import Figures, free_ports, percentiles
+from measuring import Figures, percentiles
 from opentelemetry import context, propagate, trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+from holdfast_cli.ports import free_ports
 from holdfast_runtime.rotation import BoundedFile
 from holdfast_runtime.telemetry.span_export import FileSpanExporter
 

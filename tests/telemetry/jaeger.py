@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import urllib.parse
 import urllib.request
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from holdfast_cli.ports import free_ports
 from tests.integration.stack import eventually
 
 IMAGE = "jaegertracing/all-in-one:1.62.0"
@@ -80,7 +80,7 @@ def running_jaeger() -> Iterator[Jaeger]:
 
 @contextmanager
 def _process(program: str) -> Iterator[Jaeger]:
-    ports = _free_ports(len(LISTENS_ON))
+    ports = free_ports(len(LISTENS_ON))
     flags = [f"--{name}=127.0.0.1:{port}" for name, port in zip(LISTENS_ON, ports, strict=True)]
     jaeger = subprocess.Popen([program, *flags], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -108,11 +108,3 @@ def _container() -> Iterator[Jaeger]:
         yield Jaeger(f"http://{host}:{otlp}", f"http://{host}:{query}/api")
     finally:
         container.stop()
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        taken = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in taken:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in taken]

