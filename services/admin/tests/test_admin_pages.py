@@ -153,6 +153,20 @@ async def test_a_page_of_another_site_can_change_nothing(admin: Admin) -> None:
     assert [row["set_by"] for row in admin.rows()] == ["ada"]
 
 
+async def test_no_page_says_that_entries_are_accepted_while_the_kill_switch_is_engaged(
+    admin: Admin, facts: Facts
+) -> None:
+    """KS: execution alone would take them; a person has said no."""
+    admin.sources.holder = pb.GetHolderResponse(holder="pod-a", epoch=3)
+    async with admin.client() as client:
+        await sign_in(client)
+        assert "Accepted" in (await client.get("/health")).text
+        admin.sources.projection.apply(facts.halt("kill_switch.1"))
+        engaged = (await client.get("/health")).text
+    assert "Accepted" not in engaged
+    assert "by the kill switch" in engaged
+
+
 async def test_lifting_asks_for_the_word_and_a_reason(admin: Admin, facts: Facts) -> None:
     admin.sources.projection.apply(facts.halt("kill_switch.1"))
     async with admin.client() as client:
