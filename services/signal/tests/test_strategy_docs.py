@@ -63,6 +63,6 @@ def test_the_strategies_that_come_with_it_are_found_by_name():
 
 def test_a_strategy_that_is_not_installed_is_refused_and_the_others_named():
     with pytest.raises(
-        InvalidStrategy, match="'momentum' is not installed; there are etf_rotation, sma_crossover, timed"
+        InvalidStrategy, match="'momentum' is not installed; there are etf_rotation, portfolio, sma_crossover, timed"
     ):
         installed("momentum")

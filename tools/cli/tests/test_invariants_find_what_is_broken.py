@@ -266,6 +266,31 @@ def test_a_leg_that_ended_with_the_day_is_no_order_of_nobody() -> None:
     assert [each.name for each in check(world.ledger, world.books) if not each.held] == ["every_order_has_an_intent"]
 
 
+def test_an_order_of_an_earlier_leg_that_ended_unfilled_is_no_order_of_nobody() -> None:
+    """A stop that was made smaller, because a part was sold, is the next leg of its intent (SY-2)."""
+    world = small()
+    before = {
+        "id": "b-before", "symbol": "SPY", "client_order_id": "hf-before", "replaced_by": None, "status": "canceled",
+        "filled_qty": "0",
+    }  # fmt: skip
+    world.books["orders"].append(before)
+    assert [each.name for each in check(world.ledger, world.books) if not each.held] == ["every_order_has_an_intent"]
+    world.intent("stop-SPY").leg = 2
+    assert [each for each in check(world.ledger, world.books) if not each.held] == []
+    world.books["orders"].append(before | {"id": "b-other", "client_order_id": "hf-other"})
+    assert [each.name for each in check(world.ledger, world.books) if not each.held] == ["every_order_has_an_intent"]
+
+
+def test_what_a_part_is_sold_of_needs_a_stop_for_the_rest_alone() -> None:
+    """Invariant 7 (SY-2)."""
+    world = small()
+    held = Decimal(world.ledger.positions[0].quantity.value)
+    world.ledger.positions[0].stop_quantity.value = str(held - 10)
+    assert "every_position_has_a_stop" in [each.name for each in check(world.ledger, None) if not each.held]
+    world.add_order("part", Trade("SPY", -10, Decimal(160)), pb.PURPOSE_REDUCE, pb.INTENT_STATE_ACKED)
+    assert "every_position_has_a_stop" not in [each.name for each in check(world.ledger, None) if not each.held]
+
+
 def test_many_offenders_are_told_in_one_line() -> None:
     world = World([Trade("SPY", 1, Decimal(1)) for _ in range(9)])
     for intent in world.ledger.intents:

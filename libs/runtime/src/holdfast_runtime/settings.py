@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from holdfast_core.ids import TRIAL
+from holdfast_runtime.rebalance_settings import RebalanceSettings
 from holdfast_runtime.schedule_settings import ScheduleSettings
 from holdfast_runtime.section import Section
 
@@ -186,6 +187,7 @@ class StrategySettings(Section):
     enabled: bool = True
     parameters: dict[str, Any] = Field(default_factory=dict, description="Checked by the strategy class itself.")
     schedule: ScheduleSettings | None = Field(default=None, description="Times at which it buys and sells.")
+    rebalance: RebalanceSettings | None = Field(default=None, description="Its target weights are kept, by sales too.")
 
     @model_validator(mode="after")
     def _trades_what_its_book_holds(self) -> Self:
@@ -193,6 +195,8 @@ class StrategySettings(Section):
         if wrong := [symbol for symbol in self.symbols if ("/" in symbol) != pairs]:
             allowed = "pairs with a slash (BTC/USD)" if pairs else "symbols without a slash (IBM)"
             raise ValueError(f"strategy {self.id}: {', '.join(wrong)} is not of the {self.book} book: it has {allowed}")
+        if pairs and self.rebalance is not None:
+            raise ValueError(f"strategy {self.id}: rebalance is not allowed in the crypto book; allowed: equity")
         return self
 
     @model_validator(mode="after")

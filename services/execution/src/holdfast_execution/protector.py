@@ -13,6 +13,7 @@ import structlog
 
 from holdfast_core import sessions
 from holdfast_core.money import ZERO
+from holdfast_execution import reductions
 from holdfast_execution.aborts import abort
 from holdfast_execution.books import Books, Mirror
 from holdfast_execution.broker_hours import BrokerHours
@@ -27,6 +28,7 @@ from holdfast_execution.extensions import Extensions
 from holdfast_execution.guard import NO_GOOD_ANSWER
 from holdfast_execution.holdings import MONITOR_REASON, Holdings
 from holdfast_execution.lanes import Rest
+from holdfast_execution.reductions import Reductions
 from holdfast_execution.resting import Resting
 from holdfast_execution.rows import MAX_SENDS, ClaimRefused, IntentRow, PositionRow
 from holdfast_execution.sales import Hands
@@ -83,6 +85,7 @@ class Protector:
         )
         self._backoffs = Backoffs(monotonic_clock, first_secs=settings.lookup_backoff_secs)
         self._extensions = Extensions(hands, monotonic_clock, first_secs=settings.lookup_backoff_secs)
+        self._reductions = Reductions(books, broker, sender, hands, holdings, self._backoffs)
         self._ahead: list[datetime] = []
         self._wait_secs = IDLE_TURN_SECS
         self._pending = False
@@ -140,12 +143,13 @@ class Protector:
         elif self._judge(holding, mirror) is Watch.SELL:
             await self._hands.sell(holding.symbol, Purpose.FLATTEN, MONITOR_REASON)
             return True
-        if await self._protect(holding, intents):
+        self._ahead += reductions.ends(intents.values())
+        if await self._reductions.drop(holding, intents) or await self._protect(holding, intents):
             return True
         for order in holding.of(Role.STOP):
             if order.phase is Phase.PENDING and holding.owner is Owner.STOP:
                 return await self._send_stop(holding, intents[order.intent_id])
-        return False
+        return await self._reductions.send(holding, intents)
 
     def _judge(self, holding: HoldingView, mirror: Mirror) -> Watch:
         position = mirror.positions.get(holding.symbol)

@@ -31,8 +31,8 @@ from holdfast_runtime.telemetry import metrics
 
 log = structlog.get_logger()
 
-WISH = "ENTER_LONG"
-"""What a timed strategy asks for: a part of its signals' ids."""
+ENTRY, PART = "ENTER_LONG", "REDUCE_LONG"
+"""What is asked for at a buy time: a part of its signals' ids."""
 
 
 class TimedTrades:
@@ -142,7 +142,9 @@ class TimedTrades:
     def _signals(self, buy: FiringRow) -> list[str]:
         strategy = StrategyId(buy.strategy)
         symbols = self._symbols[buy.strategy]
-        return [signal_id(strategy, Symbol(symbol), buy.planned_at, WISH) for symbol in symbols]
+        return [
+            signal_id(strategy, Symbol(symbol), buy.planned_at, wish) for symbol in symbols for wish in (ENTRY, PART)
+        ]
 
 
 def _session(schedule: Schedule, instant: datetime) -> Session:

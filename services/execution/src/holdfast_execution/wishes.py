@@ -22,6 +22,7 @@ _ONE = Decimal(1)
 def wish_of(decision: gate.Decision, account: str, mirror: Mirror) -> NewIntent:
     """Entries: a marketable limit order for the day with its stop; of coins for the moment, and the stop follows the
     fill, since the venue has neither days nor legs for them. Exits: a market sale that waits for the handover.
+    Reductions: a market sale of a part that waits for a stop which leaves that part free (SY-2).
 
     Raises Malformed for a decision that lacks what its order needs.
     """
@@ -31,6 +32,8 @@ def wish_of(decision: gate.Decision, account: str, mirror: Mirror) -> NewIntent:
         return _entry(decision, account)
     if decision.direction == common.DIRECTION_EXIT_LONG:
         return _exit(decision, account, mirror)
+    if decision.direction == common.DIRECTION_REDUCE_LONG:
+        return _reduction(decision, account, mirror)
     raise Malformed(f"{decision.signal_id}: direction {decision.direction} is none")
 
 
@@ -85,6 +88,34 @@ def _exit(decision: gate.Decision, account: str, mirror: Mirror) -> NewIntent:
         time_in_force=time_in_force_of(_BOOKS[decision.book]),
         client_order_id=order_name(account, decision.strategy, decision.signal_id, name, 1),
         book=_BOOKS[decision.book],
+        traceparent=decision.traceparent,
+    )
+
+
+def _reduction(decision: gate.Decision, account: str, mirror: Mirror) -> NewIntent:
+    """Of a part of what is held; where that is all there is, an exit."""
+    quantity = _amount(decision, "quantity")
+    if quantity is None or quantity <= 0:
+        raise Malformed(f"{decision.signal_id}: quantity {quantity} is nothing to sell")
+    if not decision.HasField("valid_until"):
+        raise Malformed(f"{decision.signal_id}: valid_until is missing")
+    position = mirror.positions.get(decision.symbol)
+    if position is None or quantity >= position.quantity:
+        return _exit(decision, account, mirror)
+    name = intent_name(decision.signal_id, Purpose.REDUCE)
+    return NewIntent(
+        intent_id=name,
+        signal_id=decision.signal_id,
+        strategy=decision.strategy,
+        symbol=decision.symbol,
+        side=Side.SELL,
+        purpose=Purpose.REDUCE,
+        quantity=quantity,
+        order_type=OrderType.MARKET,
+        time_in_force=time_in_force_of(_BOOKS[decision.book]),
+        client_order_id=order_name(account, decision.strategy, decision.signal_id, name, 1),
+        book=_BOOKS[decision.book],
+        valid_until=from_timestamp(decision.valid_until),
         traceparent=decision.traceparent,
     )
 

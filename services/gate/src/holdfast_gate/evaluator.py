@@ -32,7 +32,7 @@ class Decided:
 
 
 def in_order(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """The batch as it is evaluated: exits, then entries by score and id, however it came in."""
+    """The batch as it is evaluated: sales, then entries by score and id, however it came in."""
     return sorted(candidates, key=lambda each: each.rank)
 
 
@@ -41,15 +41,17 @@ class Evaluation:
 
     def __init__(self, context: Context, gates: tuple[Gate, ...] = GATES) -> None:
         self._context = context
-        self._entry_gates = tuple(gate for gate in gates if gate.applies_to_entries)
-        self._exit_gates = tuple(gate for gate in gates if gate.applies_to_exits)
+        self._gates = {
+            Direction.ENTER_LONG: tuple(gate for gate in gates if gate.applies_to_entries),
+            Direction.EXIT_LONG: tuple(gate for gate in gates if gate.applies_to_exits),
+            Direction.REDUCE_LONG: tuple(gate for gate in gates if gate.applies_to_reductions),
+        }
         self._per_cycle: dict[str, GateVerdict] = {}
 
     def decide(self, candidate: Candidate) -> Decided:
         """The decision on one signal; an allowed entry is counted for those that follow."""
-        entry = candidate.direction is Direction.ENTER_LONG
         given: list[GateVerdict] = []
-        for gate in self._entry_gates if entry else self._exit_gates:
+        for gate in self._gates[candidate.direction]:
             found = self._of_cycle(gate, candidate) if gate.per_cycle else self._of_signal(gate, candidate)
             given.append(found)
             verdict = found.verdict
@@ -57,7 +59,7 @@ class Evaluation:
                 return Decided(candidate, False, verdict.reason, tuple(given))
             if verdict.candidate is not None:
                 candidate = verdict.candidate
-        if entry:
+        if candidate.direction is Direction.ENTER_LONG:
             self._context = replace(self._context, allowed=self._context.allowed.plus(candidate))
         return Decided(candidate, True, ALLOWED, tuple(given))
 

@@ -20,6 +20,7 @@ MAX_SIGNALS = 256
 _DIRECTIONS = {
     common.DIRECTION_ENTER_LONG: Direction.ENTER_LONG,
     common.DIRECTION_EXIT_LONG: Direction.EXIT_LONG,
+    common.DIRECTION_REDUCE_LONG: Direction.REDUCE_LONG,
 }
 _OUTCOMES = {
     Outcome.PASS: pb.OUTCOME_PASS,

@@ -147,6 +147,7 @@ class GateService:
         self, request: pb.EvaluateRequest, cycle: CycleFacts, candidates: list[Candidate], view: LedgerView
     ) -> SubmitRequest:
         now = self.market_clock.now()
+        prices = self.prices.by_symbol
         evaluation = Evaluation(
             Context(
                 rules=self.rules,
@@ -154,10 +155,10 @@ class GateService:
                 now=now,
                 session_open=_session_open(cycle.book, now),
                 ledger=view,
-                prices=self.prices.by_symbol,
-                funds=Funds.of(view, self.prices.by_symbol),
+                prices=prices,
+                funds=Funds.of(view, prices),
                 strategy=self.rules.strategies.get(cycle.strategy),
-            )
+            ).planned(candidates)
         )
         scored = {each.signal.signal_id: each for each in request.signals}
         writer = messages.DecisionWriter(request, now)

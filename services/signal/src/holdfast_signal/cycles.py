@@ -34,7 +34,11 @@ WATCH_SECS = 2.0
 UNSURE_SECS = 0.2
 
 BOOKS = {"equity": common.BOOK_EQUITY, "crypto": common.BOOK_CRYPTO}
-DIRECTIONS = {Wish.ENTER_LONG: common.DIRECTION_ENTER_LONG, Wish.EXIT_LONG: common.DIRECTION_EXIT_LONG}
+DIRECTIONS = {
+    Wish.ENTER_LONG: common.DIRECTION_ENTER_LONG,
+    Wish.EXIT_LONG: common.DIRECTION_EXIT_LONG,
+    Wish.REDUCE_LONG: common.DIRECTION_REDUCE_LONG,
+}
 
 log = structlog.get_logger()
 

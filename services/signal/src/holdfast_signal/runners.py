@@ -48,7 +48,7 @@ def draft(
     kept = tuple(
         sorted(
             (each for each in desires if each.symbol in prices and each.symbol in strategy.symbols),
-            key=lambda each: (each.wish is not Wish.EXIT_LONG, each.symbol),
+            key=lambda each: (each.wish is Wish.ENTER_LONG, each.symbol),
         )
     )[:MAX_SIGNALS]
     if not kept:

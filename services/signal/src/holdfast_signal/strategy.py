@@ -42,6 +42,8 @@ class Wish(StrEnum):
 
     ENTER_LONG = "ENTER_LONG"
     EXIT_LONG = "EXIT_LONG"
+    REDUCE_LONG = "REDUCE_LONG"
+    """Sell what is held beyond the target weight; of a strategy with `rebalance` only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

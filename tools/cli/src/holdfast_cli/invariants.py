@@ -29,7 +29,7 @@ LIVE = frozenset(
 )
 WORKING = frozenset({"new", "accepted", "pending_new", "partially_filled", "pending_cancel", "pending_replace"})
 """The venue's words for orders that may fill; a held leg may not."""
-SALES = frozenset({pb.PURPOSE_EXIT, pb.PURPOSE_FLATTEN})
+SALES = frozenset({pb.PURPOSE_EXIT, pb.PURPOSE_FLATTEN, pb.PURPOSE_REDUCE})
 TAKEN = frozenset({pb.INTENT_STATE_ACKED, pb.INTENT_STATE_PARTIALLY_FILLED})
 ENDED_UNFILLED = frozenset({"expired", "canceled"})
 CASH_STEP = Decimal("0.00000001")
@@ -132,7 +132,7 @@ def _overfilled(intents: Iterable[pb.Intent]) -> list[str]:
 
 
 def _unprotected(ledger: pb.GetLedgerResponse) -> list[str]:
-    """Positions that neither a stop covers nor a sale that the broker has taken instead of it."""
+    """Positions that neither a stop covers nor a sale that the broker has taken instead of it, or beside it."""
     for_sale: dict[str, Decimal] = defaultdict(lambda: ZERO)
     for intent in ledger.intents:
         if intent.purpose in SALES and intent.state in TAKEN:
@@ -142,8 +142,8 @@ def _unprotected(ledger: pb.GetLedgerResponse) -> list[str]:
         for p in ledger.positions
         if number(p.quantity)
         and not is_dust(number(p.quantity), book_of(p.symbol))
-        and (p.protection != pb.PROTECTION_ACTIVE or number(p.stop_quantity) < number(p.quantity))
-        and not 0 < number(p.quantity) <= for_sale[p.symbol]
+        and (number(p.stop_quantity) if p.protection == pb.PROTECTION_ACTIVE else ZERO) + for_sale[p.symbol]
+        < number(p.quantity)
     ]
 
 
@@ -167,7 +167,8 @@ def _own(order: Mapping[str, Any]) -> bool:
 def _without_intent(ledger: pb.GetLedgerResponse, books: Mapping[str, Any]) -> list[str]:
     """A chain of replacements counts once: its last order is the one the intent names.
 
-    A leg that ended unfilled came with its parent and left nothing: a newer stop took its place in the intent.
+    A leg that ended unfilled came with its parent and left nothing: a newer stop took its place in the intent. So did
+    the order of an earlier leg.
     """
     known = {i.broker_order_id for i in ledger.intents}
     replaced = {order["id"] for order in books["orders"] if order["replaced_by"]}
@@ -181,7 +182,20 @@ def _without_intent(ledger: pb.GetLedgerResponse, books: Mapping[str, Any]) -> l
         and _origin(order) in parents
     }
     told = known | replaced | ended | _claimed(ledger, books)
-    return [str(order["id"]) for order in books["orders"] if order["id"] not in told]
+    unknown = [order for order in books["orders"] if order["id"] not in told]
+    earlier: Counter[Any] = Counter()
+    for intent in ledger.intents:
+        earlier[intent.symbol] += max(intent.leg - 1, 0)
+    return [str(order["id"]) for order in unknown if not _of_an_earlier_leg(order, earlier)]
+
+
+def _of_an_earlier_leg(order: Mapping[str, Any], earlier: Counter[Any]) -> bool:
+    """True for an order that ended unfilled, while `earlier` still counts a leg of its symbol that another followed."""
+    symbol = order.get("symbol")
+    if order["status"] not in ENDED_UNFILLED or Decimal(order["filled_qty"]) or not earlier[symbol]:
+        return False
+    earlier[symbol] -= 1
+    return True
 
 
 def _claimed(ledger: pb.GetLedgerResponse, books: Mapping[str, Any]) -> set[str]:

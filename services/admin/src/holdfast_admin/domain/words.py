@@ -3,6 +3,7 @@
 REASONS: dict[str, str] = {
     "ALLOWED": "Every gate passed",
     "ACCOUNT_HALTED": "The account is halted",
+    "ADDITION_SKIPPED": "Below its target, but nothing is added to a position",
     "ASSET_NOT_TRADABLE": "The broker does not trade this asset now",
     "ASSET_UNKNOWN": "The broker has not told about this asset",
     "BUYING_POWER_SHORT": "Not enough buying power",
@@ -15,6 +16,7 @@ REASONS: dict[str, str] = {
     "CYCLE_FULL": "This cycle has opened as many positions as it may",
     "DAY_ENTRIES_FULL": "This symbol was entered as often today as it may be",
     "ENTRIES_LOCKED": "Execution takes no entries now",
+    "ENTRY_UNDERWAY": "This symbol is being bought",
     "EXIT_OPEN": "A sale of this position is under way already",
     "FEED_DISCONNECTED": "The market-data feed is disconnected",
     "FEED_STALE": "The newest price is too old",
@@ -23,9 +25,11 @@ REASONS: dict[str, str] = {
     "POSITIONS_FULL": "The book is full",
     "POSITION_HELD": "The strategy holds this symbol, or an order for it, already",
     "RATE": "The order rate was used up until the signal expired",
+    "REBALANCE_OFF": "The strategy has no settings of rebalance",
     "RECONCILIATION_DISCREPANT": "Ledger and broker differ",
     "RECONCILIATION_STALE": "The last clean comparison with the broker is too old",
     "REVISIONS_INCOMPATIBLE": "Gate and execution are of releases that do not understand each other",
+    "SALES_FIRST": "What the portfolio sells comes first",
     "SCORE_LOW": "The score is below the entry threshold",
     "SESSION_CLOSED": "The market is closed",
     "SIZE_ZERO": "The allocation does not buy the smallest order",
@@ -35,6 +39,7 @@ REASONS: dict[str, str] = {
     "STRATEGY_UNKNOWN": "The strategy is not configured and enabled",
     "SYMBOL_HALTED": "The symbol is halted",
     "SYMBOL_OWNED": "Another strategy holds this symbol",
+    "WITHIN_BAND": "Near its target, or the trade would be too small",
 }
 
 ORDER_REASONS: dict[str, str] = {

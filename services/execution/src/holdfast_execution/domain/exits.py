@@ -106,4 +106,4 @@ def _outranks(other: OrderView, exit_order: OrderView, wanted: Owner) -> bool:
 
 def _cancel_rank(order: OrderView) -> int:
     # Entries first: one that fills while the stop is already cancelled would leave more to protect.
-    return {Role.ENTRY: 0, Role.EXIT: 1, Role.FLATTEN: 1, Role.STOP: 2}[order.role]
+    return {Role.ENTRY: 0, Role.EXIT: 1, Role.FLATTEN: 1, Role.REDUCE: 1, Role.STOP: 2}[order.role]

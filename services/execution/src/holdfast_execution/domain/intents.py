@@ -17,6 +17,8 @@ class Purpose(StrEnum):
     STOP = "stop"
     EXIT = "exit"
     FLATTEN = "flatten"
+    REDUCE = "reduce"
+    """A part of a position, beside the stop that protects the rest (SY-2)."""
 
     @property
     def raises_risk(self) -> bool:

@@ -123,10 +123,13 @@ class _Tally:
         self._held = {row.symbol: row for row in view.positions}
         self._entering: set[str] = set()
         self._exiting: set[str] = set()
+        self._reducing: set[str] = set()
         for row in view.open_intents:
             if row.purpose is Purpose.ENTRY:
                 self._entering.add(row.symbol)
                 self._owners[row.symbol] = row.strategy
+            elif row.purpose is Purpose.REDUCE:
+                self._reducing.add(row.symbol)
             elif row.purpose is not Purpose.STOP:
                 self._exiting.add(row.symbol)
         self._last = {row.symbol: row for row in view.last_entries}
@@ -140,6 +143,8 @@ class _Tally:
         """None where the decision stands; it is then counted."""
         if decision.direction == common.DIRECTION_EXIT_LONG:
             return self._rule_exit(decision)
+        if decision.direction == common.DIRECTION_REDUCE_LONG:
+            return self._rule_reduction(decision)
         breach = self._rule_entry(decision)
         if breach is None:
             self._new += 1
@@ -160,6 +165,19 @@ class _Tally:
             return Breach("EXIT_UNDERWAY", f"{decision.symbol} is being sold already")
         self._exiting.add(decision.symbol)
         return None
+
+    def _rule_reduction(self, decision: gate.Decision) -> Breach | None:
+        """A sale of a part needs a position with which nothing else is under way."""
+        if decision.symbol not in self._held:
+            return Breach("NOTHING_HELD", f"no position in {decision.symbol}")
+        if decision.symbol in self._entering:
+            return Breach("ENTRY_UNDERWAY", f"{decision.symbol} is being bought")
+        if decision.symbol in self._reducing:
+            return Breach("EXIT_UNDERWAY", f"{decision.symbol} is being sold already")
+        breach = self._expired(decision) or self._rule_exit(decision)
+        if breach is None:
+            self._reducing.add(decision.symbol)
+        return breach
 
     def _rule_entry(self, decision: gate.Decision) -> Breach | None:
         """The first breach, the most general rule first."""

@@ -38,7 +38,7 @@ def trade_state(*, holds: bool, last_sale: Purpose | None) -> TradeState:
     match last_sale:
         case None:
             return TradeState.NONE
-        case Purpose.EXIT:
+        case Purpose.EXIT | Purpose.REDUCE:
             return TradeState.SOLD
         case _:
             # A flattening sells in the stop's place: it was passed by, refused or never confirmed.

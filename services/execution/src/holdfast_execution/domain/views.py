@@ -16,6 +16,7 @@ class Role(StrEnum):
     STOP = "stop"
     EXIT = "exit"
     FLATTEN = "flatten"
+    REDUCE = "reduce"
 
 
 class Phase(StrEnum):
@@ -106,8 +107,9 @@ class HoldingView:
 
     @property
     def protectable(self) -> Decimal:
-        """What a stop can be about: whole shares, coins down to the smallest order."""
-        return self.lot.tradable(self.quantity)
+        """What a stop can be about: whole shares, coins down to the smallest order; not what a reduction sells."""
+        reducing = sum((order.remaining for order in self.of(Role.REDUCE)), ZERO)
+        return self.lot.tradable(max(self.quantity - reducing, ZERO))
 
     def is_dust(self, quantity: Decimal) -> bool:
         """True where nobody can sell `quantity`. A fraction of a share can be sold."""

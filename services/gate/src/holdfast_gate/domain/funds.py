@@ -14,6 +14,8 @@ from holdfast_gate.domain.market import Price
 class Funds:
     """Dollars. `cash` is settled and not reserved; `invested` is what is held and what open entries may add."""
 
+    value: Decimal
+    """Cash and all that is held, at the last prices."""
     equity: Decimal
     cash: Decimal
     invested: Decimal
@@ -22,13 +24,15 @@ class Funds:
     def of(cls, ledger: LedgerView, prices: Mapping[str, Price]) -> Self:
         """Positions count as worth the lower, and as invested the higher of their cost and their last price: a gain on
         paper buys nothing, a loss on paper is believed. Execution enforces the same bound at cost."""
-        worth = invested = ZERO
+        held = worth = invested = ZERO
         for holding in ledger.holdings.values():
             cost = holding.quantity * holding.average_price
             value = holding.quantity * _last_price(holding, prices.get(holding.symbol))
+            held += value
             worth += min(cost, value)
             invested += max(abs(cost), abs(value))
         return cls(
+            value=ledger.cash + held,
             equity=ledger.cash + worth,
             cash=ledger.cash - ledger.reserved,
             invested=invested + ledger.reserved,

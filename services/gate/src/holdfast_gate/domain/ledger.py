@@ -38,7 +38,9 @@ class OpenOrder:
     book: str
     entry: bool
     exit: bool
-    """A sale under way: scheduled, by the monitor or a flatten; not the resting stop."""
+    """A sale of all under way: scheduled, by the monitor or a flatten; not the resting stop."""
+    reduction: bool
+    """A sale of a part under way."""
     remaining: Decimal
 
 
@@ -246,6 +248,7 @@ def _order(intent: execution.Intent) -> OpenOrder:
         BOOKS.get(intent.book, ""),
         intent.purpose == execution.PURPOSE_ENTRY,
         intent.purpose in (execution.PURPOSE_EXIT, execution.PURPOSE_FLATTEN),
+        intent.purpose == execution.PURPOSE_REDUCE,
         quantity - _amount(intent.filled_quantity, "Intent.filled_quantity"),
     )
 

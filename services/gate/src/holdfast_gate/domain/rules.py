@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Self
 
+from holdfast_core.portfolio import Policy
 from holdfast_runtime.settings import Settings, VenueKind
 
 BASIS_POINT = Decimal("0.0001")
@@ -23,6 +24,8 @@ class StrategyRules:
     """Dollars that a target weight of 1 stands for."""
     stop_fraction: Decimal
     enabled: bool
+    policy: Policy | None = None
+    """How its target weights are followed by sales and purchases; None: it is not rebalanced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,7 @@ class Rules:
                     allocation=each.allocation,
                     stop_fraction=each.stop_fraction,
                     enabled=each.enabled,
+                    policy=each.rebalance.policy if each.rebalance is not None else None,
                 )
                 for each in settings.traded
             },

@@ -1,8 +1,8 @@
 """A signal on its way through the gates, the cycle it belongs to, and what the batch was already allowed."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -12,12 +12,14 @@ from holdfast_core.money import ZERO
 from holdfast_gate.domain.funds import Funds
 from holdfast_gate.domain.ledger import LedgerView
 from holdfast_gate.domain.market import Basis, Price
+from holdfast_gate.domain.plan import Plan
 from holdfast_gate.domain.rules import Rules, StrategyRules
 
 
 class Direction(Enum):
     ENTER_LONG = "ENTER_LONG"
     EXIT_LONG = "EXIT_LONG"
+    REDUCE_LONG = "REDUCE_LONG"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +47,9 @@ class Candidate:
 
     @property
     def rank(self) -> tuple[int, float, str]:
-        """Exits first, then by score, then by id: the order within a batch (order protocol, point 2)."""
+        """Sales first, then by score, then by id: the order within a batch (order protocol, point 2)."""
         score = -math.inf if math.isnan(self.score) else self.score
-        return (0 if self.direction is Direction.EXIT_LONG else 1, -score, self.signal_id)
+        return (1 if self.direction is Direction.ENTER_LONG else 0, -score, self.signal_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,19 @@ class Context:
     strategy: StrategyRules | None
     """None: no strategy of that name is configured."""
     allowed: Allowed = Allowed()
+    plan: Plan | None = None
+    """What brings a rebalanced strategy to its targets; None: its entries are sized by the allocation."""
+
+    def planned(self, candidates: Iterable[Candidate]) -> "Context":
+        """With the plan of the batch, where its strategy is rebalanced."""
+        if self.strategy is None or self.strategy.policy is None:
+            return self
+        targets = {each.symbol: each.target_weight for each in candidates if each.direction is not Direction.EXIT_LONG}
+        plan = Plan.of(
+            self.strategy.policy, targets, strategy=self.cycle.strategy, ledger=self.ledger, prices=self.prices,
+            funds=self.funds, now=self.now, rules=self.rules,
+        )  # fmt: skip
+        return replace(self, plan=plan)
 
     def lot(self, symbol: str) -> Lot:
         """Sizes of orders in `symbol`."""

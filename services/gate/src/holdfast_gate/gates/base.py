@@ -41,6 +41,8 @@ class Gate(ABC):
     applies_to_entries: ClassVar[bool] = True
     applies_to_exits: ClassVar[bool] = False
     """Exits lower the risk: what only limits risk never stands in their way."""
+    applies_to_reductions: ClassVar[bool] = False
+    """A sale of a part for the sake of a target weight: nothing urgent, and its size rests on a price."""
     per_cycle: ClassVar[bool] = False
     """True for a CycleGate."""
 

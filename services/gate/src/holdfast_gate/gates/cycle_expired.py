@@ -13,6 +13,7 @@ class CycleExpired(CycleGate):
     name = "cycle_expired"
     title = "Cycle still valid"
     requirements = ("BS-3", "IN-2")
+    applies_to_reductions = True
 
     def judge(self, context: Context) -> Verdict:
         cycle = context.cycle

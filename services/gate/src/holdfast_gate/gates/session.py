@@ -12,6 +12,7 @@ class SessionOpen(CycleGate):
     priority = "P1"
     requirements = ("TL-2", "TL-3", "PT-7")
     applies_to_exits = True
+    applies_to_reductions = True
 
     def judge(self, context: Context) -> Verdict:
         numbers = {"now": instant(context.now), "book": context.cycle.book}

@@ -1,20 +1,29 @@
-"""SIZE_ZERO."""
+"""SIZE_ZERO, REBALANCE_OFF, SALES_FIRST, WITHIN_BAND."""
 
 from dataclasses import replace
 
 from holdfast_core.money import ZERO
-from holdfast_gate.domain.signals import Candidate, Context
+from holdfast_gate.domain.plan import Plan
+from holdfast_gate.domain.signals import Candidate, Context, Direction
 from holdfast_gate.gates.base import Gate, Verdict, amount, blocked, passed
 
 
 class Size(Gate):
-    """The target weight of the strategy's allocation at the fresh price, in the asset's steps: shares are whole."""
+    """The target weight of the strategy's allocation at the fresh price, in the asset's steps: shares are whole.
+
+    Of a rebalanced strategy: the trade that brings the symbol to its target, purchases after the sales.
+    """
 
     name = "size"
     title = "Size of the order"
-    requirements = ("CQ-3",)
+    requirements = ("CQ-3", "SY-2")
+    applies_to_reductions = True
 
     def evaluate(self, signal: Candidate, context: Context) -> Verdict:
+        if context.plan is not None:
+            return _planned(signal, context.plan)
+        if signal.direction is Direction.REDUCE_LONG:
+            return blocked("REBALANCE_OFF", f"{context.cycle.strategy} has no settings of `rebalance`.", {})
         allocation = context.strategy.allocation if context.strategy is not None else ZERO
         price = signal.basis.price if signal.basis is not None else ZERO
         budget = allocation * signal.target_weight
@@ -30,3 +39,30 @@ class Size(Gate):
         if quantity <= 0 or quantity * price < context.rules.min_order_notional:
             return blocked("SIZE_ZERO", f"The allocation does not buy the smallest order in {signal.symbol}.", numbers)
         return passed(numbers, replace(signal, quantity=quantity))
+
+
+def _planned(signal: Candidate, plan: Plan) -> Verdict:
+    line = plan.lines.get(signal.symbol)
+    if line is None:
+        return blocked("FEED_STALE", f"There is no fresh price of {signal.symbol} to size a trade by.", {})
+    sells = signal.direction is Direction.REDUCE_LONG
+    trade = (plan.sales if sells else plan.purchases).get(signal.symbol)
+    quantity = trade.quantity if trade is not None else ZERO
+    numbers = {
+        "value": amount(plan.value),
+        "cash": amount(plan.cash),
+        "target_weight": amount(line.weight),
+        "held": amount(line.held),
+        "price": amount(line.price),
+        "cash_buffer": amount(plan.policy.cash_buffer),
+        "min_trade": amount(plan.policy.min_trade),
+        "band": amount(plan.policy.band),
+        "quantity": amount(quantity),
+    }
+    ahead = sorted({*plan.sales, *plan.selling})
+    if not sells and ahead:
+        numbers["sales"] = ", ".join(ahead)
+        return blocked("SALES_FIRST", "Bought at the next time: what the portfolio sells comes first.", numbers)
+    if trade is None:
+        return blocked("WITHIN_BAND", f"{signal.symbol} is near its target, or the trade would be too small.", numbers)
+    return passed(numbers, replace(signal, quantity=quantity))

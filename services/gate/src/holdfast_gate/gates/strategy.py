@@ -11,6 +11,7 @@ class StrategyRuns(Gate):
     name = "strategy"
     title = "Strategy running"
     requirements = ("SQ-3", "SQ-8", "SQ-10")
+    applies_to_reductions = True
 
     def evaluate(self, signal: Candidate, context: Context) -> Verdict:
         strategy = context.cycle.strategy

@@ -1,4 +1,4 @@
-"""SYMBOL_OWNED, POSITION_HELD."""
+"""SYMBOL_OWNED, POSITION_HELD, ADDITION_SKIPPED."""
 
 from holdfast_core.instruments import is_dust
 from holdfast_gate.domain.signals import Candidate, Context
@@ -24,6 +24,9 @@ class SymbolOwner(Gate):
             numbers = {"owner": holding.strategy or "none", "held": amount(holding.quantity)}
             if holding.strategy != strategy:
                 return blocked("SYMBOL_OWNED", f"{holding.strategy or 'Nobody of ours'} holds {symbol}.", numbers)
+            if context.plan is not None and (missing := context.plan.purchases.get(symbol)) is not None:
+                numbers["missing"] = amount(missing.quantity)
+                return blocked("ADDITION_SKIPPED", f"{symbol} is held: nothing is added to a position.", numbers)
             return blocked("POSITION_HELD", f"{strategy} holds {symbol} already.", numbers)
         for order in context.ledger.open_orders.get(symbol, ()):
             numbers = {"owner": order.strategy or "none", "intent_id": order.intent_id}

@@ -33,7 +33,7 @@ _STAGES = {
     pb.INTENT_STATE_PARTIALLY_FILLED: Stage.LIVE,
     pb.INTENT_STATE_CANCELLING: Stage.LIVE,
 }
-_SELLS = (pb.PURPOSE_EXIT, pb.PURPOSE_FLATTEN)
+_SELLS = (pb.PURPOSE_EXIT, pb.PURPOSE_FLATTEN, pb.PURPOSE_REDUCE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class Wish:
     client_order_id: str
     broker_order_id: str
     sells: bool
-    """A sale by exit or flatten, not the resting stop."""
+    """A sale by exit, flatten or reduction, not the resting stop."""
     updated_at: datetime
     traceparent: str = ""
     """Trace context of the signal that it came from."""

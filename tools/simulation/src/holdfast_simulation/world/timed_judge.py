@@ -20,7 +20,7 @@ from holdfast_execution.adapters.sql.database import Database
 from holdfast_execution.domain.firings import BUY_MISSED, FiringState
 from holdfast_execution.domain.intents import Purpose
 from holdfast_execution.domain.strategies import STOPPED
-from holdfast_execution.timed_trades import WISH
+from holdfast_execution.timed_trades import ENTRY
 from holdfast_runtime.settings import StrategySettings
 from holdfast_simulation.world.clocks import WorldMarketClock
 from holdfast_simulation.world.venue import Post, VenueServer
@@ -65,7 +65,7 @@ class TimedJudge:
     def __post_init__(self) -> None:
         self._expected = {each.firing_id: each for each in self._read()}
         self._buys = {
-            signal_id(StrategyId(buy.strategy), Symbol(symbol), buy.due_at, WISH): buy
+            signal_id(StrategyId(buy.strategy), Symbol(symbol), buy.due_at, ENTRY): buy
             for buy in self._expected.values()
             for strategy in self.strategies
             if buy.kind is TradeKind.BUY and strategy.id == buy.strategy

@@ -15,6 +15,7 @@ from holdfast.scoring.v1 import scoring_pb2 as scoring
 from holdfast.signal.v1 import signal_pb2 as signal
 from holdfast_runtime.errors import Refused, Retry
 from holdfast_runtime.ports.calls import GateCalls
+from holdfast_runtime.rebalance_settings import RebalanceSettings
 from holdfast_runtime.settings import StrategySettings
 from holdfast_runtime.wire import to_decimal, to_timestamp
 from holdfast_simulation.world.faults import Kind
@@ -22,8 +23,14 @@ from holdfast_simulation.world.services import Ground, Process
 
 STRATEGIES = (
     StrategySettings(id="alpha", kind="drawn", symbols=("BAC", "SPY")),
-    StrategySettings(id="beta", kind="drawn", symbols=("BAC", "IBM")),
+    StrategySettings(id="beta", kind="drawn", symbols=("BAC", "IBM"), rebalance=RebalanceSettings()),
 )
+REBALANCED = frozenset(each.id for each in STRATEGIES if each.rebalance is not None)
+_DIRECTIONS = {
+    "enter": common.DIRECTION_ENTER_LONG,
+    "reduce": common.DIRECTION_REDUCE_LONG,
+    "exit": common.DIRECTION_EXIT_LONG,
+}
 POLL_SECS = 0.1
 SCORE = scoring.Score(value=4.0)
 """Of every signal: more than an entry needs."""
@@ -32,7 +39,7 @@ PASSING_REASONS = frozenset(
     {"ENTRIES_LOCKED", "ENTRIES_HALTED", "FEED_DISCONNECTED", "KILL_SWITCH_ENGAGED", "RECONCILIATION_STALE"}
 )
 """Blocks that must be over when nothing goes wrong any more."""
-ENTERS_WHEN_FLAT, ENTERS_WHEN_HELD = 0.85, 0.25
+ENTERS_WHEN_FLAT, ENTERS_WHEN_HELD, REDUCES_WHEN_HELD = 0.85, 0.25, 0.6
 
 log = structlog.get_logger()
 
@@ -43,7 +50,8 @@ class Wish:
 
     symbol: str
     lean: float
-    """0 to 1: below ENTERS_WHEN_FLAT it wants in, or below ENTERS_WHEN_HELD where the account has the symbol."""
+    """0 to 1: below ENTERS_WHEN_FLAT it wants in, or below ENTERS_WHEN_HELD where the account has the symbol; of that a
+    rebalanced strategy wants a part sold below REDUCES_WHEN_HELD."""
     weight: Decimal
 
 
@@ -125,13 +133,14 @@ class Stream:
         for wish in plan.wishes:
             held = wish.symbol in ground.server.exchange.books.positions
             enters = wish.lean < (ENTERS_WHEN_HELD if held else ENTERS_WHEN_FLAT)
-            word = "enter" if enters else "exit"
+            reduces = held and plan.strategy in REBALANCED and wish.lean < REDUCES_WHEN_HELD
+            word = "enter" if enters else "reduce" if reduces else "exit"
             scored = request.signals.add(score=SCORE)
             scored.signal.CopyFrom(
                 signal.Signal(
                     signal_id=f"{cycle_id}.{wish.symbol}.{word}",
                     symbol=wish.symbol,
-                    direction=common.DIRECTION_ENTER_LONG if enters else common.DIRECTION_EXIT_LONG,
+                    direction=_DIRECTIONS[word],
                     strength=1.0,
                     target_weight=to_decimal(wish.weight),
                     stop_fraction=to_decimal(plan.stop_fraction),

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fholdfast/common/v1/common.proto\x12\x12holdfast.common.v1\"\x18\n\x07\x44\x65\x63imal\x12\r\n\x05value\x18\x01 \x01(\t*9\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\x0c\n\x08SIDE_BUY\x10\x01\x12\r\n\tSIDE_SELL\x10\x02*Y\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44IRECTION_ENTER_LONG\x10\x01\x12\x17\n\x13\x44IRECTION_EXIT_LONG\x10\x02*>\n\x04\x42ook\x12\x14\n\x10\x42OOK_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x42OOK_EQUITY\x10\x01\x12\x0f\n\x0b\x42OOK_CRYPTO\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fholdfast/common/v1/common.proto\x12\x12holdfast.common.v1\"\x18\n\x07\x44\x65\x63imal\x12\r\n\x05value\x18\x01 \x01(\t*9\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\x0c\n\x08SIDE_BUY\x10\x01\x12\r\n\tSIDE_SELL\x10\x02*t\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44IRECTION_ENTER_LONG\x10\x01\x12\x17\n\x13\x44IRECTION_EXIT_LONG\x10\x02\x12\x19\n\x15\x44IRECTION_REDUCE_LONG\x10\x03*>\n\x04\x42ook\x12\x14\n\x10\x42OOK_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x42OOK_EQUITY\x10\x01\x12\x0f\n\x0b\x42OOK_CRYPTO\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,9 +34,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIDE']._serialized_start=81
   _globals['_SIDE']._serialized_end=138
   _globals['_DIRECTION']._serialized_start=140
-  _globals['_DIRECTION']._serialized_end=229
-  _globals['_BOOK']._serialized_start=231
-  _globals['_BOOK']._serialized_end=293
+  _globals['_DIRECTION']._serialized_end=256
+  _globals['_BOOK']._serialized_start=258
+  _globals['_BOOK']._serialized_end=320
   _globals['_DECIMAL']._serialized_start=55
   _globals['_DECIMAL']._serialized_end=79
 # @@protoc_insertion_point(module_scope)

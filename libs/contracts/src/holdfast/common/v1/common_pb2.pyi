@@ -43,13 +43,17 @@ class _DirectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Direction.V
     DIRECTION_UNSPECIFIED: _Direction.ValueType  # 0
     DIRECTION_ENTER_LONG: _Direction.ValueType  # 1
     DIRECTION_EXIT_LONG: _Direction.ValueType  # 2
+    DIRECTION_REDUCE_LONG: _Direction.ValueType  # 3
+    """Sell what is held beyond the target weight."""
 
 class Direction(_Direction, metaclass=_DirectionEnumTypeWrapper):
-    """What a signal asks for. ENTER raises the risk, EXIT lowers it."""
+    """What a signal asks for. ENTER raises the risk, EXIT and REDUCE lower it."""
 
 DIRECTION_UNSPECIFIED: Direction.ValueType  # 0
 DIRECTION_ENTER_LONG: Direction.ValueType  # 1
 DIRECTION_EXIT_LONG: Direction.ValueType  # 2
+DIRECTION_REDUCE_LONG: Direction.ValueType  # 3
+"""Sell what is held beyond the target weight."""
 Global___Direction: _TypeAlias = Direction  # noqa: Y015
 
 class _Book:

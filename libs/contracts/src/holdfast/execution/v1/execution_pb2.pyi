@@ -34,6 +34,8 @@ class _PurposeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Purpose.Value
     """The resting protective stop."""
     PURPOSE_EXIT: _Purpose.ValueType  # 3
     PURPOSE_FLATTEN: _Purpose.ValueType  # 4
+    PURPOSE_REDUCE: _Purpose.ValueType  # 5
+    """A part of a position, beside the stop that protects the rest."""
 
 class Purpose(_Purpose, metaclass=_PurposeEnumTypeWrapper):
     """Why an order exists. Only ENTRY raises risk."""
@@ -44,6 +46,8 @@ PURPOSE_STOP: Purpose.ValueType  # 2
 """The resting protective stop."""
 PURPOSE_EXIT: Purpose.ValueType  # 3
 PURPOSE_FLATTEN: Purpose.ValueType  # 4
+PURPOSE_REDUCE: Purpose.ValueType  # 5
+"""A part of a position, beside the stop that protects the rest."""
 Global___Purpose: _TypeAlias = Purpose  # noqa: Y015
 
 class _IntentState:

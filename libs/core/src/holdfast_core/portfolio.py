@@ -1,0 +1,101 @@
+"""Target weights to trades: what is too much is sold, then what is missing is bought with the cash there is (SY-2).
+
+Pure, and the same for the same facts: after its trades were made at the same prices there is nothing left to trade.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from holdfast_core.instruments import Lot
+from holdfast_core.money import ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Sleeve:
+    """What one of several strategies wants. `share`: its part of the account, 0 to 1; `weights`: by symbol, of that
+    part, -1 to 1."""
+
+    share: Decimal
+    weights: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How closely targets are followed."""
+
+    cash_buffer: Decimal
+    """Fraction of the equity that stays cash."""
+    min_trade: Decimal
+    """Dollars of the smallest trade."""
+    band: Decimal
+    """Fraction of the equity by which a holding may differ from its target before it is traded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A symbol with its target. `weight`: of what may be invested, 0 to 1; `held` in shares; `price` in dollars."""
+
+    symbol: str
+    weight: Decimal
+    held: Decimal
+    price: Decimal
+    lot: Lot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trade:
+    """A sale or a purchase of `quantity` shares, worth `value` dollars at the price of its line."""
+
+    symbol: str
+    sells: bool
+    quantity: Decimal
+    value: Decimal
+
+
+def consolidated(sleeves: Iterable[Sleeve]) -> dict[str, Decimal]:
+    """One target weight for each symbol that any of them names: opposite wishes net out, and nothing is held short."""
+    sums: dict[str, Decimal] = {}
+    for sleeve in sleeves:
+        for symbol, weight in sleeve.weights.items():
+            sums[symbol] = sums.get(symbol, ZERO) + sleeve.share * weight
+    return {symbol: max(total, ZERO) for symbol, total in sorted(sums.items())}
+
+
+def rebalance(lines: Iterable[Line], *, equity: Decimal, cash: Decimal, policy: Policy) -> tuple[Trade, ...]:
+    """The trades that bring every line to its target: sales by size, then purchases, new symbols before additions.
+
+    `equity` and `cash` in dollars. Purchases together cost at most the cash, with the proceeds of the sales, less the
+    buffer. What is wanted no more is sold whole, whatever the band.
+    """
+    buffer = equity * policy.cash_buffer
+    band = equity * policy.band
+    gaps = [(line, line.weight * max(equity - buffer, ZERO) - line.held * line.price) for line in lines]
+    sales = [
+        trade
+        for line, gap in gaps
+        if gap < 0 and (-gap > band or not line.weight) and (trade := _sale(line, -gap, policy)) is not None
+    ]
+    sales.sort(key=lambda each: (-each.value, each.symbol))
+    free = cash + sum((each.value for each in sales), ZERO) - buffer
+    purchases = []
+    for line, gap in sorted(gaps, key=lambda each: (each[0].held > 0, -each[1], each[0].symbol)):
+        if gap > band and (trade := _purchase(line, min(gap, free), policy)) is not None:
+            purchases.append(trade)
+            free -= trade.value
+    return (*sales, *purchases)
+
+
+def _sale(line: Line, dollars: Decimal, policy: Policy) -> Trade | None:
+    return _trade(line, line.lot.bought_for(dollars, line.price) if line.weight else line.held, policy, sells=True)
+
+
+def _purchase(line: Line, dollars: Decimal, policy: Policy) -> Trade | None:
+    return _trade(line, line.lot.bought_for(dollars, line.price), policy, sells=False)
+
+
+def _trade(line: Line, quantity: Decimal, policy: Policy, *, sells: bool) -> Trade | None:
+    value = quantity * line.price
+    if quantity <= 0 or value < policy.min_trade:
+        return None
+    return Trade(symbol=line.symbol, sells=sells, quantity=quantity, value=value)

@@ -1,0 +1,148 @@
+"""From target weights to trades: sales first, purchases from the cash there is, nothing small, nothing twice (SY-2)."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast_core.instruments import SHARES
+from holdfast_core.portfolio import Line, Policy, Sleeve, consolidated, rebalance
+
+SYMBOLS = ("AIG", "BAC", "IBM", "SPY")
+HUNDRED = Decimal(100)
+
+
+def line(symbol, weight, held, price="100"):
+    return Line(symbol=symbol, weight=Decimal(weight), held=Decimal(held), price=Decimal(price), lot=SHARES)
+
+
+def policy(buffer="0.02", min_trade="100", band="0.01"):
+    return Policy(cash_buffer=Decimal(buffer), min_trade=Decimal(min_trade), band=Decimal(band))
+
+
+def told(trades):
+    return [("sell" if each.sells else "buy", each.symbol, each.quantity) for each in trades]
+
+
+def cents(low, high):
+    return st.integers(low, high).map(lambda count: Decimal(count) / HUNDRED)
+
+
+@st.composite
+def accounts(draw):
+    """Lines whose weights add up to 1 at most, some of them held, with the account's cash and policy."""
+    parts = draw(st.lists(st.integers(0, 25), min_size=4, max_size=4))
+    lines = [
+        Line(
+            symbol=symbol,
+            weight=Decimal(part) / HUNDRED,
+            held=draw(st.one_of(st.integers(0, 500).map(Decimal), cents(0, 50_000))),
+            price=draw(cents(1, 50_000)),
+            lot=SHARES,
+        )
+        for symbol, part in zip(SYMBOLS, parts, strict=True)
+    ]
+    cash = draw(cents(-100_000, 10_000_000))
+    rule = Policy(
+        cash_buffer=draw(cents(0, 50)), min_trade=draw(cents(0, 100_000)), band=draw(cents(0, 20))
+    )  # fmt: skip
+    return lines, cash, rule
+
+
+def worth(lines, cash):
+    return cash + sum(each.held * each.price for each in lines)
+
+
+def plan(lines, cash, rule):
+    return rebalance(lines, equity=worth(lines, cash), cash=cash, policy=rule)
+
+
+def test_sales_come_before_purchases_and_pay_for_them():
+    lines = [line("SPY", "0.5", 900), line("BAC", "0.5", 0, "10")]
+    trades = rebalance(lines, equity=Decimal(100_000), cash=Decimal(10_000), policy=policy())
+    assert told(trades) == [("sell", "SPY", 410), ("buy", "BAC", 4_900)]
+
+
+def test_purchases_leave_the_buffer_in_cash():
+    trades = rebalance([line("SPY", "1", 0)], equity=Decimal(100_000), cash=Decimal(50_000), policy=policy())
+    assert told(trades) == [("buy", "SPY", 480)]
+
+
+def test_a_holding_within_its_band_and_a_trade_below_the_minimum_stay_as_they_are():
+    rule = policy(buffer="0", band="0.01")
+    assert rebalance([line("SPY", "0.5", 509)], equity=Decimal(100_000), cash=Decimal(49_100), policy=rule) == ()
+    assert told(rebalance([line("SPY", "0.5", 511)], equity=Decimal(100_000), cash=Decimal(48_900), policy=rule)) == [
+        ("sell", "SPY", 11)
+    ]
+    rule = policy(buffer="0", band="0", min_trade="1000")
+    assert rebalance([line("SPY", "0.5", 509)], equity=Decimal(100_000), cash=Decimal(49_100), policy=rule) == ()
+
+
+def test_what_is_wanted_no_more_is_sold_whole_with_its_fraction():
+    trades = rebalance([line("SPY", "0", "5.5")], equity=Decimal(100_000), cash=Decimal(99_450), policy=policy())
+    assert told(trades) == [("sell", "SPY", Decimal("5.5"))]
+
+
+def test_new_symbols_are_bought_before_additions():
+    lines = [line("AIG", "0.5", 1), line("BAC", "0.4", 0)]
+    trades = rebalance(lines, equity=Decimal(100_000), cash=Decimal(42_000), policy=policy())
+    assert told(trades) == [("buy", "BAC", 392), ("buy", "AIG", 8)]
+
+
+def test_several_strategies_become_one_target_for_each_symbol():
+    growth = Sleeve(Decimal("0.6"), {"SPY": Decimal("0.5"), "IBM": Decimal("0.5")})
+    income = Sleeve(Decimal("0.4"), {"SPY": Decimal("0.25"), "BAC": Decimal("0.75")})
+    assert consolidated([growth, income]) == {
+        "BAC": Decimal("0.3"), "IBM": Decimal("0.3"), "SPY": Decimal("0.4"),
+    }  # fmt: skip
+
+
+def test_opposite_strategies_net_out_and_nothing_is_short():
+    bull = Sleeve(Decimal("0.5"), {"SPY": Decimal("0.8"), "BAC": Decimal("0.2")})
+    bear = Sleeve(Decimal("0.5"), {"SPY": Decimal("-0.5"), "BAC": Decimal("-1")})
+    assert consolidated([bull, bear]) == {"BAC": Decimal(0), "SPY": Decimal("0.15")}
+
+
+@given(accounts())
+def test_purchases_never_cost_more_than_cash_and_proceeds_less_the_buffer(account):
+    lines, cash, rule = account
+    trades = plan(lines, cash, rule)
+    proceeds = sum(each.value for each in trades if each.sells)
+    cost = sum(each.value for each in trades if not each.sells)
+    assert not cost or cost <= cash + proceeds - rule.cash_buffer * worth(lines, cash)
+
+
+@given(accounts())
+def test_nothing_is_sold_that_is_not_held_and_nothing_is_traded_below_the_minimum(account):
+    lines, cash, rule = account
+    held = {each.symbol: each.held for each in lines}
+    trades = plan(lines, cash, rule)
+    assert len({each.symbol for each in trades}) == len(trades)
+    for trade in trades:
+        assert trade.quantity > 0
+        assert trade.value >= rule.min_trade
+        assert not trade.sells or trade.quantity <= held[trade.symbol]
+
+
+@given(accounts())
+def test_once_traded_at_the_same_prices_there_is_nothing_left_to_trade(account):
+    lines, cash, rule = account
+    trades = {each.symbol: each for each in plan(lines, cash, rule)}
+    after = []
+    for each in lines:
+        trade = trades.get(each.symbol)
+        change = Decimal(0) if trade is None else -trade.quantity if trade.sells else trade.quantity
+        after.append(replace(each, held=each.held + change))
+        cash -= change * each.price
+    assert plan(after, cash, rule) == ()
+
+
+@given(accounts(), st.randoms(use_true_random=False))
+def test_the_order_of_the_trades_does_not_depend_on_the_order_of_the_facts(account, chance):
+    lines, cash, rule = account
+    shuffled = list(lines)
+    chance.shuffle(shuffled)
+    trades = plan(lines, cash, rule)
+    assert plan(shuffled, cash, rule) == trades
+    assert [each.sells for each in trades] == sorted((each.sells for each in trades), reverse=True)

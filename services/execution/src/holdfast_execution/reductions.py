@@ -1,0 +1,91 @@
+"""Sells parts of positions, once their stops leave the part free (SY-2). A hand of the protective lane."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+
+import structlog
+
+from holdfast_core.money import ZERO
+from holdfast_execution.books import Books
+from holdfast_execution.domain.exits import BROKER_HOLDS_NOTHING
+from holdfast_execution.domain.intents import IntentState, Purpose
+from holdfast_execution.domain.reductions import ReduceMove, ReduceStep, next_step
+from holdfast_execution.domain.views import HoldingView, OrderView, Phase, Role
+from holdfast_execution.holdings import Holdings
+from holdfast_execution.rows import IntentRow
+from holdfast_execution.sales import Hands
+from holdfast_execution.sender import Sender
+from holdfast_execution.waiting import Backoffs
+from holdfast_runtime.ports.venue import Broker
+from holdfast_runtime.telemetry import traces
+
+log = structlog.get_logger()
+
+
+def ends(intents: Iterable[IntentRow]) -> list[datetime]:
+    """Until when those of `intents` that were not sent may be."""
+    waiting = [each for each in intents if each.purpose is Purpose.REDUCE and each.state is IntentState.PENDING]
+    return [each.valid_until for each in waiting if each.valid_until is not None]
+
+
+class Reductions:
+    """Ends what is to be sold no more, and sends what is free."""
+
+    def __init__(
+        self, books: Books, broker: Broker, sender: Sender, hands: Hands, holdings: Holdings, backoffs: Backoffs
+    ) -> None:
+        self._books = books
+        self._broker = broker
+        self._sender = sender
+        self._hands = hands
+        self._holdings = holdings
+        self._backoffs = backoffs
+
+    async def drop(self, holding: HoldingView, intents: Mapping[str, IntentRow]) -> bool:
+        """Ends one that has become pointless, before its part is taken from the stop; True where there was one."""
+        for order, move in self._moves(holding, intents):
+            if move.step is ReduceStep.DROP:
+                log.info("reduction.dropped", symbol=holding.symbol, intent=order.intent_id, reason=move.reason)
+                await self._hands.drop(order.intent_id, move.reason)
+                return True
+        return False
+
+    async def send(self, holding: HoldingView, intents: Mapping[str, IntentRow]) -> bool:
+        """Sells one whose part no stop holds any more; True where something was done."""
+        for order, move in self._moves(holding, intents):
+            if move.step is ReduceStep.SELL:
+                await self._read_and_sell(holding.symbol, intents[order.intent_id])
+                return True
+        return False
+
+    def _moves(self, holding: HoldingView, intents: Mapping[str, IntentRow]) -> Iterator[tuple[OrderView, ReduceMove]]:
+        for order in holding.of(Role.REDUCE):
+            if order.phase is Phase.PENDING:
+                valid_until = intents[order.intent_id].valid_until
+                yield order, next_step(holding, order, now=self._books.now, valid_until=valid_until)
+
+    async def _read_and_sell(self, symbol: str, intent: IntentRow) -> None:
+        """The broker's own position bounds the sale; the ledger is looked at once more, for what came meanwhile."""
+        with (
+            self._books.activity.busy(),
+            traces.span(
+                "execution.reduce", parent=intent.traceparent, intent_id=intent.intent_id, symbol=symbol
+            ) as span,
+        ):
+            held = {position.symbol: position.quantity for position in await self._broker.positions()}
+            mirror = await self._books.look()
+            holding = self._holdings.of(symbol, mirror)
+            rows = {each.intent_id: each for each in mirror.of_symbol(symbol)}
+            moves = {order.intent_id: move for order, move in self._moves(holding, rows)}
+            move = moves.get(intent.intent_id)
+            span.set(step=move.step.value if move is not None else "over")
+            if move is None or move.step is not ReduceStep.SELL:
+                return
+            if held.get(symbol, ZERO) < holding.protectable + intent.leg_quantity:
+                log.error("reduction.broker_holds_less", symbol=symbol, ledger=str(holding.quantity))
+                await self._hands.drop(intent.intent_id, BROKER_HOLDS_NOTHING)
+                return
+            sent = await self._sender.send(intent)
+            span.set(state=sent.intent.state.value)
+            if sent.refused:
+                self._backoffs.failed(symbol)

@@ -1,0 +1,214 @@
+"""A part of a position is sold beside its stop: the rest stays protected, no share is sold twice (SY-2, SQ-7)."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from holdfast.common.v1 import common_pb2 as common
+from holdfast_execution.domain.intents import IntentState, Purpose
+from holdfast_execution.domain.reductions import ReduceStep, next_step
+from holdfast_execution.domain.views import HoldingView, OrderView, Owner, Phase, Role
+from holdfast_simulation.memory_venue import Fault
+
+
+async def held(desk: Any) -> None:
+    """A protected position of 10 SPY."""
+    await desk.enter()
+    await desk.minute(1)
+    assert (await desk.position()).quantity == 10
+
+
+def reduction(desk: Any, quantity: int = 3, **changes: Any) -> Any:
+    decision = desk.decision(exit_=True, direction=common.DIRECTION_REDUCE_LONG, **changes)
+    decision.signal_id += ".REDUCE"
+    decision.quantity.value = str(quantity)
+    return decision
+
+
+def for_sale(desk: Any) -> Decimal:
+    return sum((order.remaining for order in desk.resting() if order.side.value == "sell"), Decimal(0))
+
+
+async def test_the_stop_is_made_smaller_before_the_part_is_sold(desk: Any) -> None:
+    await held(desk)
+    await desk.submit(reduction(desk))
+    await desk.settled()
+    stop = await desk.one(Purpose.STOP)
+    assert (stop.state, stop.leg, stop.leg_quantity, stop.stop_price) == (IntentState.ACKED, 2, 7, 95)
+    sales = [n for n, call in enumerate(desk.broker.calls) if call.startswith("submit_order")]
+    cancel_at = desk.broker.calls.index("cancel_order")
+    stop_at, sale_at = sales[-2:]
+    assert cancel_at < stop_at < desk.broker.calls.index("positions", stop_at) < sale_at
+    assert for_sale(desk) == 10
+    await desk.minute(2)
+    sale, position = await desk.one(Purpose.REDUCE), await desk.position()
+    assert (sale.state, sale.filled_quantity) == (IntentState.FILLED, 3)
+    assert (position.quantity, position.protection) == (7, "active")
+    assert (position.stop_quantity, for_sale(desk)) == (7, 7)
+
+
+async def test_no_part_is_sold_while_the_end_of_the_old_stop_is_not_proven(desk: Any) -> None:
+    """Never a sale beyond what is held."""
+    await held(desk)
+    desk.broker.script("cancel_order", Fault.LOST_BEFORE)
+    desk.broker.script("order", Fault.GATED)
+    await desk.submit(reduction(desk))
+    await desk.until(lambda: "cancel_order" in desk.broker.calls)
+    assert (await desk.one(Purpose.REDUCE)).state is IntentState.PENDING
+    assert for_sale(desk) == 10
+    desk.broker.open_gate()
+    await desk.settled()
+    await desk.minute(2)
+    assert (await desk.position()).quantity == 7
+    assert for_sale(desk) == 7
+
+
+async def test_a_refused_part_is_protected_again(desk: Any) -> None:
+    await held(desk)
+    desk.broker.script("submit_order", None, Fault.REFUSED)
+    await desk.submit(reduction(desk))
+    await desk.settled()
+    sale, position = await desk.one(Purpose.REDUCE), await desk.position()
+    assert (sale.state, sale.leg) == (IntentState.REJECTED, 1)
+    assert (position.quantity, position.protection, position.stop_quantity) == (10, "active", 10)
+    assert for_sale(desk) == 10
+
+
+async def test_a_crash_in_the_middle_goes_on_from_what_was_stored(desk: Any) -> None:
+    await held(desk)
+    desk.broker.script("positions", Fault.GATED)
+    await desk.submit(reduction(desk))
+    await desk.until(lambda: "cancel_order" in desk.broker.calls)
+    await desk.until(lambda: "positions" in desk.broker.calls[desk.broker.calls.index("cancel_order") :])
+    await desk.kill()
+    desk.broker.open_gate()
+    await desk.start()
+    await desk.minute(2)
+    assert (await desk.one(Purpose.REDUCE)).state is IntentState.FILLED
+    position = await desk.position()
+    assert (position.quantity, position.protection, position.stop_quantity) == (7, "active", 7)
+
+
+async def test_what_was_not_sold_in_time_is_not_sold(desk: Any) -> None:
+    """Its size rests on a price of then."""
+    await held(desk)
+    await desk.kill()
+    await desk.start(settles=False)
+    await desk.settled()
+    desk.broker.script("cancel_order", Fault.LOST_BEFORE)
+    desk.broker.script("order", Fault.GATED)
+    await desk.submit(reduction(desk))
+    await desk.until(lambda: "cancel_order" in desk.broker.calls)
+    desk.clock.set(desk.clock.now() + timedelta(seconds=61))
+    desk.broker.open_gate()
+    await desk.settled()
+    sale, position = await desk.one(Purpose.REDUCE), await desk.position()
+    assert (sale.state, sale.reason) == (IntentState.NOT_SENT, "CYCLE_EXPIRED")
+    assert (position.quantity, position.protection, position.stop_quantity) == (10, "active", 10)
+
+
+async def test_an_exit_takes_over_from_a_reduction_that_works(desk: Any) -> None:
+    """One owner of the exit: what sells everything goes first."""
+    await held(desk)
+    await desk.submit(reduction(desk))
+    await desk.settled()
+    answer = await desk.submit(desk.decision(exit_=True))
+    assert answer.decisions[0].allowed
+    await desk.settled()
+    sale = await desk.one(Purpose.REDUCE)
+    assert (sale.state, sale.reason) == (IntentState.CANCELLED, "EXIT_TOOK_OVER")
+    await desk.minute(2)
+    assert (await desk.position()).quantity == 0
+    assert desk.resting() == []
+
+
+async def test_a_part_of_all_there_is_is_an_exit(desk: Any) -> None:
+    await held(desk)
+    await desk.submit(reduction(desk, 10))
+    await desk.settled()
+    await desk.minute(2)
+    assert (await desk.one(Purpose.EXIT)).state is IntentState.FILLED
+    assert (await desk.position()).quantity == 0
+
+
+async def test_one_reduction_at_a_time_and_of_what_is_held_and_its_own(desk: Any) -> None:
+    answer = await desk.submit(reduction(desk))
+    assert answer.decisions[0].reason == "NOTHING_HELD"
+    await held(desk)
+    first, second = reduction(desk), reduction(desk)
+    second.signal_id += ".2"
+    answer = await desk.submit(first, second)
+    assert sorted(each.reason for each in answer.decisions) == ["ALLOWED", "EXIT_UNDERWAY"]
+    late = reduction(desk, valid_secs=-1)
+    late.signal_id += ".3"
+    assert not (await desk.submit(late)).decisions[0].allowed
+
+
+async def test_a_stop_that_fires_meanwhile_sells_the_rest_and_the_part_is_sold_once(make_desk: Any) -> None:
+    """Invariant 8."""
+    desk = make_desk(SPY=[("100", "100.5", "99.5", "100")] * 3 + [("94", "94", "93", "93.5")] * 5)
+    desk.broker.tick(desk.clock.now() + timedelta(minutes=1))
+    await desk.start()
+    await held(desk)
+    desk.broker.script("positions", None, Fault.GATED)
+    await desk.submit(reduction(desk))
+    await desk.until(lambda: len(desk.resting()) == 1 and desk.resting()[0].quantity == 7)
+    desk.broker.tick(desk.clock.now() + timedelta(minutes=1))
+    desk.broker.tick(desk.clock.now() + timedelta(minutes=1))
+    desk.broker.open_gate()
+    await desk.settled()
+    sale, position = await desk.one(Purpose.REDUCE), await desk.position()
+    assert (sale.state, position.quantity, position.protection) == (IntentState.NOT_SENT, 3, "none")
+    await desk.pass_secs(6)
+    await desk.minute(5)
+    assert (await desk.position()).quantity == 0
+    assert desk.resting() == []
+
+
+def view(quantity: int, *orders: OrderView, owner: Owner = Owner.STOP) -> HoldingView:
+    return HoldingView(
+        symbol="SPY", strategy="sma", quantity=Decimal(quantity), stop_price=None, owner=owner, orders=orders
+    )
+
+
+def order(role: Role, quantity: int, phase: Phase = Phase.LIVE, filled: int = 0) -> OrderView:
+    return OrderView(
+        intent_id=f"{role}.{quantity}",
+        role=role,
+        phase=phase,
+        quantity=Decimal(quantity),
+        filled=Decimal(filled),
+        time_in_force="gtc",
+    )
+
+
+NOON = datetime(2013, 10, 7, 16, 0, tzinfo=UTC)
+PART = order(Role.REDUCE, 3, Phase.PENDING)
+
+
+@pytest.mark.parametrize(
+    ("holding", "step", "reason"),
+    [
+        (view(10, PART, order(Role.STOP, 7)), ReduceStep.SELL, ""),
+        (view(10, PART, order(Role.STOP, 10)), ReduceStep.AWAIT, ""),
+        (view(10, PART), ReduceStep.AWAIT, ""),
+        (view(10, PART, order(Role.STOP, 7, Phase.PENDING)), ReduceStep.AWAIT, ""),
+        (view(10, PART, order(Role.STOP, 7, Phase.UNCERTAIN)), ReduceStep.AWAIT, ""),
+        (view(10, PART, order(Role.STOP, 7), order(Role.ENTRY, 5)), ReduceStep.AWAIT, ""),
+        (view(10, PART, order(Role.STOP, 7, filled=2)), ReduceStep.DROP, "STOP_TRIGGERED"),
+        (view(3, PART), ReduceStep.DROP, "NOTHING_HELD"),
+        (view(0, PART), ReduceStep.DROP, "NOTHING_HELD"),
+        (view(10, PART, owner=Owner.FLATTEN), ReduceStep.DROP, "EXIT_TOOK_OVER"),
+        (view(10, PART, order(Role.EXIT, 10)), ReduceStep.DROP, "EXIT_TOOK_OVER"),
+    ],
+)
+def test_a_part_is_sold_when_exactly_the_rest_is_protected(holding: HoldingView, step: ReduceStep, reason: str) -> None:
+    move = next_step(holding, PART, now=NOON, valid_until=NOON + timedelta(seconds=1))
+    assert (move.step, move.reason) == (step, reason)
+
+
+def test_a_part_is_not_sold_after_its_time() -> None:
+    move = next_step(view(10, PART, order(Role.STOP, 7)), PART, now=NOON, valid_until=NOON)
+    assert (move.step, move.reason) == (ReduceStep.DROP, "CYCLE_EXPIRED")

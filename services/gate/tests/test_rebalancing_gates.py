@@ -1,0 +1,145 @@
+"""A rebalanced strategy at the gates: sized by its targets, sales first, buffer, band and minimum kept (SY-2)."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from holdfast.execution.v1 import execution_pb2 as execution
+from holdfast_gate.domain.rules import Rules
+from holdfast_gate.domain.signals import Direction
+from holdfast_gate.evaluator import evaluate
+from holdfast_runtime.rebalance_settings import RebalanceSettings
+from holdfast_runtime.settings import GateSettings, Settings, StrategySettings
+
+SYMBOLS = ("AIG", "BAC", "IBM", "SPY")
+
+
+@pytest.fixture
+def portfolio(world):
+    """The world's strategy follows targets; the caps are out of the way."""
+    strategy = StrategySettings(
+        id="sma", kind="portfolio", symbols=SYMBOLS, rebalance=RebalanceSettings(cash_buffer=Decimal("0.1"))
+    )
+    limits = GateSettings(max_order_notional=Decimal(10**6), max_symbol_notional=Decimal(10**6))
+    world.rules = Rules.of(Settings(strategies=(strategy,), gate=limits))
+    return world
+
+
+@pytest.fixture
+def make_reduction(make_enter):
+    def make(symbol="SPY", weight="0", **changes):
+        return make_enter(
+            symbol, signal_id=f"sma.{symbol}.reduce", direction=Direction.REDUCE_LONG,
+            target_weight=Decimal(weight), **changes,
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def decide(portfolio, make_enter, make_reduction):
+    """One cycle of the weights: by symbol, what became of its sale and of its purchase."""
+
+    def decided(**weights):
+        wishes = [
+            each
+            for symbol, weight in weights.items()
+            for each in (make_reduction(symbol, weight), make_enter(symbol, target_weight=Decimal(weight)))
+        ]
+        context = portfolio.context().planned(wishes)
+        return {
+            (each.candidate.symbol, "sell" if each.candidate.direction is Direction.REDUCE_LONG else "buy"): (
+                each.reason, each.candidate.quantity if each.allowed else None
+            )
+            for each in evaluate(wishes, context)
+        }  # fmt: skip
+
+    return decided
+
+
+def test_an_empty_account_buys_its_targets_of_the_equity_less_the_buffer(decide):
+    found = decide(SPY="0.5", BAC="0.25")
+    assert found["SPY", "buy"] == ("ALLOWED", 450)
+    assert found["BAC", "buy"] == ("ALLOWED", 225)
+    assert found["SPY", "sell"] == ("NOTHING_HELD", None)
+
+
+def test_what_is_too_much_is_sold_and_purchases_wait_for_it(portfolio, decide):
+    portfolio.hold("SPY", 500)
+    found = decide(SPY="0.2", BAC="0.25")
+    assert found["SPY", "sell"] == ("ALLOWED", 230)
+    assert found["BAC", "buy"] == ("SALES_FIRST", None)
+
+
+@pytest.mark.parametrize("purpose", [execution.PURPOSE_REDUCE, execution.PURPOSE_EXIT, execution.PURPOSE_FLATTEN])
+def test_purchases_wait_while_a_sale_is_under_way(portfolio, decide, purpose):
+    """Its proceeds are not there yet."""
+    portfolio.hold("SPY", 270)
+    portfolio.order("SPY", purpose)
+    found = decide(SPY="0.2", BAC="0.25")
+    assert found["SPY", "sell"] == ("EXIT_UNDERWAY", None)
+    assert found["BAC", "buy"] == ("SALES_FIRST", None)
+
+
+def test_a_target_of_zero_sells_all_of_it(portfolio, decide):
+    portfolio.hold("SPY", 7)
+    assert decide(SPY="0")["SPY", "sell"] == ("ALLOWED", 7)
+
+
+def test_within_the_band_nothing_is_traded_and_the_others_are_bought(portfolio, decide):
+    portfolio.snapshot.account.cash.value = "80000"
+    portfolio.hold("SPY", 205)
+    found = decide(SPY="0.225", BAC="0.25")
+    assert found["SPY", "sell"] == ("WITHIN_BAND", None)
+    assert found["SPY", "buy"] == ("POSITION_HELD", None)
+    assert found["BAC", "buy"][0] == "ALLOWED"
+
+
+def test_an_addition_is_skipped_and_says_so(portfolio, decide):
+    portfolio.hold("SPY", 100)
+    found = decide(SPY="0.5")
+    assert found["SPY", "buy"] == ("ADDITION_SKIPPED", None)
+    assert found["SPY", "sell"] == ("WITHIN_BAND", None)
+
+
+def test_purchases_leave_the_buffer(portfolio, decide):
+    portfolio.snapshot.account.cash.value = "32000"
+    portfolio.hold("SPY", 680, strategy="rotation")
+    portfolio.rules = replace(portfolio.rules, buying_power_fraction=Decimal(1))
+    assert decide(BAC="0.9")["BAC", "buy"] == ("ALLOWED", 220)
+
+
+def test_a_part_is_not_sold_of_what_is_being_bought_or_belongs_to_another(portfolio, decide):
+    portfolio.hold("SPY", 500)
+    portfolio.order("SPY")
+    portfolio.hold("BAC", 500, strategy="rotation")
+    found = decide(SPY="0.1", BAC="0.1")
+    assert found["SPY", "sell"] == ("ENTRY_UNDERWAY", None)
+    assert found["BAC", "sell"] == ("SYMBOL_OWNED", None)
+
+
+def test_a_part_is_not_sold_late_closed_stopped_or_without_a_fresh_price(portfolio, decide):
+    """Nothing is guessed: its size rests on a price."""
+    portfolio.hold("SPY", 500)
+    del portfolio.prices["SPY"]
+    assert decide(SPY="0.1")["SPY", "sell"] == ("FEED_STALE", None)
+    portfolio.snapshot.strategies[0].state = "stopped"
+    assert decide(SPY="0.1")["SPY", "sell"] == ("STRATEGY_STOPPED", None)
+    portfolio.session_open = False
+    assert decide(SPY="0.1")["SPY", "sell"] == ("SESSION_CLOSED", None)
+    portfolio.now += timedelta(hours=1)
+    assert decide(SPY="0.1")["SPY", "sell"] == ("CYCLE_EXPIRED", None)
+
+
+def test_without_settings_of_rebalance_no_part_is_sold(world, make_reduction):
+    world.hold("SPY", 500)
+    assert world.decide(make_reduction("SPY", "0.1")).reason == "REBALANCE_OFF"
+
+
+def test_an_exit_is_not_kept_waiting_by_a_reduction(world, make_exit):
+    """One owner of the exit: what sells all of it takes over."""
+    world.hold("SPY", 500)
+    world.order("SPY", execution.PURPOSE_REDUCE)
+    assert world.decide(make_exit()).allowed
