@@ -57,7 +57,7 @@ def test_it_buys_its_targets_and_then_sells_what_is_too_much(morning: Outcome) -
     assert (common.DIRECTION_ENTER_LONG, "POSITION_HELD") in reasons
 
 
-def test_nothing_weighs_more_than_its_target_and_every_share_keeps_its_stop(morning: Outcome) -> None:
+def test_nothing_is_far_from_its_target_and_every_share_keeps_its_stop(morning: Outcome) -> None:
     """Invariants 7 and 8."""
     prices = {each.symbol: Decimal(each.last.value) for each in morning.prices}
     held = {each.symbol: Decimal(each.quantity.value) for each in morning.ledger.positions}
