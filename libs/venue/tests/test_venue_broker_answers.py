@@ -182,13 +182,13 @@ async def test_positions_are_signed(venue: Any, broker: Any, answers: Any):
         answers.json(
             200,
             [
-                {"symbol": "SPY", "qty": "10", "avg_entry_price": "168.5", "side": "long"},
+                {"symbol": "SPY", "qty": "10", "qty_available": "3", "avg_entry_price": "168.5", "side": "long"},
                 {"symbol": "IBM", "qty": "-3", "avg_entry_price": "184.02", "side": "short"},
             ],
         )
     )
     assert await broker.positions() == [
-        BrokerPosition(symbol="SPY", quantity=Decimal(10), average_price=Decimal("168.5")),
+        BrokerPosition(symbol="SPY", quantity=Decimal(10), average_price=Decimal("168.5"), available=Decimal(3)),
         BrokerPosition(symbol="IBM", quantity=Decimal(-3), average_price=Decimal("184.02")),
     ]
 

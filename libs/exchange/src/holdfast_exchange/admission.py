@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from holdfast_core.money import plain
 from holdfast_exchange.assets import Asset
+from holdfast_exchange.books import Position
 from holdfast_exchange.orders import (
     LEAVING,
     LIMITED,
@@ -95,16 +96,27 @@ def check_wash_trade(new: NewOrder, open_orders: Iterable[Order]) -> None:
         )
 
 
+def available_shares(position: Position, open_orders: Iterable[Order]) -> Decimal:
+    """What no open order is about to close of `position`; signed as it is."""
+    side = Side.BUY if position.is_short else Side.SELL
+    reserved = _reserved(_closing(position.symbol, side, open_orders))
+    return position.quantity + reserved if position.is_short else position.quantity - reserved
+
+
+def _closing(symbol: str, side: Side, open_orders: Iterable[Order]) -> list[Order]:
+    return [order for order in open_orders if order.symbol == symbol and order.side is side and order.reserves]
+
+
+def _reserved(closing: Iterable[Order]) -> Decimal:
+    return sum((order.remaining for order in closing if order.replaces is None or not is_waiting(order)), ZERO)
+
+
 def check_shares(
     asset: Asset, side: Side, quantity: Decimal, held: Decimal, open_orders: Iterable[Order], *, leaving: str = ""
 ) -> None:
     """An order that closes a position must find its shares there, not held by another order (`leaving` is replaced)."""
-    closing = [
-        order
-        for order in open_orders
-        if order.symbol == asset.symbol and order.side is side and order.reserves and order.id != leaving
-    ]
-    reserved = sum((order.remaining for order in closing if order.replaces is None or not is_waiting(order)), ZERO)
+    closing = [order for order in _closing(asset.symbol, side, open_orders) if order.id != leaving]
+    reserved = _reserved(closing)
     available = max(abs(held) - reserved, ZERO)
     if quantity <= available:
         return

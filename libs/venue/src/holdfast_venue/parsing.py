@@ -184,6 +184,7 @@ def position(value: object) -> BrokerPosition:
         symbol=pair_of(symbol) if data.get("asset_class") == "crypto" else symbol,
         quantity=quantity,
         average_price=average(data, "avg_entry_price"),
+        available=amount(data, "qty_available") if data.get("qty_available") is not None else None,
     )
 
 

@@ -12,12 +12,13 @@ from holdfast_core.money import ZERO, plain
 from holdfast_core.new_york import new_york_day
 from holdfast_core.sessions import previous_session
 from holdfast_exchange import account as accounts
+from holdfast_exchange.admission import available_shares
 from holdfast_exchange.assets import AssetClass
 from holdfast_exchange.books import Activity, Position
 from holdfast_exchange.configuration import Configuration
 from holdfast_exchange.corporate_actions import ActionKind, CorporateAction
 from holdfast_exchange.exchange import Exchange
-from holdfast_exchange.orders import Fill, Side
+from holdfast_exchange.orders import Fill
 from holdfast_exchange.portfolio_history import History
 from holdfast_papermarket.trading_json import Json, instant, number, order
 
@@ -95,11 +96,6 @@ def position(exchange: Exchange, value: Position) -> Json:
     overnight = min(abs(morning), abs(value.quantity)) if morning * value.quantity > 0 else ZERO
     overnight = -overnight if value.is_short else overnight
     basis = overnight * before + (value.quantity - overnight) * value.average_price
-    closing = Side.BUY if value.is_short else Side.SELL
-    spoken_for = sum(
-        (o.remaining for o in exchange.open_orders() if o.symbol == value.symbol and o.side is closing and o.reserves),
-        ZERO,
-    )
     return {
         "asset_id": exchange.asset_id(value.symbol),
         "symbol": value.symbol,
@@ -107,7 +103,7 @@ def position(exchange: Exchange, value: Position) -> Json:
         "asset_class": asset.asset_class.value,
         "asset_marginable": asset.marginable,
         "qty": number(value.quantity),
-        "qty_available": number(value.quantity + spoken_for if value.is_short else value.quantity - spoken_for),
+        "qty_available": number(available_shares(value, exchange.open_orders())),
         "avg_entry_price": number(value.average_price),
         "side": "short" if value.is_short else "long",
         "market_value": number(worth),

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from holdfast_core import sessions
 from holdfast_exchange.account import balances
+from holdfast_exchange.admission import available_shares
 from holdfast_exchange.books import Entry
 from holdfast_exchange.commands import Advance, Cancel, Command, Replace, Submit
 from holdfast_exchange.exchange import Exchange
@@ -234,7 +235,12 @@ class MemoryBroker:
     async def positions(self) -> list[venue.BrokerPosition]:
         await self._read("positions")
         return [
-            venue.BrokerPosition(symbol=each.symbol, quantity=each.quantity, average_price=each.average_price)
+            venue.BrokerPosition(
+                symbol=each.symbol,
+                quantity=each.quantity,
+                average_price=each.average_price,
+                available=available_shares(each, self.exchange.open_orders()),
+            )
             for each in self.exchange.books.positions.values()
         ]
 

@@ -125,6 +125,8 @@ class BrokerPosition:
     symbol: str
     quantity: Decimal
     average_price: Decimal
+    available: Decimal | None = None
+    """Of it, what no open order holds; None where the venue does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
