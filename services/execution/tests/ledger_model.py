@@ -144,6 +144,7 @@ class ModelledLedger(RuleBasedStateMachine):
         for wish in self.wishes:
             row = rows[wish.name]
             assert (row.filled_quantity, row.attempts) == (wish.filled, wish.present.attempts)
+            assert row.purpose is wish.purpose
             assert (row.quantity, row.leg_quantity) == (wish.quantity, wish.present.quantity)
             if row.open and wish.purpose is not Purpose.ENTRY:
                 assert row.remaining == max(wish.present.quantity - wish.present.seen, 0), "what its order sells yet"

@@ -41,6 +41,8 @@ pytestmark = pytest.mark.timeout(900)
 
 RUNS = int(os.environ.get("HOLDFAST_MACHINE_RUNS", "30"))
 STEPS = 40
+TIMED = frozenset({Purpose.ENTRY, Purpose.REDUCE})
+"""What is sent in time, or not at all."""
 PENDING, SENDING, UNKNOWN = IntentState.PENDING, IntentState.SENDING, IntentState.UNKNOWN
 REPORTED = (*sorted(set(IntentState) - {PENDING, SENDING}), UNKNOWN, IntentState.CANCELLED)
 """What the engine reports by itself; the rest are claims and sends given back."""
@@ -87,7 +89,7 @@ class LedgerMachine(ModelledLedger):
 
     @rule(
         symbol=st.sampled_from(("BAC", "IBM")),
-        purpose=st.sampled_from((Purpose.ENTRY, Purpose.ENTRY, Purpose.STOP, Purpose.FLATTEN)),
+        purpose=st.sampled_from((Purpose.ENTRY, Purpose.ENTRY, Purpose.STOP, Purpose.FLATTEN, Purpose.REDUCE)),
         quantity=st.integers(1, 12),
         valid_secs=st.sampled_from((5, 5, 60, 600)),
     )
@@ -107,7 +109,7 @@ class LedgerMachine(ModelledLedger):
             time_in_force=TimeInForce.DAY,
             client_order_id=f"hf-{name}-1",
             limit_price=Decimal(100) if entry else None,
-            valid_until=self.now + timedelta(seconds=valid_secs) if entry else None,
+            valid_until=self.now + timedelta(seconds=valid_secs) if purpose in TIMED else None,
         )
         self.wishes.append(
             Wish(name, new.side, purpose, quantity, new.valid_until, [Order(f"hf-{name}-1", quantity, 1)])
@@ -133,7 +135,8 @@ class LedgerMachine(ModelledLedger):
         wish = self.some(chosen)
         total = sum(order.attempts for order in wish.orders)
         entry = wish.purpose is Purpose.ENTRY
-        expired = wish.valid_until is not None and self.now >= wish.valid_until
+        # A part is sold in time or dropped by who sends it; one that was sent is sent again while it is not known.
+        expired = entry and wish.valid_until is not None and self.now >= wish.valid_until
         used_up = wish.present.attempts >= MAX_SENDS or (entry and total >= MAX_SENDS)
 
         def send(epoch: int) -> None:

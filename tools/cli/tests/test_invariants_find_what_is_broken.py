@@ -245,10 +245,14 @@ def test_a_position_whose_sale_waits_at_the_broker_needs_no_stop() -> None:
 
 
 def test_a_chain_of_replacements_is_one_order() -> None:
-    """A stop that was moved from DAY to GTC is still the one stop of its intent."""
+    """A stop that was moved from DAY to GTC is still the one stop of its intent: the ledger tells each order by its
+    id."""
     world = small()
     before = {"id": "b-before", "client_order_id": "x", "replaced_by": "b-stop-SPY", "status": "replaced"}
+    before |= {"filled_qty": "0"}
     world.books["orders"].append(before)
+    assert [each.name for each in check(world.ledger, world.books) if not each.held] == ["every_order_has_an_intent"]
+    world.intent("stop-SPY").past_order_ids.append("b-before")
     assert [each for each in check(world.ledger, world.books) if not each.held] == []
 
 
@@ -266,16 +270,18 @@ def test_a_leg_that_ended_with_the_day_is_no_order_of_nobody() -> None:
     assert [each.name for each in check(world.ledger, world.books) if not each.held] == ["every_order_has_an_intent"]
 
 
-def test_an_order_of_an_earlier_leg_that_ended_unfilled_is_no_order_of_nobody() -> None:
-    """A stop that was made smaller, because a part was sold, is the next leg of its intent (SY-2)."""
+def test_an_order_of_an_earlier_leg_is_known_by_its_id_alone() -> None:
+    """A stop that was placed anew is the next leg of its intent; another order like it is nobody's."""
     world = small()
     before = {
         "id": "b-before", "symbol": "SPY", "client_order_id": "hf-before", "replaced_by": None, "status": "canceled",
         "filled_qty": "0",
     }  # fmt: skip
     world.books["orders"].append(before)
+    stop = world.intent("stop-SPY")
+    stop.leg = 2
     assert [each.name for each in check(world.ledger, world.books) if not each.held] == ["every_order_has_an_intent"]
-    world.intent("stop-SPY").leg = 2
+    stop.past_order_ids.append("b-before")
     assert [each for each in check(world.ledger, world.books) if not each.held] == []
     world.books["orders"].append(before | {"id": "b-other", "client_order_id": "hf-other"})
     assert [each.name for each in check(world.ledger, world.books) if not each.held] == ["every_order_has_an_intent"]

@@ -115,6 +115,10 @@ class LedgerReads(FiringReads, Protocol):
     def orders(self, intent_id: str) -> list[OrderRow]:
         """All legs of an intent, oldest first."""
 
+    def past_orders(self, since: datetime | None = None) -> Mapping[str, tuple[str, ...]]:
+        """By intent, of those that `ledger_state` shows: the broker's ids of its earlier legs and of what was replaced,
+        oldest first."""
+
     def counted(self, broker_order_id: str) -> Decimal:
         """What was counted of an order's fills. Less than the largest total that was seen where one is missing."""
 

@@ -1,6 +1,6 @@
 """Rows of the ledger as messages: for snapshots, answers and facts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -238,8 +238,9 @@ def _changed(before: Mapping[str, Row], now: Mapping[str, Row]) -> list[Row]:
     return [row for name, row in now.items() if (known := before.get(name)) is not row and known != row]
 
 
-def to_ledger_response(state: LedgerState) -> execution.GetLedgerResponse:
-    return execution.GetLedgerResponse(
+def to_ledger_response(state: LedgerState, past_orders: Mapping[str, Sequence[str]]) -> execution.GetLedgerResponse:
+    """`past_orders`: see LedgerReads.past_orders."""
+    response = execution.GetLedgerResponse(
         version=state.version,
         account=to_account(state.account),
         positions=[to_position(row) for row in state.positions],
@@ -253,3 +254,6 @@ def to_ledger_response(state: LedgerState) -> execution.GetLedgerResponse:
         last_event_id=state.last_event_id,
         reconciliation=state.verdict,
     )
+    for intent in response.intents:
+        intent.past_order_ids.extend(past_orders.get(intent.intent_id, ()))
+    return response

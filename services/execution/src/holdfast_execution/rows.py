@@ -127,7 +127,7 @@ class IntentRow:
     order_type: OrderType
     time_in_force: TimeInForce
     quantity: Decimal
-    """Of the whole intent."""
+    """Of the whole intent; of what sells: what its orders have filled and what the present one may still fill."""
     leg_quantity: Decimal
     """Of the present leg."""
     limit_price: Decimal | None

@@ -156,7 +156,9 @@ class ExecutionService:
     async def get_ledger(self, request: execution.GetLedgerRequest) -> execution.GetLedgerResponse:
         """Everything open, and what ended since the given instant. Standbys answer too."""
         since: datetime | None = from_timestamp(request.since) if request.HasField("since") else None
-        return to_ledger_response(await self._books.read(lambda ledger: ledger.ledger_state(since)))
+        return to_ledger_response(
+            *await self._books.read(lambda ledger: (ledger.ledger_state(since), ledger.past_orders(since)))
+        )
 
     async def refresh(self, request: execution.RefreshRequest) -> execution.RefreshResponse:
         """Merges a fresh snapshot of the broker."""

@@ -165,13 +165,11 @@ def _own(order: Mapping[str, Any]) -> bool:
 
 
 def _without_intent(ledger: pb.GetLedgerResponse, books: Mapping[str, Any]) -> list[str]:
-    """A chain of replacements counts once: its last order is the one the intent names.
+    """Each by its id: the present order of an intent, one of an earlier leg, or one that was replaced.
 
-    A leg that ended unfilled came with its parent and left nothing: a newer stop took its place in the intent. So did
-    the order of an earlier leg.
+    A leg that ended unfilled came with its parent and left nothing: a newer stop took its place in the intent.
     """
-    known = {i.broker_order_id for i in ledger.intents}
-    replaced = {order["id"] for order in books["orders"] if order["replaced_by"]}
+    known = {i.broker_order_id for i in ledger.intents} | {each for i in ledger.intents for each in i.past_order_ids}
     parents = {_origin(order) for order in books["orders"] if order["id"] in known and _own(order)}
     ended = {
         order["id"]
@@ -181,21 +179,8 @@ def _without_intent(ledger: pb.GetLedgerResponse, books: Mapping[str, Any]) -> l
         and not Decimal(order["filled_qty"])
         and _origin(order) in parents
     }
-    told = known | replaced | ended | _claimed(ledger, books)
-    unknown = [order for order in books["orders"] if order["id"] not in told]
-    earlier: Counter[Any] = Counter()
-    for intent in ledger.intents:
-        earlier[intent.symbol] += max(intent.leg - 1, 0)
-    return [str(order["id"]) for order in unknown if not _of_an_earlier_leg(order, earlier)]
-
-
-def _of_an_earlier_leg(order: Mapping[str, Any], earlier: Counter[Any]) -> bool:
-    """True for an order that ended unfilled, while `earlier` still counts a leg of its symbol that another followed."""
-    symbol = order.get("symbol")
-    if order["status"] not in ENDED_UNFILLED or Decimal(order["filled_qty"]) or not earlier[symbol]:
-        return False
-    earlier[symbol] -= 1
-    return True
+    told = known | ended | _claimed(ledger, books)
+    return [str(order["id"]) for order in books["orders"] if order["id"] not in told]
 
 
 def _claimed(ledger: pb.GetLedgerResponse, books: Mapping[str, Any]) -> set[str]:

@@ -167,6 +167,7 @@ class Intent(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     PROTECT_STOP_PRICE_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
+    PAST_ORDER_IDS_FIELD_NUMBER: _builtins.int
     intent_id: _builtins.str
     signal_id: _builtins.str
     strategy: _builtins.str
@@ -205,6 +206,10 @@ class Intent(_message.Message):
     def protect_stop_price(self) -> _common_pb2.Decimal:
         """Stop price of the protective leg that travels with an entry."""
 
+    @_builtins.property
+    def past_order_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The broker's ids of its earlier orders: of legs that ended, and of what was replaced. Told by GetLedger alone."""
+
     def __init__(
         self,
         *,
@@ -233,10 +238,11 @@ class Intent(_message.Message):
         updated_at: _timestamp_pb2.Timestamp | None = ...,
         protect_stop_price: _common_pb2.Decimal | None = ...,
         traceparent: _builtins.str = ...,
+        past_order_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "filled_average_price", b"filled_average_price", "filled_quantity", b"filled_quantity", "limit_price", b"limit_price", "protect_stop_price", b"protect_stop_price", "quantity", b"quantity", "stop_price", b"stop_price", "updated_at", b"updated_at", "valid_until", b"valid_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "book", b"book", "broker_order_id", b"broker_order_id", "client_order_id", b"client_order_id", "created_at", b"created_at", "filled_average_price", b"filled_average_price", "filled_quantity", b"filled_quantity", "intent_id", b"intent_id", "leg", b"leg", "limit_price", b"limit_price", "order_type", b"order_type", "protect_stop_price", b"protect_stop_price", "purpose", b"purpose", "quantity", b"quantity", "reason", b"reason", "side", b"side", "signal_id", b"signal_id", "state", b"state", "stop_price", b"stop_price", "strategy", b"strategy", "symbol", b"symbol", "time_in_force", b"time_in_force", "traceparent", b"traceparent", "updated_at", b"updated_at", "valid_until", b"valid_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "book", b"book", "broker_order_id", b"broker_order_id", "client_order_id", b"client_order_id", "created_at", b"created_at", "filled_average_price", b"filled_average_price", "filled_quantity", b"filled_quantity", "intent_id", b"intent_id", "leg", b"leg", "limit_price", b"limit_price", "order_type", b"order_type", "past_order_ids", b"past_order_ids", "protect_stop_price", b"protect_stop_price", "purpose", b"purpose", "quantity", b"quantity", "reason", b"reason", "side", b"side", "signal_id", b"signal_id", "state", b"state", "stop_price", b"stop_price", "strategy", b"strategy", "symbol", b"symbol", "time_in_force", b"time_in_force", "traceparent", b"traceparent", "updated_at", b"updated_at", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -43,6 +43,19 @@ ORDERS = (
     .where(_o.account == _account, _o.intent_id == sa.bindparam("intent_id"))
     .order_by(_o.sequence)
 )
+PAST_ORDERS = (
+    sa.select(_o.intent_id, _o.broker_order_id)
+    .join_from(
+        tables.orders, tables.intents, sa.and_(_i.account == _o.account, _i.intent_id == _o.intent_id)
+    )
+    .where(
+        _o.account == _account,
+        _o.client_order_id != _i.client_order_id,
+        _o.broker_order_id.is_not(None),
+        sa.or_(_i.state.in_(_open_states), _i.updated_at > sa.bindparam("since")),
+    )
+    .order_by(_o.intent_id, _o.sequence)
+)  # fmt: skip
 ORDER = sa.select(tables.orders).where(
     _o.account == _account,
     sa.or_(

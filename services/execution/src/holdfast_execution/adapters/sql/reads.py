@@ -99,6 +99,12 @@ class SqlReads:
     def orders(self, intent_id: str) -> list[OrderRow]:
         return [convert.order_row(row) for row in self._rows(queries.ORDERS, intent_id=intent_id)]
 
+    def past_orders(self, since: datetime | None = None) -> Mapping[str, tuple[str, ...]]:
+        past: dict[str, tuple[str, ...]] = {}
+        for row in self._rows(queries.PAST_ORDERS, states=_OPEN, since=-1 if since is None else to_micros(since)):
+            past[row["intent_id"]] = (*past.get(row["intent_id"], ()), row["broker_order_id"])
+        return past
+
     def counted(self, broker_order_id: str) -> Decimal:
         rows = self._rows(queries.FILLS_OF_ORDER, broker_order_id=broker_order_id)
         return sum((convert.quantity(row["quantity"]) for row in rows), ZERO)
