@@ -70,7 +70,7 @@ def intent_row(row: Columns) -> IntentRow:
         symbol=row["symbol"],
         book=row["book"],
         side=Side(row["side"]),
-        purpose=Purpose(row["purpose"]),
+        purpose=Purpose.REDUCE if row["part"] else Purpose(row["purpose"]),
         state=IntentState(row["state"]),
         leg=row["leg"],
         attempts=row["order_attempts"],

@@ -5,7 +5,7 @@ from typing import Any
 
 from holdfast.common.v1 import common_pb2 as common
 from holdfast_execution.adapters.sql import convert
-from holdfast_execution.domain.intents import IntentState
+from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_execution.rows import NewIntent
 
 
@@ -38,7 +38,9 @@ def intent_values(wish: NewIntent, account: str, epoch: int, now: int) -> dict[s
         "symbol": wish.symbol,
         "book": wish.book,
         "side": wish.side.value,
-        "purpose": wish.purpose.value,
+        # Older code knows no sale of a part, and has to be able to read the row: to it this is a sale.
+        "purpose": (Purpose.EXIT if wish.purpose is Purpose.REDUCE else wish.purpose).value,
+        "part": wish.purpose is Purpose.REDUCE,
         "state": (IntentState.ACKED if wish.broker_order_id else IntentState.PENDING).value,
         "epoch": epoch,
         "leg": 1,

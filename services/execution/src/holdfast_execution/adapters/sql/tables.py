@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from holdfast_execution.rows import MAX_SENDS
 from holdfast_runtime.ledger_halts import halts_table
 
-REVISION = 4
+REVISION = 5
 """What this code expects: the newest migration."""
 
 metadata = sa.MetaData()
@@ -73,6 +73,7 @@ intents = sa.Table(
     _text("book"),
     _text("side"),
     _text("purpose"),
+    sa.Column("part", sa.Boolean, nullable=False, server_default=sa.false()),
     _text("state"),
     _number("epoch"),
     _number("leg"),
