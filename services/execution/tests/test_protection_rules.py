@@ -27,6 +27,7 @@ STOP = OrderView(
     time_in_force="gtc",
     stop_price=Decimal(95),
 )
+STOP_OF_FOUR = replace(STOP, intent_id="stop-2", quantity=Decimal(4))
 ENTRY = OrderView(
     intent_id="entry", role=Role.ENTRY, phase=Phase.LIVE, quantity=TEN, filled=Decimal(0), time_in_force="day"
 )
@@ -65,9 +66,22 @@ def test_what_a_stop_does_not_cover_gets_its_own() -> None:
     assert needs(holding(replace(STOP, quantity=Decimal(4)))) == [(Need.PLACE_STOP, Decimal(6))]
 
 
-def test_a_stop_for_more_than_is_held_is_cancelled() -> None:
-    """Invariant 8."""
-    assert needs(holding(replace(STOP, quantity=Decimal(11)))) == [(Need.CANCEL, Decimal(0))]
+def test_a_stop_for_more_than_is_held_is_made_smaller() -> None:
+    """Invariants 7 and 8: by a replacement, so that what is held is never without it (point 12)."""
+    large = replace(STOP, quantity=Decimal(11))
+    assert needs(holding(large)) == [(Need.SHRINK_STOP, TEN)]
+    assert needs(holding(large, quantity=Decimal("10.5"))) == [(Need.SHRINK_STOP, TEN)]
+
+
+def test_a_stop_that_cannot_be_replaced_is_cancelled() -> None:
+    """Point 12: replacing is for whole-share stops only, and what has filled in part is on its way."""
+    large = replace(STOP, quantity=Decimal(11))
+    cancel = [(Need.CANCEL, Decimal(0))]
+    assert needs(holding(replace(large, quantity=Decimal(14), filled=Decimal(2)))) == cancel
+    assert needs(replace(holding(large), book="crypto")) == cancel
+    assert needs(holding(STOP, STOP_OF_FOUR, quantity=Decimal(4))) == cancel
+    assert needs(holding(STOP_OF_FOUR, replace(STOP, quantity=Decimal(14)))) == [(Need.SHRINK_STOP, TEN - 4)]
+    assert needs(holding(replace(large, phase=Phase.PENDING))) == [(Need.DROP_UNSENT, Decimal(0))]
 
 
 def test_a_sleeping_leg_protects_nothing_while_its_entry_is_partial() -> None:
@@ -168,7 +182,8 @@ def test_stops_never_cover_more_than_is_held(quantities: list[int], held: int) -
     elif covered < held:
         assert asked == [(Need.PLACE_STOP, Decimal(held - covered))]
     elif covered > held:
-        assert asked == [(Need.CANCEL, Decimal(0))]
+        kept = max(quantities) - (covered - held)
+        assert asked == [(Need.SHRINK_STOP, Decimal(kept)) if kept > 0 else (Need.CANCEL, Decimal(0))]
     else:
         assert asked == []
 

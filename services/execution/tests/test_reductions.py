@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 
 from holdfast.common.v1 import common_pb2 as common
+from holdfast.execution.v1 import execution_pb2 as execution
+from holdfast_exchange.holds import Step
+from holdfast_exchange.orders import OrderType, Status
+from holdfast_exchange.venue_commands import Hold
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_execution.domain.reductions import ReduceStep, next_step
 from holdfast_execution.domain.views import HoldingView, OrderView, Owner, Phase, Role
@@ -31,16 +35,18 @@ def for_sale(desk: Any) -> Decimal:
     return sum((order.remaining for order in desk.resting() if order.side.value == "sell"), Decimal(0))
 
 
-async def test_the_stop_is_made_smaller_before_the_part_is_sold(desk: Any) -> None:
+async def test_the_stop_is_made_smaller_by_a_replacement_before_the_part_is_sold(desk: Any) -> None:
+    """Order protocol, point 12 and invariant 7: at no moment is the rest without its stop."""
     await held(desk)
     await desk.submit(reduction(desk))
     await desk.settled()
     stop = await desk.one(Purpose.STOP)
-    assert (stop.state, stop.leg, stop.leg_quantity, stop.stop_price) == (IntentState.ACKED, 2, 7, 95)
-    sales = [n for n, call in enumerate(desk.broker.calls) if call.startswith("submit_order")]
-    cancel_at = desk.broker.calls.index("cancel_order")
-    stop_at, sale_at = sales[-2:]
-    assert cancel_at < stop_at < desk.broker.calls.index("positions", stop_at) < sale_at
+    assert (stop.state, stop.leg, stop.stop_price) == (IntentState.ACKED, 1, 95)
+    assert (stop.quantity, stop.leg_quantity) == (7, 7)
+    assert "cancel_order" not in desk.broker.calls
+    replaced_at = desk.broker.calls.index("replace_order")
+    read_at = desk.broker.calls.index("positions", replaced_at)
+    assert [call.startswith("submit_order") for call in desk.broker.calls[read_at:]].count(True) == 1
     assert for_sale(desk) == 10
     await desk.minute(2)
     sale, position = await desk.one(Purpose.REDUCE), await desk.position()
@@ -49,15 +55,15 @@ async def test_the_stop_is_made_smaller_before_the_part_is_sold(desk: Any) -> No
     assert (position.stop_quantity, for_sale(desk)) == (7, 7)
 
 
-async def test_no_part_is_sold_while_the_end_of_the_old_stop_is_not_proven(desk: Any) -> None:
-    """Never a sale beyond what is held."""
+async def test_no_part_is_sold_while_nobody_knows_of_the_replacement(desk: Any) -> None:
+    """Never a sale beyond what is held; the whole stop rests meanwhile."""
     await held(desk)
-    desk.broker.script("cancel_order", Fault.LOST_BEFORE)
-    desk.broker.script("order", Fault.GATED)
+    desk.broker.script("replace_order", Fault.LOST_BEFORE)
+    desk.broker.script("order_by_client_id", Fault.GATED)
     await desk.submit(reduction(desk))
-    await desk.until(lambda: "cancel_order" in desk.broker.calls)
+    await desk.until(lambda: "replace_order" in desk.broker.calls)
     assert (await desk.one(Purpose.REDUCE)).state is IntentState.PENDING
-    assert for_sale(desk) == 10
+    assert [order.remaining for order in desk.resting()] == [10]
     desk.broker.open_gate()
     await desk.settled()
     await desk.minute(2)
@@ -65,9 +71,71 @@ async def test_no_part_is_sold_while_the_end_of_the_old_stop_is_not_proven(desk:
     assert for_sale(desk) == 7
 
 
+async def test_a_replacement_that_nobody_hears_of_is_found_and_the_part_sold(desk: Any) -> None:
+    await held(desk)
+    desk.broker.script("replace_order", Fault.LOST_AFTER)
+    await desk.submit(reduction(desk))
+    await desk.settled()
+    await desk.minute(2)
+    stop, position = await desk.one(Purpose.STOP), await desk.position()
+    assert (stop.leg, stop.leg_quantity, position.quantity, for_sale(desk)) == (1, 7, 7, 7)
+
+
+async def test_a_stop_that_the_broker_does_not_replace_is_cancelled_and_placed_anew(desk: Any) -> None:
+    """Point 12: everything else is cancel, confirmed, next leg."""
+    await held(desk)
+    desk.broker.script("replace_order", Fault.REFUSED)
+    desk.broker.script("cancel_order", Fault.LOST_BEFORE)
+    await desk.submit(reduction(desk))
+    await desk.settled()
+    stop = await desk.one(Purpose.STOP)
+    assert (stop.state, stop.leg, stop.leg_quantity, stop.stop_price) == (IntentState.ACKED, 2, 7, 95)
+    await desk.minute(2)
+    assert (await desk.position()).quantity == 7
+    assert for_sale(desk) == 7
+    ledger = await desk.service.get_ledger(execution.GetLedgerRequest())
+    (told,) = [each for each in ledger.intents if each.intent_id == stop.intent_id]
+    known = {*told.past_order_ids, told.broker_order_id}
+    assert {order.id for order in desk.orders() if order.type is OrderType.STOP} == known
+
+
+async def test_a_part_that_the_replaced_stop_still_holds_is_not_sold_yet(desk: Any) -> None:
+    """A replacement takes the broker a while: until then the old stop holds every share."""
+    await held(desk)
+    desk.broker.exchange.apply(Hold(desk.clock.now(), Step.REPLACE, Decimal(30)))
+    await desk.submit(reduction(desk))
+    await desk.pass_secs(2)
+    assert [each.status for each in desk.resting()] == [Status.PENDING_REPLACE, Status.PENDING_NEW]
+    assert (await desk.one(Purpose.REDUCE)).state is IntentState.PENDING
+    assert (await desk.position()).protection == "pending"
+    desk.broker.tick(desk.clock.now() + timedelta(seconds=30))
+    await desk.pass_secs(10)
+    await desk.minute(3)
+    sale, position = await desk.one(Purpose.REDUCE), await desk.position()
+    assert (sale.state, sale.leg, sale.total_attempts) == (IntentState.FILLED, 1, 1)
+    assert (position.quantity, position.protection, for_sale(desk)) == (7, "active", 7)
+
+
+async def test_a_part_whose_sale_nobody_knows_of_counts_as_unprotected(desk: Any) -> None:
+    """Invariant 7: the alarm of a position without its stop is not silenced by what may be no sale."""
+    await held(desk)
+    desk.broker.script("submit_order", Fault.LOST_BEFORE)
+    desk.broker.script("order_by_client_id", *[Fault.LOST_BEFORE] * 2)
+    await desk.submit(reduction(desk))
+    await desk.until(lambda: len(desk.broker.posts) == 2)
+    await desk.pass_secs(0.3)
+    assert (await desk.one(Purpose.REDUCE)).state is IntentState.UNKNOWN
+    position = await desk.position()
+    assert (position.quantity, position.protection, position.stop_quantity) == (10, "pending", 7)
+    await desk.settled()
+    await desk.minute(2)
+    position = await desk.position()
+    assert (position.quantity, position.protection, position.stop_quantity) == (7, "active", 7)
+
+
 async def test_a_refused_part_is_protected_again(desk: Any) -> None:
     await held(desk)
-    desk.broker.script("submit_order", None, Fault.REFUSED)
+    desk.broker.script("submit_order", Fault.REFUSED)
     await desk.submit(reduction(desk))
     await desk.settled()
     sale, position = await desk.one(Purpose.REDUCE), await desk.position()
@@ -80,8 +148,8 @@ async def test_a_crash_in_the_middle_goes_on_from_what_was_stored(desk: Any) -> 
     await held(desk)
     desk.broker.script("positions", Fault.GATED)
     await desk.submit(reduction(desk))
-    await desk.until(lambda: "cancel_order" in desk.broker.calls)
-    await desk.until(lambda: "positions" in desk.broker.calls[desk.broker.calls.index("cancel_order") :])
+    await desk.until(lambda: "replace_order" in desk.broker.calls)
+    await desk.until(lambda: "positions" in desk.broker.calls[desk.broker.calls.index("replace_order") :])
     await desk.kill()
     desk.broker.open_gate()
     await desk.start()
@@ -97,10 +165,10 @@ async def test_what_was_not_sold_in_time_is_not_sold(desk: Any) -> None:
     await desk.kill()
     await desk.start(settles=False)
     await desk.settled()
-    desk.broker.script("cancel_order", Fault.LOST_BEFORE)
-    desk.broker.script("order", Fault.GATED)
+    desk.broker.script("replace_order", Fault.LOST_BEFORE)
+    desk.broker.script("order_by_client_id", Fault.GATED)
     await desk.submit(reduction(desk))
-    await desk.until(lambda: "cancel_order" in desk.broker.calls)
+    await desk.until(lambda: "replace_order" in desk.broker.calls)
     desk.clock.set(desk.clock.now() + timedelta(seconds=61))
     desk.broker.open_gate()
     await desk.settled()
@@ -152,7 +220,7 @@ async def test_a_stop_that_fires_meanwhile_sells_the_rest_and_the_part_is_sold_o
     desk.broker.tick(desk.clock.now() + timedelta(minutes=1))
     await desk.start()
     await held(desk)
-    desk.broker.script("positions", None, Fault.GATED)
+    desk.broker.script("positions", Fault.GATED)
     await desk.submit(reduction(desk))
     await desk.until(lambda: len(desk.resting()) == 1 and desk.resting()[0].quantity == 7)
     desk.broker.tick(desk.clock.now() + timedelta(minutes=1))

@@ -13,7 +13,6 @@ import structlog
 
 from holdfast_core import sessions
 from holdfast_core.money import ZERO
-from holdfast_execution import reductions
 from holdfast_execution.aborts import abort
 from holdfast_execution.books import Books, Mirror
 from holdfast_execution.broker_hours import BrokerHours
@@ -28,7 +27,7 @@ from holdfast_execution.extensions import Extensions
 from holdfast_execution.guard import NO_GOOD_ANSWER
 from holdfast_execution.holdings import MONITOR_REASON, Holdings
 from holdfast_execution.lanes import Rest
-from holdfast_execution.reductions import Reductions
+from holdfast_execution.reductions import Reductions, ends_of
 from holdfast_execution.resting import Resting
 from holdfast_execution.rows import MAX_SENDS, ClaimRefused, IntentRow, PositionRow
 from holdfast_execution.sales import Hands
@@ -143,7 +142,7 @@ class Protector:
         elif self._judge(holding, mirror) is Watch.SELL:
             await self._hands.sell(holding.symbol, Purpose.FLATTEN, MONITOR_REASON)
             return True
-        self._ahead += reductions.ends(intents.values())
+        self._ahead += ends_of(intents.values())
         if await self._reductions.drop(holding, intents) or await self._protect(holding, intents):
             return True
         for order in holding.of(Role.STOP):
@@ -314,12 +313,13 @@ class Protector:
                 await self._hands.drop(action.intent_id, action.reason)
             case Need.EXTEND_STOP:
                 await self._extensions.ask(intents[action.intent_id])
+            case Need.SHRINK_STOP:
+                if not await self._hands.shrink(intents[action.intent_id], action.quantity):
+                    self._backoffs.failed(holding.symbol)
             case Need.FLATTEN:
                 await self._hands.sell(holding.symbol, Purpose.FLATTEN, action.reason)
             case Need.REARM:
                 await self._own(holding.symbol, Owner.STOP)
-            case Need.LOOK_AGAIN:
-                return
 
     async def _unsold(self, holding: HoldingView) -> Decimal:
         """What the broker holds beyond what live stops sell, in shares or coins.

@@ -5,7 +5,6 @@ from datetime import datetime
 
 import structlog
 
-from holdfast_core.money import ZERO
 from holdfast_execution.books import Books
 from holdfast_execution.domain.exits import BROKER_HOLDS_NOTHING
 from holdfast_execution.domain.intents import IntentState, Purpose
@@ -22,7 +21,7 @@ from holdfast_runtime.telemetry import traces
 log = structlog.get_logger()
 
 
-def ends(intents: Iterable[IntentRow]) -> list[datetime]:
+def ends_of(intents: Iterable[IntentRow]) -> list[datetime]:
     """Until when those of `intents` that were not sent may be."""
     waiting = [each for each in intents if each.purpose is Purpose.REDUCE and each.state is IntentState.PENDING]
     return [each.valid_until for each in waiting if each.valid_until is not None]
@@ -72,7 +71,7 @@ class Reductions:
                 "execution.reduce", parent=intent.traceparent, intent_id=intent.intent_id, symbol=symbol
             ) as span,
         ):
-            held = {position.symbol: position.quantity for position in await self._broker.positions()}
+            at_broker = {position.symbol: position for position in await self._broker.positions()}.get(symbol)
             mirror = await self._books.look()
             holding = self._holdings.of(symbol, mirror)
             rows = {each.intent_id: each for each in mirror.of_symbol(symbol)}
@@ -81,9 +80,13 @@ class Reductions:
             span.set(step=move.step.value if move is not None else "over")
             if move is None or move.step is not ReduceStep.SELL:
                 return
-            if held.get(symbol, ZERO) < holding.protectable + intent.leg_quantity:
+            if at_broker is None or at_broker.quantity < holding.protectable + intent.leg_quantity:
                 log.error("reduction.broker_holds_less", symbol=symbol, ledger=str(holding.quantity))
                 await self._hands.drop(intent.intent_id, BROKER_HOLDS_NOTHING)
+                return
+            if at_broker.available is not None and at_broker.available < intent.leg_quantity:
+                # The order that was replaced is not over yet, and holds the part.
+                self._backoffs.failed(symbol)
                 return
             sent = await self._sender.send(intent)
             span.set(state=sent.intent.state.value)

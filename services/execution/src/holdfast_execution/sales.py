@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 
 import structlog
 
@@ -43,6 +44,15 @@ class OrderForm:
     time_in_force: TimeInForce
     stop_price: Decimal | None = None
     limit_price: Decimal | None = None
+
+
+class Replaced(StrEnum):
+    """What became of the replacement of an order."""
+
+    YES = "yes"
+    REFUSED = "refused"
+    """The old order stands, or has ended."""
+    UNKNOWN = "unknown"
 
 
 class Origin:
@@ -255,28 +265,49 @@ class Hands:
             metrics.SENDS.labels(request="cancel", outcome="asked").inc()
 
     async def extend(self, intent: IntentRow) -> bool:
-        """A DAY stop becomes GTC by PATCH: a new order of the same leg. False where it has to be tried again."""
+        """A DAY stop becomes GTC. False where it has to be tried again."""
+        return await self._replace(intent, "extend", time_in_force=TimeInForce.GTC) is Replaced.YES
+
+    async def shrink(self, intent: IntentRow, quantity: Decimal) -> bool:
+        """A stop goes on for `quantity`, so that something protects the rest at every moment. False where it has to be
+        tried again. A broker that refuses is asked for a cancel; the smaller stop follows once that is proven."""
+        replaced = await self._replace(intent, "shrink", quantity=quantity)
+        if replaced is Replaced.REFUSED:
+            await self.cancel(intent, "STOP_QUANTITY_WRONG")
+        return replaced is not Replaced.UNKNOWN
+
+    async def _replace(
+        self,
+        intent: IntentRow,
+        action: str,
+        *,
+        quantity: Decimal | None = None,
+        time_in_force: TimeInForce | None = None,
+    ) -> Replaced:
+        """By PATCH: a new order of the same leg (point 12)."""
         with (
             self._books.activity.busy(),
             traces.span(
-                "execution.protect", parent=intent.traceparent, intent_id=intent.intent_id, action="extend"
+                "execution.protect", parent=intent.traceparent, intent_id=intent.intent_id, action=action
             ) as span,
         ):
             legs = await self._books.read(lambda ledger: ledger.orders(intent.intent_id))
             number = sum(1 for leg in legs if leg.replaces) + 1
             client_id = replacement_name(intent.client_order_id, number)
+            refused = False
             newer: BrokerOrder | None
             try:
                 newer = await self._broker.replace_order(
-                    intent.broker_order_id, client_order_id=client_id, time_in_force=TimeInForce.GTC
+                    intent.broker_order_id, client_order_id=client_id, quantity=quantity, time_in_force=time_in_force
                 )
             except NO_GOOD_ANSWER as error:
+                refused = isinstance(error, OrderRefused)
                 span.set(refused=str(error))
                 newer = await self._replacement(intent, client_id)
             if newer is None:
-                return False
+                return Replaced.REFUSED if refused else Replaced.UNKNOWN
             await self._adopter.replaced(intent, newer)
-            return True
+            return Replaced.YES
 
     async def _replacement(self, intent: IntentRow, client_id: str) -> BrokerOrder | None:
         """What became of a replacement that got no good answer: look up `<id>-rN` and `replaced_by` (point 12)."""

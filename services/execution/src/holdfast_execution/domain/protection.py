@@ -20,6 +20,8 @@ class Need(StrEnum):
     PLACE_STOP = "place_stop"
     CANCEL = "cancel"
     """A stop of the wrong quantity, or one that protects nothing any more."""
+    SHRINK_STOP = "shrink_stop"
+    """The stop goes on for `quantity`, by a replacement: the rest is never without it."""
     DROP_UNSENT = "drop_unsent"
     CUT_ENTRY = "cut_entry"
     """Cancel the remainder of an entry that filled in part: its leg wakes only after the complete fill."""
@@ -82,7 +84,7 @@ def standing(holding: HoldingView) -> tuple[str, Decimal]:
         return "none", ZERO
     stops = [order for order in holding.of(Role.STOP) if not order.dormant]
     covered = sum((order.remaining for order in stops if order.phase is Phase.LIVE), ZERO)
-    if covered >= holding.protectable:
+    if covered >= holding.unsold:
         return "active", covered
     return "pending" if stops else "none", covered
 
@@ -145,14 +147,22 @@ def _cover(holding: HoldingView, rules: Rules, now: datetime, closes_at: datetim
         return []
     covered = sum((order.remaining for order in stops), ZERO)
     if covered > whole:
-        worst = max(stops, key=lambda order: (order.remaining, order.intent_id))
-        if worst.phase is Phase.PENDING:
-            return [Action(need=Need.DROP_UNSENT, reason="STOP_QUANTITY_WRONG", intent_id=worst.intent_id)]
-        return [_cancel(worst, "STOP_QUANTITY_WRONG")]
+        return [_uncover(holding, stops, covered - whole)]
     if covered < whole:
         reason = "STOP_MISSING" if not covered else "STOP_QUANTITY_WRONG"
         return [Action(need=Need.PLACE_STOP, reason=reason, quantity=whole - covered, price=holding.stop_price)]
     return _extend(stops, rules, now, closes_at)
+
+
+def _uncover(holding: HoldingView, stops: list[OrderView], excess: Decimal) -> Action:
+    """Only a whole-share stop of which nothing has filled is replaced (point 12); what it may keep goes on resting."""
+    worst = max(stops, key=lambda order: (order.remaining, order.intent_id))
+    if worst.phase is Phase.PENDING:
+        return Action(need=Need.DROP_UNSENT, reason="STOP_QUANTITY_WRONG", intent_id=worst.intent_id)
+    kept = worst.remaining - excess
+    if kept <= 0 or kept % 1 or worst.filled or holding.book != "equity":
+        return _cancel(worst, "STOP_QUANTITY_WRONG")
+    return Action(need=Need.SHRINK_STOP, reason="STOP_QUANTITY_WRONG", intent_id=worst.intent_id, quantity=kept)
 
 
 def _extend(stops: list[OrderView], rules: Rules, now: datetime, closes_at: datetime | None) -> list[Action]:

@@ -111,6 +111,13 @@ class HoldingView:
         reducing = sum((order.remaining for order in self.of(Role.REDUCE)), ZERO)
         return self.lot.tradable(max(self.quantity - reducing, ZERO))
 
+    @property
+    def unsold(self) -> Decimal:
+        """What a stop can be about but for what the broker has taken for sale beside it. Until then a part that is to
+        be sold is as bare as any other."""
+        taken = sum((order.remaining for order in self.of(Role.REDUCE) if order.phase is Phase.LIVE), ZERO)
+        return self.lot.tradable(max(self.quantity - taken, ZERO))
+
     def is_dust(self, quantity: Decimal) -> bool:
         """True where nobody can sell `quantity`. A fraction of a share can be sold."""
         return self.book == "crypto" and not self.lot.tradable(quantity)
