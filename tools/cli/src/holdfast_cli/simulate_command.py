@@ -158,6 +158,7 @@ def _tell(summary: "Summary", code: str) -> None:
     lines = [
         f"{summary.seeds} seeds: {hours:,.1f} h of market time, {active:,.1f} h of it active",
         f"{summary.posts:,} orders sent, {summary.fills:,} fills",
+        f"{summary.parts:,} parts of positions sold, in {summary.with_parts:,} seeds",
         f"{summary.speed:,.0f} x active market time on one core",
         "faults fired: " + ", ".join(f"{kind} {count:,}" for kind, count in sorted(summary.fired.items())),
         "facts told: " + ", ".join(f"{kind} {count:,}" for kind, count in sorted(summary.told.items())),

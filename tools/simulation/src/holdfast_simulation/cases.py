@@ -11,6 +11,7 @@ from holdfast_simulation.plan_writing import (
     CLOCKS_FORWARD,
     ENTRY,
     IN_AND_OUT,
+    PART_SOLD,
     SOLD_BY_THE_CLOCK,
     SYMBOL,
     both_crash,
@@ -203,6 +204,25 @@ CASES = (
         name="a stop that nobody knows of",
         plan=plan(3, [fault(0, Kind.LOST_BEFORE, "submit_order", 6.1, 13.0)], ENTRY),
         holds=expectations.unknown_stop_is_not_waited_for,
+    ),
+    *(
+        Case(
+            name=f"the sale of a part while {what}",
+            plan=plan(2, faults, PART_SOLD),
+            holds=expectations.part_sold_once,
+        )
+        for what, faults in (
+            ("its smaller stop never arrives", [fault(0, Kind.LOST_BEFORE, "replace_order", 10.0, 12.0)]),
+            ("nobody hears of its smaller stop", [fault(0, Kind.LOST_AFTER, "replace_order", 10.0, 12.0)]),
+            ("its smaller stop comes late", [fault(0, Kind.ACCEPTED_LATE, "replace_order", 10.0, 12.0)]),
+            ("nobody hears of it", [fault(0, Kind.LOST_AFTER, "submit_order", 10.0, 12.0)]),
+            ("it comes late", [fault(0, Kind.ACCEPTED_LATE, "submit_order", 10.0, 12.0)]),
+            ("nobody executes", both_crash(0, 10.2, 13.0)),
+            (
+                "its commits are not heard of",
+                [fault(n, Kind.COMMIT_UNHEARD, f"execution-{n}", 10.0, 11.0) for n in (0, 1)],
+            ),
+        )
     ),
     Case(
         name="a replaced stop whose replacement is rejected later",

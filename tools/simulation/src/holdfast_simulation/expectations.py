@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
+from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_exchange.orders import Fill, Order, Side, Status
 from holdfast_execution.adapters.sql import convert, tables
 from holdfast_execution.domain.intents import IntentState
@@ -294,3 +295,15 @@ def reconnect_tells_of_the_fill(world: World) -> Iterator[str]:
     yield from known_soon(world, within_secs=1.5)
     if not _said(world, "updates.down"):
         yield "a stream that breaks"
+
+
+def part_sold_once(world: World) -> Iterator[str]:
+    """The part that was wished for before the calm is sold, under one name."""
+    parts = [
+        each
+        for each in world.history.intents.values()
+        if each.purpose == execution.PURPOSE_REDUCE and each.signal_id.startswith("beta.1.")
+    ]
+    states = [execution.IntentState.Name(each.state) for each in parts]
+    if states != ["INTENT_STATE_FILLED"]:
+        yield f"the part is {states}"

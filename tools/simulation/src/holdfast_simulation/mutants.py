@@ -185,6 +185,13 @@ MUTANTS = (
         without="        if False:\n            actions.append(Action(need=Need.CUT_ENTRY,",
     ),
     Mutant(
+        name="a stop keeps the part that is to be sold",
+        life="the sale of a part while nobody hears of it",
+        module=f"{_EXECUTION}.domain.views",
+        safeguard="        return self.lot.tradable(max(self.quantity - reducing, ZERO))",
+        without="        return self.lot.tradable(max(self.quantity - reducing * 0, ZERO))",
+    ),
+    Mutant(
         name="a missing stop is not placed",
         life="a sale that is refused as often as it is tried",
         module=f"{_EXECUTION}.domain.protection",

@@ -1,6 +1,7 @@
 """Plans of the world written by hand: faults that always strike, in a window of virtual seconds."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -9,7 +10,7 @@ from holdfast_simulation.world import market
 from holdfast_simulation.world.faults import Fault, Kind
 from holdfast_simulation.world.plans import SWEEP_SECS, Plan
 from holdfast_simulation.world.timed import CLOCK, TimedTrade
-from holdfast_simulation.world.workload import CyclePlan, Wish
+from holdfast_simulation.world.workload import REDUCES, CyclePlan, Wish
 
 SPEED = 30.0
 CHAOS_SECS = 30.0
@@ -75,5 +76,14 @@ BOUGHT_BY_THE_CLOCK = (TimedTrade(strategy=CLOCK, kind=TradeKind.BUY, at="09:32"
 SOLD_BY_THE_CLOCK = (TimedTrade(strategy="alpha", kind=TradeKind.SELL, at="09:34"),)
 """Due in the eighth."""
 ENTRY = (wants(0, 4.2),)
+PART_AT_SECS = 10.0
+PART_SOLD = (
+    wants(0, 4.2, strategy="beta", valid_secs=600),
+    replace(
+        wants(1, PART_AT_SECS, strategy="beta", valid_secs=240),
+        wishes=(Wish(symbol=SYMBOL, lean=REDUCES, weight=Decimal("0.02")),),
+    ),
+)
+"""Bought, and a part of it sold again."""
 AGAIN_AND_AGAIN = tuple(wants(number, 4.2 + number * 1.5) for number in range(16))
 IN_AND_OUT = tuple(wants(number, 4.2 + number * 2.2, in_=number % 3 != 2) for number in range(11))

@@ -21,6 +21,7 @@ from holdfast_runtime.settings import Settings
 from holdfast_runtime.wire import from_decimal, from_timestamp
 from holdfast_simulation.world.evidence import CANARY, Departure
 from holdfast_simulation.world.loop import SeededLoop
+from holdfast_simulation.world.part_judge import PartJudge
 from holdfast_simulation.world.timed_judge import TimedJudge
 from holdfast_simulation.world.venue import VenueServer
 
@@ -44,6 +45,7 @@ class History:
 
     judge: Judge
     timed: TimedJudge
+    parts: PartJudge
     database: Database
     loop: SeededLoop
     server: VenueServer
@@ -102,6 +104,8 @@ class History:
         self.intents[intent.intent_id] = intent
         if _purpose(intent) is Purpose.ENTRY:
             self.entries[intent.client_order_id] = intent
+        if _purpose(intent) is Purpose.REDUCE:
+            self.parts.told(intent, before=None if earlier is None else earlier.state, now_secs=self.loop.time())
         after = _state(intent)
         before = None if earlier is None else _state(earlier)
         if before == after:

@@ -29,6 +29,7 @@ from holdfast_simulation.world.faults import Fault, Kind, Weather
 from holdfast_simulation.world.history import History
 from holdfast_simulation.world.invariants import Invariants
 from holdfast_simulation.world.loop import SeededLoop, Spinning, Stalled
+from holdfast_simulation.world.part_judge import QUIET_SECS, PartJudge
 from holdfast_simulation.world.person import Person
 from holdfast_simulation.world.plans import Plan
 from holdfast_simulation.world.services import Execution, Gate, Ground, Process, Reconciliation
@@ -45,6 +46,8 @@ HEAL_SECS = 26.0
 """Longer than a tombstone takes, and than the latest order arrives."""
 CALM_SECS = 12.0
 """Before the end of the healing strategies want in once more: whatever was, trading goes on."""
+PARTS_SECS = 6.0
+"""Before the end of the healing those that are rebalanced want parts sold."""
 REST_SECS = 40.0
 """How long the world may then still take until everything is at rest."""
 LOOK_SECS = 0.25
@@ -66,6 +69,8 @@ class Outcome:
     """Facts of the ledger, by kind."""
     posts: int
     fills: int
+    parts: int
+    """Parts of positions that were sold."""
     steps: int
     digest: str
     story: tuple[str, ...] = field(repr=False)
@@ -163,9 +168,11 @@ class World:
             server=self.server,
             market_clock=self.market_clock,
         )
+        self.parts = PartJudge(server=self.server, foreign=self.foreign, quiet_from_secs=plan.chaos_secs + QUIET_SECS)
         self.history = History(
             judge=self.invariants,
             timed=self.timed,
+            parts=self.parts,
             database=self.database,
             loop=self.loop,
             server=self.server,
@@ -198,6 +205,7 @@ class World:
             told=self._told(),
             posts=len(self.server.arrived),
             fills=len(self.server.exchange.books.fills),
+            parts=len(self.parts.sold),
             steps=self.loop.steps,
             digest=digest,
             story=lines,
@@ -229,10 +237,14 @@ class World:
         await asyncio.sleep(HEAL_SECS - CALM_SECS)
         for plan in workload.calm(self.plan.chaos_secs):
             self.stream.publish(self.ground, plan)
-        await asyncio.sleep(CALM_SECS)
+        await asyncio.sleep(CALM_SECS - PARTS_SECS)
+        for plan in workload.calm_parts(self.plan.chaos_secs):
+            self.stream.publish(self.ground, plan)
+        await asyncio.sleep(PARTS_SECS)
         open_ = await self._come_to_rest()
         for each in open_:
             self.invariants.violations.append(f"invariant {each}")
+        self.invariants.violations += self.parts.broken
         for chore in chores:
             if chore.done() and not chore.cancelled() and (error := chore.exception()):
                 self.story.failures.append(f"world: {error!r}")
@@ -274,6 +286,7 @@ class World:
     async def _looks(self) -> None:
         while True:
             self.invariants.look(self.loop.time())
+            self.parts.look(self.invariants.bare_secs, self.loop.time())
             exchange = self.server.exchange
             if any(each.quantity for each in exchange.books.positions.values()) or any(
                 order.is_open for order in exchange.orders.values()

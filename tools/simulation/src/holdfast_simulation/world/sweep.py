@@ -24,6 +24,9 @@ class Summary:
     cpu_secs: float = 0.0
     posts: int = 0
     fills: int = 0
+    parts: int = 0
+    with_parts: int = 0
+    """Seeds in which a part of a position was sold."""
     fired: Counter[Kind] = field(default_factory=Counter)
     told: Counter[str] = field(default_factory=Counter)
     """Facts of the ledger by kind: which states were reached."""
@@ -37,6 +40,8 @@ class Summary:
         self.cpu_secs += cpu_secs
         self.posts += outcome.posts
         self.fills += outcome.fills
+        self.parts += outcome.parts
+        self.with_parts += outcome.parts > 0
         self.fired.update(outcome.fired)
         self.told.update(outcome.told)
         if outcome.violations:

@@ -40,6 +40,8 @@ PASSING_REASONS = frozenset(
 )
 """Blocks that must be over when nothing goes wrong any more."""
 ENTERS_WHEN_FLAT, ENTERS_WHEN_HELD, REDUCES_WHEN_HELD = 0.85, 0.25, 0.6
+REDUCES = 0.5
+"""A lean that wants a part sold of what is held."""
 
 log = structlog.get_logger()
 
@@ -105,6 +107,22 @@ def calm(at_secs: float) -> list[CyclePlan]:
             stop_fraction=Decimal("0.03"),
         )
         for place, strategy in enumerate(STRATEGIES)
+    ]
+
+
+def calm_parts(at_secs: float) -> list[CyclePlan]:
+    """Then those that are rebalanced want most of what they hold sold."""
+    return [
+        CyclePlan(
+            number=FIRST_CALM + len(STRATEGIES) + place,
+            at_secs=at_secs,
+            strategy=strategy.id,
+            wishes=tuple(Wish(symbol=each, lean=REDUCES, weight=Decimal("0.01")) for each in strategy.symbols),
+            valid_secs=600,
+            stop_fraction=Decimal("0.03"),
+        )
+        for place, strategy in enumerate(STRATEGIES)
+        if strategy.id in REBALANCED
     ]
 
 
