@@ -208,7 +208,7 @@ CASES = (
     *(
         Case(
             name=f"the sale of a part while {what}",
-            plan=plan(2, faults, PART_SOLD),
+            plan=plan(4, faults, PART_SOLD),
             holds=expectations.part_sold_once,
         )
         for what, faults in (
