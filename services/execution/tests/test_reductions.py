@@ -116,6 +116,23 @@ async def test_a_part_that_the_replaced_stop_still_holds_is_not_sold_yet(desk: A
     assert (position.quantity, position.protection, for_sale(desk)) == (7, "active", 7)
 
 
+async def test_a_stop_that_fires_while_it_is_being_replaced_sells_all(make_desk: Any) -> None:
+    """Point 12: the old order may fill first; its replacement is then rejected, and nothing is sold twice."""
+    desk = make_desk(SPY=[("100", "100.5", "99.5", "100")] * 2 + [("94", "94", "93", "93.5")] * 5)
+    desk.broker.tick(desk.clock.now() + timedelta(minutes=1))
+    await desk.start()
+    await held(desk)
+    desk.broker.exchange.apply(Hold(desk.clock.now(), Step.REPLACE, Decimal(3_600)))
+    await desk.submit(reduction(desk))
+    await desk.pass_secs(2)
+    assert [each.status for each in desk.resting()] == [Status.PENDING_REPLACE, Status.PENDING_NEW]
+    await desk.minute(2)
+    await desk.minute(3)
+    sale, stop, position = await desk.one(Purpose.REDUCE), await desk.one(Purpose.STOP), await desk.position()
+    assert (position.quantity, sale.state) == (0, IntentState.NOT_SENT)
+    assert (stop.filled_quantity, stop.open, desk.resting()) == (10, False, [])
+
+
 async def test_a_part_whose_sale_nobody_knows_of_counts_as_unprotected(desk: Any) -> None:
     """Invariant 7: the alarm of a position without its stop is not silenced by what may be no sale."""
     await held(desk)

@@ -92,3 +92,5 @@ class Reductions:
             span.set(state=sent.intent.state.value)
             if sent.refused:
                 self._backoffs.failed(symbol)
+            else:
+                self._backoffs.succeeded(symbol)
