@@ -19,7 +19,7 @@ from holdfast_simulation.plan_writing import (
     plan,
     wants,
 )
-from holdfast_simulation.world.faults import Kind
+from holdfast_simulation.world.faults import Fault, Kind
 from holdfast_simulation.world.plans import ALL_DAY_SECS, Plan
 from holdfast_simulation.world.run import Outcome, run
 from holdfast_simulation.world.workload import Wish
@@ -46,6 +46,13 @@ TWO = (
         wishes=tuple(Wish(symbol=symbol, lean=0.0, weight=Decimal("0.1")) for symbol in (SYMBOL, "IBM")),
     ),
 )
+
+
+def _part_sold_while(what: str, *faults: Fault) -> Case:
+    return Case(
+        name=f"the sale of a part while {what}", plan=plan(4, faults, PART_SOLD), holds=expectations.part_sold_once
+    )
+
 
 CASES = (
     Case(
@@ -205,24 +212,14 @@ CASES = (
         plan=plan(3, [fault(0, Kind.LOST_BEFORE, "submit_order", 6.1, 13.0)], ENTRY),
         holds=expectations.unknown_stop_is_not_waited_for,
     ),
-    *(
-        Case(
-            name=f"the sale of a part while {what}",
-            plan=plan(4, faults, PART_SOLD),
-            holds=expectations.part_sold_once,
-        )
-        for what, faults in (
-            ("its smaller stop never arrives", [fault(0, Kind.LOST_BEFORE, "replace_order", 10.0, 12.0)]),
-            ("nobody hears of its smaller stop", [fault(0, Kind.LOST_AFTER, "replace_order", 10.0, 12.0)]),
-            ("its smaller stop comes late", [fault(0, Kind.ACCEPTED_LATE, "replace_order", 10.0, 12.0)]),
-            ("nobody hears of it", [fault(0, Kind.LOST_AFTER, "submit_order", 10.0, 12.0)]),
-            ("it comes late", [fault(0, Kind.ACCEPTED_LATE, "submit_order", 10.0, 12.0)]),
-            ("nobody executes", both_crash(0, 10.2, 13.0)),
-            (
-                "its commits are not heard of",
-                [fault(n, Kind.COMMIT_UNHEARD, f"execution-{n}", 10.0, 11.0) for n in (0, 1)],
-            ),
-        )
+    _part_sold_while("its smaller stop never arrives", fault(0, Kind.LOST_BEFORE, "replace_order", 10.0, 12.0)),
+    _part_sold_while("nobody hears of its smaller stop", fault(0, Kind.LOST_AFTER, "replace_order", 10.0, 12.0)),
+    _part_sold_while("its smaller stop comes late", fault(0, Kind.ACCEPTED_LATE, "replace_order", 10.0, 12.0)),
+    _part_sold_while("nobody hears of it", fault(0, Kind.LOST_AFTER, "submit_order", 10.0, 12.0)),
+    _part_sold_while("it comes late", fault(0, Kind.ACCEPTED_LATE, "submit_order", 10.0, 12.0)),
+    _part_sold_while("nobody executes", *both_crash(0, 10.2, 13.0)),
+    _part_sold_while(
+        "its commits are not heard of", *(fault(n, Kind.COMMIT_UNHEARD, f"execution-{n}", 10.0, 11.0) for n in (0, 1))
     ),
     Case(
         name="a replaced stop whose replacement is rejected later",
