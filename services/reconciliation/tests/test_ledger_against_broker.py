@@ -347,6 +347,14 @@ def test_a_position_without_an_active_stop_is_reported_once_it_is_not_young_any_
     assert books.found() == [(Kind.STOP_MISSING, "SPY", Action.APPLY)]
 
 
+@pytest.mark.parametrize(("resting", "found"), [(7, []), (6, [(Kind.STOP_MISSING, "SPY", Action.APPLY)])])
+def test_beside_the_sale_of_a_part_the_rest_needs_its_stop(resting, found):
+    """Invariant 7, SY-2: what sells a part excuses that part alone."""
+    part = replace(wish("part"), part=Decimal(3))
+    books = Books(held={"SPY": 10}, protected=False, wishes=[wish("s1"), part], orders=[stop(quantity=resting)])
+    assert [each for each in books.found() if each[0] is Kind.STOP_MISSING] == found
+
+
 @pytest.mark.parametrize(
     "resting", [[], [stop(status="held")], [stop(quantity=9)], [stop(status="canceled")], [order(side=Side.SELL)]]
 )

@@ -287,14 +287,19 @@ def _stops(ledger: LedgerSide, broker: BrokerSide, now: datetime, young: timedel
         waits = order.status == DORMANT or (replaced is not None and live_at_broker(replaced))
         if live_at_broker(order) and not waits and order.side is Side.SELL and order.stop_price is not None:
             protected[order.symbol] = protected.get(order.symbol, ZERO) + order.quantity - order.filled_quantity
-    selling = {wish.symbol for wish in ledger.wishes if wish.sells and wish.stage is not Stage.OVER}
+    under_way = [wish for wish in ledger.wishes if wish.stage is not Stage.OVER]
+    selling = {wish.symbol for wish in under_way if wish.sells}
+    parts: dict[str, Decimal] = {}
+    for wish in under_way:
+        parts[wish.symbol] = parts.get(wish.symbol, ZERO) + wish.part
     for symbol, held in sorted(ledger.held.items()):
         # Shares are protected whole, coins to the last one; dust cannot be.
-        whole = lot_of(book_of(symbol)).tradable(held.quantity) if held.quantity > 0 else ZERO
+        part = parts.get(symbol, ZERO)
+        whole = lot_of(book_of(symbol)).tradable(max(held.quantity - part, ZERO))
         if whole <= 0 or symbol in selling or now - held.updated_at < young:
             continue
         resting = protected.get(symbol, ZERO)
-        if resting < whole or not held.protected:
+        if resting < whole or not (held.protected or part):
             yield Difference(
                 kind=Kind.STOP_MISSING,
                 symbol=symbol,

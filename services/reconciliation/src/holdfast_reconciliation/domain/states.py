@@ -33,7 +33,7 @@ _STAGES = {
     pb.INTENT_STATE_PARTIALLY_FILLED: Stage.LIVE,
     pb.INTENT_STATE_CANCELLING: Stage.LIVE,
 }
-_SELLS = (pb.PURPOSE_EXIT, pb.PURPOSE_FLATTEN, pb.PURPOSE_REDUCE)
+_SELLS = (pb.PURPOSE_EXIT, pb.PURPOSE_FLATTEN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +47,10 @@ class Wish:
     client_order_id: str
     broker_order_id: str
     sells: bool
-    """A sale by exit, flatten or reduction, not the resting stop."""
+    """A sale of all by exit or flatten, not the resting stop."""
     updated_at: datetime
+    part: Decimal = ZERO
+    """Of a sale of a part: what is left of it, beside the stop for the rest."""
     traceparent: str = ""
     """Trace context of the signal that it came from."""
 
@@ -191,8 +193,13 @@ def _wish(intent: pb.Intent) -> Wish:
         broker_order_id=intent.broker_order_id,
         sells=intent.purpose in _SELLS,
         updated_at=from_timestamp(intent.updated_at),
+        part=_left(intent) if intent.purpose == pb.PURPOSE_REDUCE else ZERO,
         traceparent=intent.traceparent,
     )
+
+
+def _left(intent: pb.Intent) -> Decimal:
+    return _amount(intent.quantity, "Intent.quantity") - _amount(intent.filled_quantity, "Intent.filled_quantity")
 
 
 def _amount(value: common.Decimal, name: str) -> Decimal:
