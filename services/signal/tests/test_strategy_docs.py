@@ -48,11 +48,24 @@ def test_the_example_trades(bars_of):
     assert drafts[0].strategy.stop_fraction == Decimal("0.03")
 
 
+def maker_below(heading: str):
+    text = re.search(r"```yaml\n(.*?)```", TEXT[TEXT.index(f"## {heading}\n") :], re.S)
+    assert text is not None
+    (maker,) = makers_of([StrategySettings.model_validate(each) for each in yaml.safe_load(text[1])["strategies"]])
+    return maker
+
+
 def test_the_times_in_the_docs_are_a_configuration():
-    (text,) = re.findall(r"```yaml\n(.*?)```", TEXT[TEXT.index("## Bought and sold by the clock") :], re.S)
-    (maker,) = makers_of([StrategySettings.model_validate(each) for each in yaml.safe_load(text)["strategies"]])
+    maker = maker_below("Bought and sold by the clock")
     assert maker.schedule is not None
     assert [each.symbol for each in maker.make().on_buy_time()] == ["SPY", "BAC"]
+
+
+def test_the_portfolio_in_the_docs_is_a_configuration():
+    """SY-2: what is to be sold is wished for beside what is to be bought, of each symbol."""
+    wished = list(maker_below("A portfolio that is rebalanced").make().on_buy_time())
+    assert {each.symbol for each in wished} == {"SPY", "IBM", "BAC", "AIG"}
+    assert {each.wish.value for each in wished} == {"ENTER_LONG", "REDUCE_LONG"}
 
 
 def test_the_strategies_that_come_with_it_are_found_by_name():
