@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from holdfast.common.v1 import common_pb2 as common
 from holdfast_catalogue.readiness import Light, light_of
 from holdfast_catalogue.registry import EVERY_SERVICE, of_service
 from holdfast_catalogue.sentinel import Watch
@@ -284,6 +285,23 @@ async def test_a_sale_that_the_broker_took_and_does_not_fill_hangs_too(post: Pos
     assert (await post.desk.one(Purpose.EXIT)).state is IntentState.ACKED
     assert await post.status("position.unprotected") == "WARN"
     assert await post.status("position.unprotected", after_secs=31) == "ERROR"
+    await post.desk.minute(2)
+    assert await post.status("position.unprotected") == "OK"
+
+
+async def test_a_part_that_is_being_sold_beside_its_stop_is_not_bare_and_may_not_hang(post: Post) -> None:
+    """SY-2, TL-9: what the broker has taken for sale needs no stop, for as long as any other sale."""
+    await post.desk.enter()
+    await post.desk.minute(1)
+    part = post.desk.decision(exit_=True, direction=common.DIRECTION_REDUCE_LONG)
+    part.quantity.value = "3"
+    await post.desk.submit(part)
+    await post.desk.settled()
+    assert (await post.desk.one(Purpose.REDUCE)).state is IntentState.ACKED
+    assert await post.status("position.unprotected") == "WARN"
+    assert await post.status("position.unprotected", after_secs=10) == "WARN"
+    message = await post.look("position.unprotected", after_secs=20)
+    assert (message.status, "a reduction is selling for" in message.evidence) == (3, True)
     await post.desk.minute(2)
     assert await post.status("position.unprotected") == "OK"
 

@@ -5,13 +5,13 @@ Everything is read from what the engine knows already; only the outbox and the l
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
-from decimal import Decimal
 
 from holdfast_catalogue.gauges import Ages, Growth, Lasting, total, values
 from holdfast_catalogue.registry import point
 from holdfast_catalogue.sentinel import Detector, Watch
 from holdfast_catalogue.standing import Finding, Status, error, ok, warn
 from holdfast_core.instruments import lot_of
+from holdfast_core.money import ZERO
 from holdfast_execution.books import Mirror
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_execution.domain.strategies import SAFETY_ABORT, StrategyState
@@ -196,15 +196,15 @@ def _unprotected(engine: Engine, monotonic: MonotonicClock, bound_secs: float) -
         mirror = await _seen(engine)
         held = [each for each in mirror.positions.values() if each.quantity]
         open_ = sorted((each for each in held if not _protected(each, mirror)), key=lambda each: each.symbol)
-        bare = bare_ages(each.symbol for each in open_ if each.exit_owner not in SALES)
-        sold = sale_ages(each.symbol for each in open_ if each.exit_owner in SALES)
+        bare = bare_ages(each.symbol for each in open_ if not _sold(each, mirror))
+        sold = sale_ages(each.symbol for each in open_ if _sold(each, mirror))
         hanging = sum(secs >= SALE_SECS for secs in sold.values())
         metrics.POSITIONS.set(_of_the_holder(engine, len(held)))
         metrics.UNPROTECTED_POSITIONS.set(_of_the_holder(engine, len(bare) + hanging))
         shown = {"held": len(held), "unprotected": len(open_)}
         if not open_:
             return ok(f"{len(held)} positions, each with its stop", **shown)
-        text = ", ".join(_told(each, (bare | sold)[each.symbol]) for each in open_[:MAX_TOLD])
+        text = ", ".join(_told(each, bare, sold) for each in open_[:MAX_TOLD])
         late = hanging or any(secs >= bound_secs for secs in bare.values())
         return error(text, **shown) if late else warn(text, **shown)
 
@@ -239,15 +239,28 @@ def _late(monotonic: MonotonicClock) -> Callable[[], Finding]:
 
 def _protected(position: PositionRow, mirror: Mirror) -> bool:
     """As the protective lane noted it, and as the stops stand: the lane may be in the middle of a send."""
-    stops = [each for each in mirror.of_symbol(position.symbol) if each.purpose is Purpose.STOP]
-    covered = sum((each.remaining for each in stops if each.state in RESTING), Decimal(0))
+    return position.protection == "active" and _covered(position, mirror, Purpose.STOP)
+
+
+def _sold(position: PositionRow, mirror: Mirror) -> bool:
+    """In the stop's place, or a part of it beside the stop of the rest (SY-2)."""
+    in_part = not _covered(position, mirror, Purpose.STOP) and _covered(position, mirror, Purpose.STOP, Purpose.REDUCE)
+    return position.exit_owner in SALES or in_part
+
+
+def _covered(position: PositionRow, mirror: Mirror, *purposes: Purpose) -> bool:
+    orders = [each for each in mirror.of_symbol(position.symbol) if each.purpose in purposes]
+    covered = sum((each.remaining for each in orders if each.state in RESTING), ZERO)
     # Shares are protected whole, coins to the last one that an order may be about; dust cannot be.
-    return position.protection == "active" and covered >= lot_of(position.book).tradable(position.quantity)
+    return covered >= lot_of(position.book).tradable(position.quantity)
 
 
-def _told(position: PositionRow, secs: float) -> str:
-    who = f"{position.exit_owner} is selling " if position.exit_owner in SALES else ""
-    return f"{position.symbol} {position.quantity:f} ({position.protection or 'none'}, {who}for {secs:.0f} s)"
+def _told(position: PositionRow, bare: dict[str, float], sold: dict[str, float]) -> str:
+    """The maps: for how many seconds, by symbol."""
+    seller = position.exit_owner if position.exit_owner in SALES else "a reduction"
+    since = f"{seller} is selling for" if position.symbol in sold else "for"
+    secs = (bare | sold)[position.symbol]
+    return f"{position.symbol} {position.quantity:f} ({position.protection or 'none'}, {since} {secs:.0f} s)"
 
 
 # --- halts
