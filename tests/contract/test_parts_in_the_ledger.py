@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from holdfast_execution.adapters.sql import tables
 from holdfast_execution.adapters.sql.database import Database
 from holdfast_execution.adapters.sql.sql_ledger import SqlLedger, open_ledger
-from holdfast_execution.domain.intents import Purpose
+from holdfast_execution.domain.intents import IntentState, Purpose
+from holdfast_execution.rows import NewFill
 from tests.contract.ledger_samples import ACCOUNT, NOW, sale
 
 FIRST_PURPOSES = {"entry", "stop", "exit", "flatten"}
@@ -76,3 +77,19 @@ def test_the_brokers_ids_of_past_orders_are_told(opened: tuple[Database, SqlLedg
     ledger.new_leg(epoch, NOW, stop.intent_id, "hf-2", quantity=Decimal(7))
     assert ledger.past_orders() == {stop.intent_id: ("b-1", "b-2")}
     assert ledger.past_orders(NOW) == {stop.intent_id: ("b-1", "b-2")}
+
+
+def test_a_late_fill_of_an_earlier_leg_takes_nothing_from_the_present_one(
+    opened: tuple[Database, SqlLedger], epoch: int
+) -> None:
+    """Invariant 13: what rests at the broker under the present leg rests there all the same, and counts as cover."""
+    _, ledger = opened
+    stop = ledger.add_intent(epoch, NOW, sale(name="stop", quantity="10", purpose=Purpose.STOP))
+    ledger.claim_send(epoch, NOW, stop.intent_id)
+    ledger.record_ack(epoch, NOW, stop.intent_id, "b-1")
+    ledger.record_order_state(epoch, NOW, stop.intent_id, IntentState.CANCELLED)
+    ledger.new_leg(epoch, NOW, stop.intent_id, "hf-2", quantity=Decimal(7))
+    two, price = Decimal(2), Decimal(95)
+    late = NewFill(broker_order_id="b-1", quantity=two, cumulative_quantity=two, price=price, filled_at=NOW)
+    row = ledger.apply_fill(epoch, NOW, late).intent
+    assert (row.leg_quantity, row.filled_quantity, row.remaining) == (7, 2, 7)
