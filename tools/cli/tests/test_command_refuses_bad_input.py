@@ -59,7 +59,10 @@ def written(tmp_path: Path, tree: object) -> str:
         ({"strategies": [SMA | {"book": "crypto"}]}, ["strategy sma: SPY is not of the crypto book", "BTC/USD"]),
         ({"strategies": [SMA | {"symbols": ["ETH/USD"]}]}, ["ETH/USD is not of the equity book"]),
         ({"books": ["crypto"], "strategies": [SMA]}, ["books: no enabled strategy is of the crypto book"]),
-        ({"strategies": [SMA | {"kind": "momentum"}]}, ["'momentum' is not installed", "etf_rotation, portfolio, sma_crossover"]),
+        (
+            {"strategies": [SMA | {"kind": "momentum"}]},
+            ["'momentum' is not installed", "etf_rotation, portfolio, sma_crossover"],
+        ),
         ({"strategies": [SMA | {"parameters": {"fast": 50, "slow": 20}}]}, ["strategy sma", "fast 50", "slow 20"]),
         ({"strategies": [SMA | {"parameters": {"fats": 5}}]}, ["parameters.fats: unknown key; did you mean fast?"]),
         ({"strategies": [ROTATION]}, ["strategy rotation: parameters.roles: missing; needed: a table"]),
