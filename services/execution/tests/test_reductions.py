@@ -1,5 +1,6 @@
 """A part of a position is sold beside its stop: the rest stays protected, no share is sold twice (SY-2, SQ-7)."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,6 +16,7 @@ from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_execution.domain.reductions import ReduceStep, next_step
 from holdfast_execution.domain.views import HoldingView, OrderView, Owner, Phase, Role
 from holdfast_simulation.memory_venue import Fault
+from services.execution.tests.conftest import CLOSE, STRATEGY, bars_of
 
 
 async def held(desk: Any) -> None:
@@ -209,6 +211,128 @@ async def test_an_exit_takes_over_from_a_reduction_that_works(desk: Any) -> None
     assert desk.resting() == []
 
 
+async def test_a_stop_that_has_fired_unheard_is_not_cancelled_for_a_part(make_desk: Any) -> None:
+    """A stop outranks a sale by schedule: what refuses to be replaced may be selling."""
+    bars = bars_of("SPY", [("100", "100.5", "99.5", "100")] * 2, 100_000)
+    bars += [replace(each, volume=Decimal(2)) for each in bars_of("SPY", [("94", "94", "93", "93.5")] * 9, 2)[2:]]
+    desk = make_desk(bars=bars)
+    desk.broker.tick(desk.clock.now() + timedelta(minutes=1))
+    await desk.start()
+    await held(desk)
+    desk.broker.drop_updates = 1
+    desk.broker.tick(desk.clock.now() + timedelta(minutes=1))
+    assert 0 < sum(each.filled_quantity for each in desk.resting()) < 10
+    assert (await desk.one(Purpose.STOP)).filled_quantity == 0
+    desk.broker.script("replace_order", Fault.REFUSED)
+    await desk.submit(reduction(desk))
+    await desk.settled()
+    assert "cancel_order" not in desk.broker.calls
+    sale, stop = await desk.one(Purpose.REDUCE), await desk.one(Purpose.STOP)
+    assert (sale.state, sale.reason) == (IntentState.NOT_SENT, "STOP_TRIGGERED")
+    assert (stop.leg, stop.state) == (1, IntentState.PARTIALLY_FILLED)
+
+
+async def test_a_part_that_waits_is_not_sold_once_its_strategy_is_stopped(desk: Any) -> None:
+    """SQ-10: what was stopped sells no more by itself, and its stop is about all that is held."""
+    await held(desk)
+    desk.broker.exchange.apply(Hold(desk.clock.now(), Step.REPLACE, Decimal(30)))
+    await desk.submit(reduction(desk, valid_secs=600))
+    await desk.pass_secs(2)
+    await desk.service.stop_strategy(
+        execution.StopStrategyRequest(strategy=STRATEGY, stopped_by="person", note="enough")
+    )
+    await desk.pass_secs(1)
+    sale = await desk.one(Purpose.REDUCE)
+    assert (sale.state, sale.reason) == (IntentState.NOT_SENT, "STRATEGY_STOPPED")
+    desk.broker.tick(desk.clock.now() + timedelta(seconds=30))
+    await desk.pass_secs(10)
+    position = await desk.position()
+    assert (position.quantity, position.protection, position.stop_quantity, for_sale(desk)) == (10, "active", 10, 10)
+
+
+async def unknown_part(desk: Any) -> None:
+    """A position of 10, of which 3 are for sale: nobody knows, and no look-up tells."""
+    await held(desk)
+    await desk.minute(2)
+    desk.broker.script("submit_order", Fault.LOST_AFTER)
+    desk.broker.script("order_by_client_id", *[Fault.LOST_BEFORE] * 40)
+    desk.broker.drop_updates = 40
+    await desk.submit(reduction(desk))
+    await desk.until(lambda: len(desk.broker.posts) == 2)
+    desk.broker.drop_updates = 0
+    assert (await desk.one(Purpose.REDUCE)).state is IntentState.UNKNOWN
+
+
+async def test_a_sale_of_all_waits_five_seconds_for_a_part_that_nobody_knows_of_and_leaves_that_to_it(
+    desk: Any,
+) -> None:
+    """As for a stop that nobody knows of: what may be for sale is not sold a second time, nothing else waits for it."""
+    await unknown_part(desk)
+    await desk.submit(desk.decision(exit_=True))
+    await desk.pass_secs(3)
+    assert len(desk.broker.posts) == 2
+    await desk.pass_secs(5)
+    assert [post.quantity for post in desk.broker.posts] == [10, 3, 7]
+    assert (await desk.one(Purpose.REDUCE)).state is IntentState.UNKNOWN
+    assert for_sale(desk) == 10
+    await desk.minute(3)
+    assert (await desk.position()).quantity == 0
+    assert desk.resting() == []
+    assert sum(1 for each in await desk.intents() if each.filled_quantity and each.side.value == "sell") == 2
+
+
+async def test_a_protective_sale_does_not_wait_at_all(desk: Any) -> None:
+    """SQ-7: the broker's stop had its time already when the monitor sells."""
+    await unknown_part(desk)
+    desk.prices.tell(desk.price("SPY", "94"))
+    await desk.pass_secs(0.2)
+    desk.clock.set(desk.clock.now() + timedelta(seconds=5))
+    await desk.pass_secs(0.5)
+    assert [post.quantity for post in desk.broker.posts] == [10, 3, 7]
+
+
+async def test_what_was_left_to_a_part_that_never_arrived_is_sold_all_the_same(desk: Any) -> None:
+    """What is asked for is a sale of all."""
+    await held(desk)
+    desk.broker.script("submit_order", *[Fault.LOST_BEFORE] * 4)
+    await desk.submit(reduction(desk))
+    await desk.until(lambda: len(desk.broker.posts) == 5, advancing=True)
+    await desk.submit(desk.decision(exit_=True))
+    await desk.pass_secs(8)
+    desk.broker.tick(desk.clock.now() + timedelta(minutes=1))
+    await desk.pass_secs(1)
+    assert (await desk.position()).quantity == 3
+    await desk.pass_secs(80)
+    assert (await desk.one(Purpose.REDUCE)).state is IntentState.TOMBSTONED
+    await desk.minute(3)
+    assert (await desk.position()).quantity == 0
+    assert [post.quantity for post in desk.broker.posts] == [10, 3, 3, 3, 3, 7, 3]
+
+
+async def test_a_part_that_waits_holds_no_sale_of_all_up(desk: Any) -> None:
+    """Its pauses are its own: they grow to seconds while the order that was replaced is not over."""
+    await held(desk)
+    desk.broker.exchange.apply(Hold(desk.clock.now(), Step.REPLACE, Decimal(120)))
+    await desk.submit(reduction(desk, valid_secs=600))
+    await desk.pass_secs(14)
+    assert (await desk.one(Purpose.REDUCE)).state is IntentState.PENDING
+    await desk.submit(desk.decision(exit_=True))
+    await desk.pass_secs(0.1)
+    assert (await desk.position()).exit_owner == "exit"
+
+
+async def test_no_part_is_sold_after_the_close(desk: Any) -> None:
+    """It would be sold at the price of another day."""
+    await held(desk)
+    await desk.at(CLOSE)
+    await desk.submit(reduction(desk, valid_secs=600))
+    await desk.settled()
+    sale = await desk.one(Purpose.REDUCE)
+    assert (sale.state, sale.reason) == (IntentState.NOT_SENT, "SESSION_CLOSED")
+    assert "replace_order" not in desk.broker.calls
+    assert (await desk.position()).stop_quantity == 10
+
+
 async def test_a_part_of_all_there_is_is_an_exit(desk: Any) -> None:
     await held(desk)
     await desk.submit(reduction(desk, 10))
@@ -290,10 +414,11 @@ PART = order(Role.REDUCE, 3, Phase.PENDING)
     ],
 )
 def test_a_part_is_sold_when_exactly_the_rest_is_protected(holding: HoldingView, step: ReduceStep, reason: str) -> None:
-    move = next_step(holding, PART, now=NOON, valid_until=NOON + timedelta(seconds=1))
+    move = next_step(holding, PART, now=NOON, valid_until=NOON + timedelta(seconds=1), is_open=True, runs=True)
     assert (move.step, move.reason) == (step, reason)
 
 
 def test_a_part_is_not_sold_after_its_time() -> None:
-    move = next_step(view(10, PART, order(Role.STOP, 7)), PART, now=NOON, valid_until=NOON)
+    holding = view(10, PART, order(Role.STOP, 7))
+    move = next_step(holding, PART, now=NOON, valid_until=NOON, is_open=True, runs=True)
     assert (move.step, move.reason) == (ReduceStep.DROP, "CYCLE_EXPIRED")

@@ -84,7 +84,7 @@ class Protector:
         )
         self._backoffs = Backoffs(monotonic_clock, first_secs=settings.lookup_backoff_secs)
         self._extensions = Extensions(hands, monotonic_clock, first_secs=settings.lookup_backoff_secs)
-        self._reductions = Reductions(books, broker, sender, hands, holdings, self._backoffs)
+        self._reductions = Reductions(books, broker, sender, hands, holdings, self._backoffs, self._wait)
         self._ahead: list[datetime] = []
         self._wait_secs = IDLE_TURN_SECS
         self._pending = False
@@ -101,7 +101,7 @@ class Protector:
             known_ahead = len(self._ahead)
             wait_secs = self._backoffs.wait_secs(symbol)
             if wait_secs > 0 and not _barred(mirror.of_symbol(symbol), mirror):
-                self._wait(wait_secs, failures=self._backoffs.failures(symbol))
+                self._wait(wait_secs, self._backoffs.failures(symbol))
                 # What cannot be done now hides nothing: the ledger says how the position stands.
                 did = (
                     await self._note_protection(self._holdings.of(symbol, mirror), mirror.positions.get(symbol)) or did
@@ -119,12 +119,12 @@ class Protector:
             except NO_GOOD_ANSWER as error:
                 log.warning("protection.retried", symbol=symbol, error=str(error))
                 self._backoffs.failed(symbol)
-                self._wait(self._backoffs.wait_secs(symbol), failures=self._backoffs.failures(symbol))
+                self._wait(self._backoffs.wait_secs(symbol), self._backoffs.failures(symbol))
         if (end := self._resting.first_end) is not None:
             self._ahead.append(end)
         return Rest(did=did, pending=self._pending, after_secs=self._wait_secs, at=min(self._ahead, default=None))
 
-    def _wait(self, secs: float, *, failures: int) -> None:
+    def _wait(self, secs: float, failures: int) -> None:
         """Monotonic time has to pass. What fails for ever is retried for ever, but holds a replay up no longer."""
         self._wait_secs = min(self._wait_secs, secs)
         self._pending = self._pending or failures <= FAILURES_TO_GO_ON
@@ -143,12 +143,12 @@ class Protector:
             await self._hands.sell(holding.symbol, Purpose.FLATTEN, MONITOR_REASON)
             return True
         self._ahead += ends_of(intents.values())
-        if await self._reductions.drop(holding, intents) or await self._protect(holding, intents):
+        if await self._reductions.drop(holding, mirror) or await self._protect(holding, intents):
             return True
         for order in holding.of(Role.STOP):
             if order.phase is Phase.PENDING and holding.owner is Owner.STOP:
                 return await self._send_stop(holding, intents[order.intent_id])
-        return await self._reductions.send(holding, intents)
+        return await self._reductions.send(holding, mirror)
 
     def _judge(self, holding: HoldingView, mirror: Mirror) -> Watch:
         position = mirror.positions.get(holding.symbol)
@@ -237,6 +237,8 @@ class Protector:
         elif move.step is ExitStep.SELL and move.quantity != intent.leg_quantity:
             await self._hands.sell_again(intent, move.quantity)
         elif move.step is ExitStep.SELL:
+            if move.rest:
+                await self._hands.sell_rest(intent)
             await self._send_sale(symbol, intent)
 
     def _given_up(self, holding: HoldingView) -> set[str]:
@@ -284,10 +286,10 @@ class Protector:
                 if action.at is not None:
                     self._ahead.append(action.at)
                 if action.after_secs:
-                    self._wait(action.after_secs, failures=self._backoffs.failures(holding.symbol))
+                    self._wait(action.after_secs, self._backoffs.failures(holding.symbol))
                 continue
             if action.need is Need.EXTEND_STOP and (secs := self._extensions.wait_secs(action.intent_id)):
-                self._wait(secs, failures=self._extensions.asked(action.intent_id))
+                self._wait(secs, self._extensions.asked(action.intent_id))
                 continue
             with self._books.activity.busy():
                 await self._act(holding, action, intents)

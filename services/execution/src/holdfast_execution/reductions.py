@@ -1,15 +1,17 @@
 """Sells parts of positions, once their stops leave the part free (SY-2). A hand of the protective lane."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 import structlog
 
-from holdfast_execution.books import Books
+from holdfast_core import sessions
+from holdfast_execution.books import Books, Mirror
 from holdfast_execution.domain.exits import BROKER_HOLDS_NOTHING
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_execution.domain.reductions import ReduceMove, ReduceStep, next_step
 from holdfast_execution.domain.views import HoldingView, OrderView, Phase, Role
+from holdfast_execution.guard import NO_GOOD_ANSWER
 from holdfast_execution.holdings import Holdings
 from holdfast_execution.rows import IntentRow
 from holdfast_execution.sales import Hands
@@ -31,37 +33,55 @@ class Reductions:
     """Ends what is to be sold no more, and sends what is free."""
 
     def __init__(
-        self, books: Books, broker: Broker, sender: Sender, hands: Hands, holdings: Holdings, backoffs: Backoffs
+        self,
+        books: Books,
+        broker: Broker,
+        sender: Sender,
+        hands: Hands,
+        holdings: Holdings,
+        backoffs: Backoffs,
+        wait: Callable[[float, int], None],
     ) -> None:
+        """`wait` is told after how many seconds of monotonic time a part is tried again, and how often it was."""
         self._books = books
         self._broker = broker
         self._sender = sender
         self._hands = hands
         self._holdings = holdings
         self._backoffs = backoffs
+        self._wait = wait
 
-    async def drop(self, holding: HoldingView, intents: Mapping[str, IntentRow]) -> bool:
+    async def drop(self, holding: HoldingView, mirror: Mirror) -> bool:
         """Ends one that has become pointless, before its part is taken from the stop; True where there was one."""
-        for order, move in self._moves(holding, intents):
+        for order, move in self._moves(holding, mirror):
             if move.step is ReduceStep.DROP:
                 log.info("reduction.dropped", symbol=holding.symbol, intent=order.intent_id, reason=move.reason)
+                self._backoffs.succeeded(_part_of(holding.symbol))
                 await self._hands.drop(order.intent_id, move.reason)
                 return True
         return False
 
-    async def send(self, holding: HoldingView, intents: Mapping[str, IntentRow]) -> bool:
+    async def send(self, holding: HoldingView, mirror: Mirror) -> bool:
         """Sells one whose part no stop holds any more; True where something was done."""
-        for order, move in self._moves(holding, intents):
-            if move.step is ReduceStep.SELL:
-                await self._read_and_sell(holding.symbol, intents[order.intent_id])
-                return True
+        for order, move in self._moves(holding, mirror):
+            if move.step is not ReduceStep.SELL:
+                continue
+            part = _part_of(holding.symbol)
+            if (wait_secs := self._backoffs.wait_secs(part)) > 0:
+                self._wait(wait_secs, self._backoffs.failures(part))
+                return False
+            await self._read_and_sell(holding.symbol, mirror.by_id[order.intent_id])
+            return True
         return False
 
-    def _moves(self, holding: HoldingView, intents: Mapping[str, IntentRow]) -> Iterator[tuple[OrderView, ReduceMove]]:
+    def _moves(self, holding: HoldingView, mirror: Mirror) -> Iterator[tuple[OrderView, ReduceMove]]:
+        now = self._books.now
+        is_open = holding.book != "equity" or sessions.session_at(now) is not None
+        runs = holding.strategy not in mirror.not_running
         for order in holding.of(Role.REDUCE):
             if order.phase is Phase.PENDING:
-                valid_until = intents[order.intent_id].valid_until
-                yield order, next_step(holding, order, now=self._books.now, valid_until=valid_until)
+                valid_until = mirror.by_id[order.intent_id].valid_until
+                yield order, next_step(holding, order, now=now, valid_until=valid_until, is_open=is_open, runs=runs)
 
     async def _read_and_sell(self, symbol: str, intent: IntentRow) -> None:
         """The broker's own position bounds the sale; the ledger is looked at once more, for what came meanwhile."""
@@ -71,11 +91,15 @@ class Reductions:
                 "execution.reduce", parent=intent.traceparent, intent_id=intent.intent_id, symbol=symbol
             ) as span,
         ):
-            at_broker = {position.symbol: position for position in await self._broker.positions()}.get(symbol)
+            try:
+                at_broker = {position.symbol: position for position in await self._broker.positions()}.get(symbol)
+            except NO_GOOD_ANSWER as error:
+                log.warning("reduction.retried", symbol=symbol, error=str(error))
+                self._backoffs.failed(_part_of(symbol))
+                return
             mirror = await self._books.look()
             holding = self._holdings.of(symbol, mirror)
-            rows = {each.intent_id: each for each in mirror.of_symbol(symbol)}
-            moves = {order.intent_id: move for order, move in self._moves(holding, rows)}
+            moves = {order.intent_id: move for order, move in self._moves(holding, mirror)}
             move = moves.get(intent.intent_id)
             span.set(step=move.step.value if move is not None else "over")
             if move is None or move.step is not ReduceStep.SELL:
@@ -86,11 +110,16 @@ class Reductions:
                 return
             if at_broker.available is not None and at_broker.available < intent.leg_quantity:
                 # The order that was replaced is not over yet, and holds the part.
-                self._backoffs.failed(symbol)
+                self._backoffs.failed(_part_of(symbol))
                 return
             sent = await self._sender.send(intent)
             span.set(state=sent.intent.state.value)
             if sent.refused:
-                self._backoffs.failed(symbol)
+                self._backoffs.failed(_part_of(symbol))
             else:
-                self._backoffs.succeeded(symbol)
+                self._backoffs.succeeded(_part_of(symbol))
+
+
+def _part_of(symbol: str) -> tuple[str, str]:
+    """What is tried again, and does not hold the other steps of the symbol up: its stop, its exits, their monitor."""
+    return ("part", symbol)

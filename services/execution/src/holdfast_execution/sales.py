@@ -117,15 +117,26 @@ class Hands:
         """The next leg of a sale that was refused; or the same sale of another quantity in place of an unsent one."""
         await self._sell(sale.symbol, sale.purpose, sale.reason, quantity, sale)
 
+    async def sell_rest(self, sale: IntentRow) -> None:
+        """A further sale for what `sale`, which is about to leave, leaves to a part that may be sold already (SY-2)."""
+        await self._sell(sale.symbol, sale.purpose, sale.reason, None, sale, beside=True)
+
     async def _sell(
-        self, symbol: str, purpose: Purpose, reason: str, quantity: Decimal | None, sale: IntentRow | None
+        self,
+        symbol: str,
+        purpose: Purpose,
+        reason: str,
+        quantity: Decimal | None,
+        sale: IntentRow | None,
+        *,
+        beside: bool = False,
     ) -> None:
 
         def store(ledger: Ledger, epoch: int, now: datetime) -> None:
             position = ledger.position(symbol)
             if position is None or position.quantity <= 0:
                 return
-            if sale is not None and ledger.intent(sale.intent_id).state is IntentState.PENDING:
+            if sale is not None and not beside and ledger.intent(sale.intent_id).state is IntentState.PENDING:
                 ledger.mark_not_sent(epoch, now, sale.intent_id, "QUANTITY_CHANGED")
             amount = position.quantity if quantity is None else quantity
             origin = origin_of(ledger, position) if sale is None else Origin(position, sale)
@@ -270,10 +281,13 @@ class Hands:
 
     async def shrink(self, intent: IntentRow, quantity: Decimal) -> bool:
         """A stop goes on for `quantity`, so that something protects the rest at every moment. False where it has to be
-        tried again. A broker that refuses is asked for a cancel; the smaller stop follows once that is proven."""
+        tried again. A broker that refuses is asked for a cancel; the smaller stop follows once that is proven. Where it
+        refuses since the stop has fired, that goes first."""
         replaced = await self._replace(intent, "shrink", quantity=quantity)
         if replaced is Replaced.REFUSED:
-            await self.cancel(intent, "STOP_QUANTITY_WRONG")
+            stop = await self._books.read(lambda ledger: ledger.intent(intent.intent_id))
+            if stop.filled_quantity == intent.filled_quantity:
+                await self.cancel(stop, "STOP_QUANTITY_WRONG")
         return replaced is not Replaced.UNKNOWN
 
     async def _replace(

@@ -243,6 +243,18 @@ CASES = (
         holds=expectations.successor_is_smaller,
     ),
     Case(
+        name="a sale of all while nobody knows of the sale of a part",
+        plan=plan(
+            4,
+            [
+                fault(0, Kind.LOST_BEFORE, "submit_order", 10.0, 10.9),
+                fault(1, Kind.LOST_BEFORE, "order_by_client_id", 10.0, 26.0),
+            ],
+            (*PART_SOLD, wants(2, 11.0, in_=False, strategy="beta", valid_secs=240)),
+        ),
+        holds=expectations.all_sold_beside_an_unknown_part,
+    ),
+    Case(
         name="a part that nobody hears of",
         plan=plan(
             23,

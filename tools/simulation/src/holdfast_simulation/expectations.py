@@ -22,6 +22,8 @@ KNOWN_WITHIN_SECS = 45.0
 """Virtual seconds: a fill is known here so long after it was made, however it was lost."""
 CUT_SECS = 12.0
 """The virtual second at which an entry whose time is over at 6.2 is long cancelled."""
+PART_UNKNOWN_UNTIL_SECS = 25.0
+"""Until then no look-up tells what became of the sale of a part."""
 NEVER_ARRIVED = frozenset({IntentState.REJECTED, IntentState.NOT_SENT, IntentState.TOMBSTONED, IntentState.ABORTED})
 
 
@@ -307,3 +309,10 @@ def part_sold_once(world: World) -> Iterator[str]:
     states = [execution.IntentState.Name(each.state) for each in parts]
     if states != ["INTENT_STATE_FILLED"]:
         yield f"the part is {states}"
+
+
+def all_sold_beside_an_unknown_part(world: World) -> Iterator[str]:
+    """The sale of all waits no longer for the sale of a part than for a stop that nobody knows of."""
+    seconds = [_secs(world, each.at) for each in _fills(world, Side.SELL)]
+    if not any(secs < PART_UNKNOWN_UNTIL_SECS for secs in seconds):
+        yield f"a sale while nobody knows of the part, not at {seconds}"

@@ -167,7 +167,7 @@ MUTANTS = (
         name="a sale is not bounded by the broker's position",
         life="replayed-fills",
         module=f"{_EXECUTION}.domain.exits",
-        safeguard="    remainder = min(holding.quantity, broker_quantity)",
+        safeguard="    remainder = min(holding.quantity - left_to_parts, broker_quantity)",
         without="    remainder = holding.quantity + holding.quantity",
     ),
     Mutant(
@@ -190,6 +190,13 @@ MUTANTS = (
         module=f"{_EXECUTION}.domain.views",
         safeguard="        return self.lot.tradable(max(self.quantity - reducing, ZERO))",
         without="        return self.lot.tradable(max(self.quantity - reducing * 0, ZERO))",
+    ),
+    Mutant(
+        name="a sale of all waits for a part that nobody knows of",
+        life="a sale of all while nobody knows of the sale of a part",
+        module=f"{_EXECUTION}.domain.exits",
+        safeguard="order.role not in (Role.STOP, Role.REDUCE):",
+        without="order.role is not Role.STOP:",
     ),
     Mutant(
         name="a missing stop is not placed",

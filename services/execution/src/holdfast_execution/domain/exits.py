@@ -34,11 +34,12 @@ class ExitStep(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitMove:
-    """A step and what it is about. `quantity` is set for SELL."""
+    """A step and what it is about. `quantity` is set for SELL, and `rest` where something is left for a later sale."""
 
     step: ExitStep
     intent_id: str = ""
     quantity: Decimal = ZERO
+    rest: Decimal = ZERO
     reason: str = ""
 
 
@@ -53,12 +54,15 @@ def next_move(
     """The next step of the handover to `exit_order`, which is PENDING.
 
     `broker_quantity` is the broker's position as read *after* the last confirmed end, None where it was not read.
-    `given_up`: stops whose outcome has not been known for so long that no sale waits for them any more.
+    `given_up`: stops and sales of parts whose outcome has not been known for so long that no sale waits for them any
+    more. What such a part may still sell is left to it.
     """
     if exit_order.phase is not Phase.PENDING:
         raise ValueError(f"{exit_order.intent_id} is {exit_order.phase}, its handover is over")
     others = [order for order in holding.orders if order.intent_id != exit_order.intent_id and not order.over]
     rival = next((order for order in others if _outranks(order, exit_order, wanted)), None)
+    if rival is not None and rival.owner is wanted and rival.remaining < holding.quantity:
+        return ExitMove(step=ExitStep.AWAIT, intent_id=rival.intent_id, reason="REST_SOLD_LATER")
     if rival is not None:
         return ExitMove(step=ExitStep.YIELD, intent_id=rival.intent_id, reason="EXIT_OUTRANKED")
     triggered = next((order for order in others if order.role is Role.STOP and order.sells_now), None)
@@ -68,10 +72,10 @@ def next_move(
         return ExitMove(step=ExitStep.NOTHING_HELD, reason="NOTHING_HELD")
     if holding.quantity > 0 and holding.owner is not wanted:
         return ExitMove(step=ExitStep.STORE_OWNER, reason=wanted.value)
+    left_to_parts = ZERO
     for order in sorted(others, key=lambda each: (_cancel_rank(each), each.intent_id)):
-        unknown_stop = order.role is Role.STOP and order.phase is Phase.UNCERTAIN
-        if unknown_stop and (wanted is Owner.FLATTEN or order.intent_id in given_up):
-            # Nobody knows whether this stop lives: the shares it may hold arbitrate at the broker.
+        if _is_passed_over(order, wanted, given_up):
+            left_to_parts += order.remaining if order.role is Role.REDUCE else ZERO
             continue
         if order.phase is Phase.PENDING:
             return ExitMove(step=ExitStep.DROP_UNSENT, intent_id=order.intent_id, reason="EXIT_TOOK_OVER")
@@ -80,19 +84,29 @@ def next_move(
         return ExitMove(step=ExitStep.AWAIT, intent_id=order.intent_id, reason="END_UNCONFIRMED")
     if holding.quantity <= 0:
         return ExitMove(step=ExitStep.NOTHING_HELD, reason="NOTHING_HELD")
+    if holding.quantity <= left_to_parts:
+        return ExitMove(step=ExitStep.AWAIT, reason="PART_UNKNOWN")
     if broker_quantity is None:
         return ExitMove(step=ExitStep.READ_POSITION)
-    remainder = min(holding.quantity, broker_quantity)
+    remainder = min(holding.quantity - left_to_parts, broker_quantity)
     if remainder <= 0:
         return ExitMove(step=ExitStep.NOTHING_HELD, reason=BROKER_HOLDS_NOTHING)
     if holding.is_dust(remainder):
         return ExitMove(step=ExitStep.NOTHING_HELD, reason="DUST_HELD")
-    return ExitMove(step=ExitStep.SELL, quantity=remainder)
+    return ExitMove(step=ExitStep.SELL, quantity=remainder, rest=left_to_parts)
 
 
 def must_rearm(holding: HoldingView) -> bool:
     """True where an exit owns the position but none of its orders is left: it was refused, ended, or never began."""
     return holding.owner is not Owner.STOP and not holding.of(Role.EXIT, Role.FLATTEN)
+
+
+def _is_passed_over(order: OrderView, wanted: Owner, given_up: Container[str]) -> bool:
+    """Nobody knows whether it lives: what a stop may hold arbitrates at the broker, a part keeps what it may sell."""
+    if order.phase is not Phase.UNCERTAIN or order.role not in (Role.STOP, Role.REDUCE):
+        return False
+    in_a_hurry = wanted is Owner.FLATTEN or (wanted is Owner.MONITOR and order.role is Role.REDUCE)
+    return in_a_hurry or order.intent_id in given_up
 
 
 def _outranks(other: OrderView, exit_order: OrderView, wanted: Owner) -> bool:

@@ -116,10 +116,10 @@ def _cut_entries(holding: HoldingView, rules: Rules, now: datetime) -> list[Acti
 
 
 def given_up(holding: HoldingView, rules: Rules, *, now_secs: float) -> set[str]:
-    """Stops whose outcome has not been known for longer than the bound: no sale waits for them."""
+    """Stops and sales of parts whose outcome has not been known for longer than the bound: no sale waits for them."""
     return {
         order.intent_id
-        for order in holding.of(Role.STOP)
+        for order in holding.of(Role.STOP, Role.REDUCE)
         if order.uncertain_since_secs is not None
         and order.phase is Phase.UNCERTAIN
         and now_secs - order.uncertain_since_secs >= rules.unknown_stop_secs

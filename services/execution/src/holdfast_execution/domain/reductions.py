@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from holdfast_core.money import ZERO
+from holdfast_execution.domain.strategies import STOPPED
 from holdfast_execution.domain.views import HoldingView, OrderView, Owner, Phase, Role
 
 
@@ -29,8 +30,20 @@ class ReduceMove:
     reason: str = ""
 
 
-def next_step(holding: HoldingView, order: OrderView, *, now: datetime, valid_until: datetime | None) -> ReduceMove:
-    """The next step of `order`, which is PENDING. Its size rests on a price: it is sold in time, or not at all."""
+def next_step(
+    holding: HoldingView,
+    order: OrderView,
+    *,
+    now: datetime,
+    valid_until: datetime | None,
+    is_open: bool,
+    runs: bool,
+) -> ReduceMove:
+    """The next step of `order`, which is PENDING. Its size rests on a price: it is sold in time, or not at all.
+
+    `is_open`: its market trades; what is sent to a closed one would wait for the price of another day. `runs`: its
+    strategy; of one that was stopped the stop stays as it is (SQ-10).
+    """
     if order.phase is not Phase.PENDING:
         raise ValueError(f"{order.intent_id} is {order.phase}, it was sent")
     stops = [each for each in holding.of(Role.STOP) if not each.dormant]
@@ -42,6 +55,10 @@ def next_step(holding: HoldingView, order: OrderView, *, now: datetime, valid_un
         return ReduceMove(step=ReduceStep.DROP, reason="STOP_TRIGGERED")
     if valid_until is not None and now >= valid_until:
         return ReduceMove(step=ReduceStep.DROP, reason="CYCLE_EXPIRED")
+    if not runs:
+        return ReduceMove(step=ReduceStep.DROP, reason=STOPPED)
+    if not is_open:
+        return ReduceMove(step=ReduceStep.DROP, reason="SESSION_CLOSED")
     if holding.of(Role.ENTRY) or any(each.phase is not Phase.LIVE for each in stops):
         return ReduceMove(step=ReduceStep.AWAIT)
     # Exactly the rest: no share for sale twice, and none without its stop.
