@@ -59,12 +59,14 @@ class Order:
         """The largest total that the ledger was told."""
         return max(self.counted, default=-1) + 1
 
-    def take_off(self, filled: "Order") -> int:
-        """What `filled` has filled by now is no part of what took its place, down to this one, unless that was asked
-        for as larger. Returns what this one was about; nothing changes where it does not come after `filled`."""
+    def take_off(self, filled: "Order", gained: int) -> int:
+        """`gained` more of `filled` is known. That is no part of what took its place, and no later one, down to this,
+        was about more than was left of the one before, unless it was asked for as larger. Returns what this one was
+        about; nothing changes where it does not come after `filled`."""
         was, older = self.quantity, self.replaces
-        if older is not None and older.comes_after(filled) and was <= older.take_off(filled):
-            self.quantity = min(was, max(older.quantity - older.seen, self.seen))
+        if older is not None and older.comes_after(filled) and was <= older.take_off(filled, gained):
+            news = gained if older is filled else 0
+            self.quantity = max(min(was - news, older.quantity - older.seen), self.seen)
         return was
 
     def comes_after(self, first: "Order") -> bool:

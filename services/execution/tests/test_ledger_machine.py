@@ -316,11 +316,13 @@ class LedgerMachine(ModelledLedger):
         if order.seen > seen and before not in TERMINAL and order is not wish.present:
             # It was replaced, or is of an earlier leg: what rests of the present order is beyond it.
             about = wish.present.quantity
-            wish.present.take_off(order)
+            wish.present.take_off(order, order.seen - seen)
             if not earlier or wish.purpose is not Purpose.ENTRY:
                 wish.quantity += order.seen - seen + wish.present.quantity - about
         whole = not earlier and order.seen >= order.quantity
-        complete = wish.counted >= wish.filled and (whole or wish.filled >= wish.quantity)
+        # Nothing is left for the replacement, so the broker goes back to the old order, which may rest yet.
+        rests = not earlier and wish.present.quantity == 0
+        complete = wish.counted >= wish.filled and (whole or (wish.filled >= wish.quantity and not rests))
         wish.state = before if earlier and not complete else after_fill(before, complete=complete)
         answers: list[FillApplied] = []
         self.write(lambda epoch: answers.append(tell(epoch)))

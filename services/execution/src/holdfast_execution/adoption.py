@@ -6,6 +6,7 @@ The same news may come as an answer, a trade update, a look-up or a snapshot, in
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import partial
 
 import structlog
@@ -26,6 +27,7 @@ from holdfast_execution.restated import (
     works_on,
 )
 from holdfast_execution.rows import FillApplied, IntentRow, NewFill, NewIntent
+from holdfast_execution.together import go_on, told_total
 from holdfast_runtime.ports.venue import (
     Broker,
     BrokerOrder,
@@ -325,25 +327,17 @@ class Adopter:
         newer = await self._broker.order(order.replaced_by)
         return adopted if newer is None else await self.replaced(intent, newer)
 
-    async def replaced(self, intent: IntentRow, newer: BrokerOrder) -> Adopted:
-        """The order of `intent` goes on as `newer`. What was told of that one before it was known was told to nobody:
-        it is read again."""
+    async def replaced(self, intent: IntentRow, newer: BrokerOrder, total: Decimal | None = None) -> Adopted:
+        """The order of `intent` goes on as `newer`; both together are about `total`, which the broker tells where nobody
+        knows that it was asked for. What was told of `newer` before it was known was told to nobody: it is read
+        again."""
         if newer.order_id != intent.broker_order_id:
+            if total is None:
+                total = await told_total(self._broker, intent.broker_order_id, newer)
             if newer.quantity < intent.remaining and (old := await self._broker.order(intent.broker_order_id)):
-                # It is the smaller for what the old one has filled: that counts first.
+                # It may be the smaller for what the old one has filled: that counts first.
                 await self._take(old)
-            await self._books.write(
-                lambda ledger, epoch, now: ledger.record_replacement(
-                    epoch,
-                    now,
-                    intent.intent_id,
-                    newer.client_order_id,
-                    newer.order_id,
-                    quantity=newer.quantity,
-                    stop_price=newer.stop_price,
-                    time_in_force=known_time_in_force(newer.time_in_force),
-                )
-            )
+            await self._books.write(partial(go_on, intent=intent, newer=newer, total=total))
             newer = await self._broker.order(newer.order_id) or newer
         return await self.apply(newer)
 

@@ -310,17 +310,19 @@ class Hands:
             client_id = replacement_name(intent.client_order_id, number)
             refused = False
             newer: BrokerOrder | None
+            total: Decimal | None = None
             try:
                 newer = await self._broker.replace_order(
                     intent.broker_order_id, client_order_id=client_id, quantity=quantity, time_in_force=time_in_force
                 )
+                total = intent.leg_quantity if quantity is None else quantity
             except NO_GOOD_ANSWER as error:
                 refused = isinstance(error, OrderRefused)
                 span.set(refused=str(error))
                 newer = await self._replacement(intent, client_id)
             if newer is None:
                 return Replaced.REFUSED if refused else Replaced.UNKNOWN
-            await self._adopter.replaced(intent, newer)
+            await self._adopter.replaced(intent, newer, total)
             return Replaced.YES
 
     async def _replacement(self, intent: IntentRow, client_id: str) -> BrokerOrder | None:

@@ -238,7 +238,7 @@ MUTANTS = (
         name="a replacement sells what the old stop has filled, too",
         life="a replaced stop that fills in part before its replacement",
         module=f"{_EXECUTION}.domain.replacements",
-        safeguard="min(newer.quantity, left) if newer.quantity <= older.quantity else newer.quantity",
+        safeguard="min(rest, left) if newer.quantity <= older.quantity else newer.quantity",
         without="newer.quantity",
     ),
     Mutant(

@@ -14,11 +14,16 @@ class Link:
     filled: int
 
 
-def cut(chain: Sequence[Link]) -> list[int]:
-    """What each order of a chain is about, the oldest first. None was ever about more than was left of the one before
-    it, whenever its fills become known, and in whatever order; one that was asked for as larger stays as it is."""
+def cut(chain: Sequence[Link], gained: int = 0) -> list[int]:
+    """What each order of a chain is about, the oldest first, where `gained` of what the first has filled is news. That
+    is taken off the second, since a replacement's quantity counts what the old order fills; and none was ever about
+    more than was left of the one before it, in whatever order fills become known. One that was asked for as larger
+    stays as it is."""
     quantities = [chain[0].quantity]
+    news = gained
     for older, newer in pairwise(chain):
         left = max(quantities[-1] - older.filled, newer.filled)
-        quantities.append(min(newer.quantity, left) if newer.quantity <= older.quantity else newer.quantity)
+        rest = max(newer.quantity - news, newer.filled)
+        quantities.append(min(rest, left) if newer.quantity <= older.quantity else newer.quantity)
+        news = 0
     return quantities

@@ -37,7 +37,9 @@ class FilledIntents(SqlWrites):
         leg_done = not earlier and order_filled >= order["quantity"]
         counted = intent["counted_quantity"] + sum(each.quantity for each in executions)
         # While an earlier part is missing the order stays open here, so that it is asked for until it is counted.
-        complete = counted >= filled and (leg_done or filled >= intent["quantity"])
+        # Of a replacement that nothing is left for, the broker goes back to the old order, which may rest yet.
+        rests = not earlier and intent["order_quantity"] == 0
+        complete = counted >= filled and (leg_done or (filled >= intent["quantity"] and not rests))
         # A fill of an earlier leg says nothing of the present one.
         state = before if earlier and not complete else after_fill(before, complete=complete)
         late = gained > 0 and (is_late_fill(before) or earlier)
@@ -62,13 +64,15 @@ class FilledIntents(SqlWrites):
         one, less what it was cut by, is wanted beyond that. An entry wants no more for what an earlier leg bought."""
         left = intent["order_quantity"]
         if order["leg"] == intent["leg"]:
-            left = self._cut_successors(transaction, order, intent)
+            left = self._cut_successors(transaction, order, intent, gained)
         elif intent["purpose"] == Purpose.ENTRY.value:
             return intent
         wanted = intent["quantity"] + gained + left - intent["order_quantity"]
         return intent | {"quantity": wanted, "order_quantity": left}
 
-    def _cut_successors(self, transaction: Transaction, order: dict[str, Any], intent: dict[str, Any]) -> int:
+    def _cut_successors(
+        self, transaction: Transaction, order: dict[str, Any], intent: dict[str, Any], gained: int
+    ) -> int:
         """What `order` has filled is taken off what took its place (point 12). Returns what the present order is about
         now; as before, where it does not come after `order`."""
         orders = {row["client_order_id"]: row for row in self._rows(queries.ORDERS, intent_id=intent["intent_id"])}
@@ -78,7 +82,7 @@ class FilledIntents(SqlWrites):
             if older is None:
                 return int(intent["order_quantity"])
             chain.insert(0, older)
-        quantities = cut([Link(row["quantity"], row["filled_quantity"]) for row in chain])
+        quantities = cut([Link(row["quantity"], row["filled_quantity"]) for row in chain], gained)
         for row, quantity in zip(chain, quantities, strict=True):
             if quantity != row["quantity"]:
                 self._change_order(transaction, row["client_order_id"], quantity=quantity)
