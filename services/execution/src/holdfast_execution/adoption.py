@@ -328,9 +328,8 @@ class Adopter:
         return adopted if newer is None else await self.replaced(intent, newer)
 
     async def replaced(self, intent: IntentRow, newer: BrokerOrder, total: Decimal | None = None) -> Adopted:
-        """The order of `intent` goes on as `newer`; both together are about `total`, which the broker tells where nobody
-        knows that it was asked for. What was told of `newer` before it was known was told to nobody: it is read
-        again."""
+        """The order of `intent` goes on as `newer`; both together are about `total`, which the broker tells where
+        nobody here knows it. What was told of `newer` before it was known was told to nobody: it is read again."""
         if newer.order_id != intent.broker_order_id:
             if total is None:
                 total = await told_total(self._broker, intent.broker_order_id, newer)

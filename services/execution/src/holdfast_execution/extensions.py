@@ -1,6 +1,7 @@
-"""Day stops that are to outlive the close: each PATCH of one puts the next one of that stop off."""
+"""Day stops that are to outlive the close, and those that leave a part free: each PATCH of one puts the next off."""
 
-from collections.abc import Container, Hashable
+from collections.abc import Awaitable, Container, Hashable
+from decimal import Decimal
 
 import structlog
 
@@ -19,7 +20,7 @@ LIMIT_SECS = 30.0
 
 class Extensions:
     """Asks for them. A broker may reject a replacement long after it has answered well (order protocol, point 12), so
-    an answer ends no pause; and nothing but the stop's own next extension waits: its symbol is protected and sold."""
+    an answer ends no pause; and nothing but the stop's own next replacement waits: its symbol is protected and sold."""
 
     def __init__(self, hands: Hands, clock: MonotonicClock, *, first_secs: float) -> None:
         self._hands = hands
@@ -35,17 +36,24 @@ class Extensions:
 
     async def ask(self, stop: IntentRow) -> None:
         """Replaces it by one that is good till cancelled, if the broker will. Raises Unauthorised."""
+        await self._ask(stop, self._hands.extend(stop))
+
+    async def shrink(self, stop: IntentRow, quantity: Decimal) -> None:
+        """Replaces it by one for `quantity`, if the broker will. Raises Unauthorised."""
+        await self._ask(stop, self._hands.shrink(stop, quantity))
+
+    async def _ask(self, stop: IntentRow, patch: Awaitable[bool]) -> None:
         self._backoffs.failed(stop.intent_id)
         taken = False
         try:
-            taken = await self._hands.extend(stop)
+            taken = await patch
         except Unauthorised:
             raise
         except NO_GOOD_ANSWER as error:
-            log.warning("protection.extension_unknown", intent=stop.intent_id, error=str(error))
+            log.warning("protection.replacement_unknown", intent=stop.intent_id, error=str(error))
         asked, again_secs = self.asked(stop.intent_id), self.wait_secs(stop.intent_id)
         if not taken or asked > 1:
-            log.warning("protection.extension_waits", intent=stop.intent_id, asked=asked, again_after_secs=again_secs)
+            log.warning("protection.replacement_waits", intent=stop.intent_id, asked=asked, again_after_secs=again_secs)
 
     def forget(self, open_intents: Container[Hashable]) -> None:
         """Drops what is remembered of stops that are over."""

@@ -252,7 +252,7 @@ class Ledger(LedgerReads, FiringWrites, Protocol):
     ) -> IntentRow:
         """The broker replaced the present order by a new one (PATCH): the chain is still one leg, and works on under
         the new id. The new order is about `quantity`, default the same, but about no more than what is left of the old
-        one by what is known of it; what more that one fills is taken off it, unless it was asked for as larger. An order
+        one by what is known of it; what more that one fills is taken off, unless it was asked for as larger. An order
         that the intent had before returns what is stored."""
 
     def record_replacement_rejected(

@@ -46,8 +46,9 @@ ENTRY_LINGER = timedelta(seconds=5)
 """An entry that still works so long after `valid_until` is cancelled: entries are short-lived by themselves."""
 MAX_EXIT_LEGS = 4
 """Refused legs of one scheduled sale; then the stop owns the exit again."""
+REPLACING = frozenset({Need.EXTEND_STOP, Need.SHRINK_STOP})
 FAILURES_TO_GO_ON = 5
-"""After so many failures of one symbol, or of one extension, in a row market time no longer waits for it."""
+"""After so many failures of one symbol, or replacements of one stop, in a row market time no longer waits for it."""
 POSITIONS = "positions"
 """Name of the question for the broker's positions among what is tried again."""
 POSITIONS_SECS = 1.0
@@ -288,7 +289,7 @@ class Protector:
                 if action.after_secs:
                     self._wait(action.after_secs, self._backoffs.failures(holding.symbol))
                 continue
-            if action.need is Need.EXTEND_STOP and (secs := self._extensions.wait_secs(action.intent_id)):
+            if action.need in REPLACING and (secs := self._extensions.wait_secs(action.intent_id)):
                 self._wait(secs, self._extensions.asked(action.intent_id))
                 continue
             with self._books.activity.busy():
@@ -316,8 +317,7 @@ class Protector:
             case Need.EXTEND_STOP:
                 await self._extensions.ask(intents[action.intent_id])
             case Need.SHRINK_STOP:
-                if not await self._hands.shrink(intents[action.intent_id], action.quantity):
-                    self._backoffs.failed(holding.symbol)
+                await self._extensions.shrink(intents[action.intent_id], action.quantity)
             case Need.FLATTEN:
                 await self._hands.sell(holding.symbol, Purpose.FLATTEN, action.reason)
             case Need.REARM:

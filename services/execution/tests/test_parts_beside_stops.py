@@ -1,0 +1,135 @@
+"""A stop is made smaller for a part, and the broker takes its time over it (order protocol, point 12; SY-2, SQ-7).
+
+The old stop may fill meanwhile, its replacement may be rejected although its PATCH was answered well, and the process
+may end: what is held is protected, and no share is sold twice (invariants 6, 7 and 8).
+"""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from holdfast.common.v1 import common_pb2 as common
+from holdfast_exchange.recording import MINUTE, Bar
+from holdfast_execution.domain.intents import IntentState, Purpose
+from holdfast_simulation.memory_venue import Fault
+from services.execution.tests.replaced_stops import DIP, FLAT, OPEN, reject, stops, takes
+
+PART = 3
+
+
+def minutes(*dips: int) -> list[Bar]:
+    """Two quiet minutes, and then those in each of which so many shares trade below the stop, or none at all; without
+    any such they stay quiet."""
+    rows: list[tuple[datetime, tuple[str, ...], int]] = [(OPEN, FLAT, 100_000), (OPEN + MINUTE, FLAT, 100_000)]
+    later = [(DIP if dip else FLAT, dip) for dip in dips] or [(FLAT, 100_000)] * 5
+    rows += [(OPEN + number * MINUTE, prices, volume) for number, (prices, volume) in enumerate(later, 2)]
+    return [
+        Bar(symbol, start, start + MINUTE, *[Decimal(each) for each in row], Decimal(volume))
+        for start, row, volume in rows
+        for symbol in ("BAC", "IBM", "SPY")
+    ]
+
+
+async def shrinking(make_desk: Any, *dips: int, secs: int = 3_600) -> Any:
+    """Of 10 protected SPY a part of 3 is to be sold; the smaller stop takes its time."""
+    desk = make_desk(bars=minutes(*dips))
+    desk.broker.tick(OPEN + MINUTE)
+    await desk.start()
+    await desk.enter()
+    await desk.minute(1)
+    takes(desk, secs)
+    decision = desk.decision(exit_=True, direction=common.DIRECTION_REDUCE_LONG)
+    decision.signal_id += ".REDUCE"
+    decision.quantity.value = str(PART)
+    await desk.submit(decision)
+    await desk.pass_secs(1)
+    assert [each.status.value for each in stops(desk)] == ["pending_replace", "pending_new"]
+    return desk
+
+
+def arrives(desk: Any, secs: int = 3_600) -> None:
+    """The replacement is carried out after all."""
+    desk.broker.tick(desk.clock.now() + timedelta(seconds=secs))
+
+
+async def protects(desk: Any, quantity: int) -> None:
+    """Held, for sale and protected alike here and there."""
+    position = await desk.position()
+    open_stops = [row for row in await desk.intents() if row.purpose is Purpose.STOP and row.open]
+    assert (position.quantity, position.protection, position.stop_quantity) == (quantity, "active", quantity)
+    assert desk.broker.exchange.books.held("SPY") == quantity
+    known = {row.broker_order_id: row.remaining for row in open_stops}
+    assert known == {order.id: order.remaining for order in desk.resting()}
+    assert sum(known.values()) == quantity
+    assert await desk.halts() == []
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["heard", "restarted"])
+async def test_what_the_old_stop_fills_is_taken_off_the_smaller_one(make_desk: Any, again: bool) -> None:
+    """Of 7 that were asked for the broker's order is about 5 once the old one has sold 2: nothing is left bare."""
+    desk = await shrinking(make_desk, 2, 0, 0)
+    if again:
+        await desk.kill()
+    desk.broker.tick(OPEN + 3 * MINUTE)
+    if again:
+        await desk.start(settles=False)
+        await desk.verdict()
+    await desk.pass_secs(5)
+    assert [each.remaining for each in stops(desk)][:2] == [8, 5]
+    stop = next(row for row in await desk.intents() if row.purpose is Purpose.STOP)
+    assert (stop.filled_quantity, stop.leg_quantity, stop.remaining) == (2, 5, 5)
+    assert (await desk.one(Purpose.REDUCE)).state is IntentState.NOT_SENT, "the stop sells by itself now"
+    arrives(desk)
+    await desk.pass_secs(60)
+    await protects(desk, 8)
+
+
+async def test_an_old_stop_that_fills_all_that_the_smaller_one_was_about_protects_the_rest(make_desk: Any) -> None:
+    """Nothing is left for the replacement, which is rejected: the old stop goes on, and is known to."""
+    desk = await shrinking(make_desk, 7, 0, 0)
+    desk.broker.tick(OPEN + 3 * MINUTE)
+    await desk.pass_secs(60)
+    assert [each.status.value for each in stops(desk)][:2] == ["partially_filled", "rejected"]
+    await protects(desk, 3)
+    assert "cancel_order" not in desk.broker.calls
+
+
+async def test_a_rejected_smaller_stop_is_asked_for_again_and_the_part_sold(make_desk: Any) -> None:
+    desk = await shrinking(make_desk)
+    reject(desk)
+    await desk.pass_secs(30)
+    await desk.minute(3)
+    await desk.pass_secs(30)
+    assert (await desk.one(Purpose.REDUCE)).filled_quantity == PART
+    await protects(desk, 7)
+
+
+async def test_a_broker_that_goes_on_rejecting_is_asked_ever_more_seldom(make_desk: Any) -> None:
+    """Everything is bounded; the whole position is protected meanwhile, and no part is sold."""
+    desk = await shrinking(make_desk)
+    for _ in range(200):
+        for order in stops(desk):
+            if order.status.value == "pending_replace":
+                reject(desk)
+                takes(desk, 3_600)
+        await desk.pass_secs(1)
+    assert desk.broker.calls.count("replace_order") < 20
+    assert (await desk.position()).quantity == 10
+    assert sum(each.remaining for each in desk.resting() if each.status.value != "pending_new") == 10
+
+
+@pytest.mark.parametrize("sent", [False, True], ids=["before", "after"])
+async def test_a_crash_between_the_smaller_stop_and_the_sale_sells_the_part_once(make_desk: Any, sent: bool) -> None:
+    desk = await shrinking(make_desk, secs=10)
+    takes(desk, 0)
+    desk.broker.script("submit_order", Fault.LOST_AFTER if sent else Fault.LOST_BEFORE)
+    arrives(desk, 10)
+    await desk.until(lambda: any(call.startswith("submit_order") for call in desk.broker.calls[-2:]), advancing=True)
+    await desk.kill()
+    await desk.start(settles=False)
+    await desk.pass_secs(60)
+    await desk.minute(3)
+    await desk.pass_secs(10)
+    await protects(desk, 7)
