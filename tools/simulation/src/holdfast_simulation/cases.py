@@ -215,6 +215,10 @@ CASES = (
     _part_sold_while("its smaller stop never arrives", fault(0, Kind.LOST_BEFORE, "replace_order", 10.0, 12.0)),
     _part_sold_while("nobody hears of its smaller stop", fault(0, Kind.LOST_AFTER, "replace_order", 10.0, 12.0)),
     _part_sold_while("its smaller stop comes late", fault(0, Kind.ACCEPTED_LATE, "replace_order", 10.0, 12.0)),
+    _part_sold_while(
+        "its smaller stop takes its time", replace(fault(0, Kind.REPLACEMENT_HELD, SYMBOL, 9.5, 12.0), probability=0.0)
+    ),
+    _part_sold_while("its smaller stop is rejected later", fault(0, Kind.REPLACEMENT_HELD, SYMBOL, 9.5, 12.0)),
     _part_sold_while("nobody hears of it", fault(0, Kind.LOST_AFTER, "submit_order", 10.0, 12.0)),
     _part_sold_while("it comes late", fault(0, Kind.ACCEPTED_LATE, "submit_order", 10.0, 12.0)),
     _part_sold_while("nobody executes", *both_crash(0, 10.2, 13.0)),
