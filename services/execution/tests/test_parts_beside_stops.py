@@ -32,6 +32,13 @@ def minutes(*dips: int) -> list[Bar]:
     ]
 
 
+def reduction(desk: Any) -> Any:
+    decision = desk.decision(exit_=True, direction=common.DIRECTION_REDUCE_LONG)
+    decision.signal_id += ".REDUCE"
+    decision.quantity.value = str(PART)
+    return decision
+
+
 async def shrinking(make_desk: Any, *dips: int, secs: int = 3_600) -> Any:
     """Of 10 protected SPY a part of 3 is to be sold; the smaller stop takes its time."""
     desk = make_desk(bars=minutes(*dips))
@@ -40,10 +47,7 @@ async def shrinking(make_desk: Any, *dips: int, secs: int = 3_600) -> Any:
     await desk.enter()
     await desk.minute(1)
     takes(desk, secs)
-    decision = desk.decision(exit_=True, direction=common.DIRECTION_REDUCE_LONG)
-    decision.signal_id += ".REDUCE"
-    decision.quantity.value = str(PART)
-    await desk.submit(decision)
+    await desk.submit(reduction(desk))
     await desk.pass_secs(1)
     assert [each.status.value for each in stops(desk)] == ["pending_replace", "pending_new"]
     return desk
@@ -118,6 +122,24 @@ async def test_a_broker_that_goes_on_rejecting_is_asked_ever_more_seldom(make_de
     assert desk.broker.calls.count("replace_order") < 20
     assert (await desk.position()).quantity == 10
     assert sum(each.remaining for each in desk.resting() if each.status.value != "pending_new") == 10
+
+
+async def test_an_answer_about_another_quantity_is_looked_up(make_desk: Any) -> None:
+    """Points 6 and 12: the ledger knows the broker's stop of 6, not the 7 that were asked for; what is bare has one."""
+    desk = make_desk(bars=minutes())
+    desk.broker.tick(OPEN + MINUTE)
+    await desk.start()
+    await desk.enter()
+    await desk.minute(1)
+    desk.broker.script("replace_order", Fault.MISMATCHED)
+    await desk.submit(reduction(desk))
+    await desk.settled()
+    found = desk.broker.calls.index("order_by_client_id", desk.broker.calls.index("replace_order"))
+    assert found < desk.broker.calls.index("positions", found)
+    await desk.minute(2)
+    await desk.pass_secs(2)
+    assert sorted(each.remaining for each in desk.resting()) == [1, 6]
+    await protects(desk, 7)
 
 
 @pytest.mark.parametrize("sent", [False, True], ids=["before", "after"])

@@ -1,6 +1,6 @@
 """Sales, stops and cancels as the ledger and the broker see them: what the protective lane does with its hands."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -12,11 +12,13 @@ from holdfast_execution.adoption import Adopter
 from holdfast_execution.books import Books
 from holdfast_execution.domain.intents import PROVEN, IntentState, Purpose
 from holdfast_execution.domain.naming import intent_name, order_name, replacement_name
+from holdfast_execution.domain.outcomes import matches
 from holdfast_execution.domain.prices import limit_of_stop, stop_below
 from holdfast_execution.guard import NO_GOOD_ANSWER
 from holdfast_execution.instruments import Instruments
 from holdfast_execution.ledger import Ledger, LedgerReads, UnknownRow
 from holdfast_execution.rows import IntentRow, LedgerError, NewIntent, PositionRow
+from holdfast_execution.sender import request_of
 from holdfast_execution.wishes import time_in_force_of
 from holdfast_runtime.ports.venue import (
     Broker,
@@ -308,17 +310,21 @@ class Hands:
             legs = await self._books.read(lambda ledger: ledger.orders(intent.intent_id))
             number = sum(1 for leg in legs if leg.replaces) + 1
             client_id = replacement_name(intent.client_order_id, number)
+            asked = intent.leg_quantity if quantity is None else quantity
+            wanted = replace(request_of(intent), client_order_id=client_id, quantity=asked)
             refused = False
-            newer: BrokerOrder | None
+            newer: BrokerOrder | None = None
             total: Decimal | None = None
             try:
-                newer = await self._broker.replace_order(
+                answer = await self._broker.replace_order(
                     intent.broker_order_id, client_order_id=client_id, quantity=quantity, time_in_force=time_in_force
                 )
-                total = intent.leg_quantity if quantity is None else quantity
+                if matches(wanted, answer):
+                    newer, total = answer, asked
             except NO_GOOD_ANSWER as error:
                 refused = isinstance(error, OrderRefused)
                 span.set(refused=str(error))
+            if newer is None:
                 newer = await self._replacement(intent, client_id)
             if newer is None:
                 return Replaced.REFUSED if refused else Replaced.UNKNOWN
@@ -326,7 +332,7 @@ class Hands:
             return Replaced.YES
 
     async def _replacement(self, intent: IntentRow, client_id: str) -> BrokerOrder | None:
-        """What became of a replacement that got no good answer: look up `<id>-rN` and `replaced_by` (point 12)."""
+        """What became of a replacement whose answer is none, or about another order: look up `<id>-rN` and `replaced_by` (point 12)."""
         newer = await self._broker.order_by_client_id(client_id)
         if newer is not None:
             return newer

@@ -41,7 +41,7 @@ class Fault(StrEnum):
     REFUSED = "refused"
     """A proven no, for a reason that nobody knows."""
     MISMATCHED = "mismatched"
-    """Accepted, but the answer describes another quantity."""
+    """Accepted, but the answer describes another quantity; a replacement is about that one."""
     ABSENT = "absent"
     """A look-up that finds nothing, although the order exists."""
     GATED = "gated"
@@ -189,6 +189,8 @@ class MemoryBroker:
         fault = await self._meet("replace_order")
         if fault is Fault.LOST_BEFORE:
             raise venue.OutcomeUnknown("timeout")
+        if fault is Fault.MISMATCHED and quantity is not None:
+            quantity -= 1
         change = Replacement(
             quantity=quantity,
             stop_price=stop_price,
