@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from holdfast.common.v1 import common_pb2 as common
 from holdfast_exchange.recording import MINUTE, Bar
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_simulation.memory_venue import Fault
+from services.execution.tests.part_sales import reduction
 from services.execution.tests.replaced_stops import DIP, FLAT, OPEN, reject, stops, takes
 
 PART = 3
@@ -30,13 +30,6 @@ def minutes(*dips: int) -> list[Bar]:
         for start, row, volume in rows
         for symbol in ("BAC", "IBM", "SPY")
     ]
-
-
-def reduction(desk: Any) -> Any:
-    decision = desk.decision(exit_=True, direction=common.DIRECTION_REDUCE_LONG)
-    decision.signal_id += ".REDUCE"
-    decision.quantity.value = str(PART)
-    return decision
 
 
 async def shrinking(make_desk: Any, *dips: int, secs: int = 3_600) -> Any:

@@ -1,40 +1,18 @@
 """A part of a position is sold beside its stop: the rest stays protected, no share is sold twice (SY-2, SQ-7)."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-import pytest
-
-from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_exchange.holds import Step
 from holdfast_exchange.orders import OrderType, Status
 from holdfast_exchange.venue_commands import Hold
 from holdfast_execution.domain.intents import IntentState, Purpose
-from holdfast_execution.domain.reductions import ReduceStep, next_step
-from holdfast_execution.domain.views import HoldingView, OrderView, Owner, Phase, Role
 from holdfast_simulation.memory_venue import Fault
 from services.execution.tests.conftest import CLOSE, STRATEGY, bars_of
-
-
-async def held(desk: Any) -> None:
-    """A protected position of 10 SPY."""
-    await desk.enter()
-    await desk.minute(1)
-    assert (await desk.position()).quantity == 10
-
-
-def reduction(desk: Any, quantity: int = 3, **changes: Any) -> Any:
-    decision = desk.decision(exit_=True, direction=common.DIRECTION_REDUCE_LONG, **changes)
-    decision.signal_id += ".REDUCE"
-    decision.quantity.value = str(quantity)
-    return decision
-
-
-def for_sale(desk: Any) -> Decimal:
-    return sum((order.remaining for order in desk.resting() if order.side.value == "sell"), Decimal(0))
+from services.execution.tests.part_sales import for_sale, held, reduction
 
 
 async def test_the_stop_is_made_smaller_by_a_replacement_before_the_part_is_sold(desk: Any) -> None:
@@ -135,23 +113,6 @@ async def test_a_stop_that_fires_while_it_is_being_replaced_sells_all(make_desk:
     assert (stop.filled_quantity, stop.open, desk.resting()) == (10, False, [])
 
 
-async def test_a_part_whose_sale_nobody_knows_of_counts_as_unprotected(desk: Any) -> None:
-    """Invariant 7: the alarm of a position without its stop is not silenced by what may be no sale."""
-    await held(desk)
-    desk.broker.script("submit_order", Fault.LOST_BEFORE)
-    desk.broker.script("order_by_client_id", *[Fault.LOST_BEFORE] * 2)
-    await desk.submit(reduction(desk))
-    await desk.until(lambda: len(desk.broker.posts) == 2)
-    await desk.pass_secs(0.3)
-    assert (await desk.one(Purpose.REDUCE)).state is IntentState.UNKNOWN
-    position = await desk.position()
-    assert (position.quantity, position.protection, position.stop_quantity) == (10, "pending", 7)
-    await desk.settled()
-    await desk.minute(2)
-    position = await desk.position()
-    assert (position.quantity, position.protection, position.stop_quantity) == (7, "active", 7)
-
-
 async def test_a_refused_part_is_protected_again(desk: Any) -> None:
     await held(desk)
     desk.broker.script("submit_order", Fault.REFUSED)
@@ -250,65 +211,6 @@ async def test_a_part_that_waits_is_not_sold_once_its_strategy_is_stopped(desk: 
     assert (position.quantity, position.protection, position.stop_quantity, for_sale(desk)) == (10, "active", 10, 10)
 
 
-async def unknown_part(desk: Any) -> None:
-    """A position of 10, of which 3 are for sale: nobody knows, and no look-up tells."""
-    await held(desk)
-    await desk.minute(2)
-    desk.broker.script("submit_order", Fault.LOST_AFTER)
-    desk.broker.script("order_by_client_id", *[Fault.LOST_BEFORE] * 40)
-    desk.broker.drop_updates = 40
-    await desk.submit(reduction(desk))
-    await desk.until(lambda: len(desk.broker.posts) == 2)
-    desk.broker.drop_updates = 0
-    assert (await desk.one(Purpose.REDUCE)).state is IntentState.UNKNOWN
-
-
-async def test_a_sale_of_all_waits_five_seconds_for_a_part_that_nobody_knows_of_and_leaves_that_to_it(
-    desk: Any,
-) -> None:
-    """As for a stop that nobody knows of: what may be for sale is not sold a second time, nothing else waits for it."""
-    await unknown_part(desk)
-    await desk.submit(desk.decision(exit_=True))
-    await desk.pass_secs(3)
-    assert len(desk.broker.posts) == 2
-    await desk.pass_secs(5)
-    assert [post.quantity for post in desk.broker.posts] == [10, 3, 7]
-    assert (await desk.one(Purpose.REDUCE)).state is IntentState.UNKNOWN
-    assert for_sale(desk) == 10
-    await desk.minute(3)
-    assert (await desk.position()).quantity == 0
-    assert desk.resting() == []
-    assert sum(1 for each in await desk.intents() if each.filled_quantity and each.side.value == "sell") == 2
-
-
-async def test_a_protective_sale_does_not_wait_at_all(desk: Any) -> None:
-    """SQ-7: the broker's stop had its time already when the monitor sells."""
-    await unknown_part(desk)
-    desk.prices.tell(desk.price("SPY", "94"))
-    await desk.pass_secs(0.2)
-    desk.clock.set(desk.clock.now() + timedelta(seconds=5))
-    await desk.pass_secs(0.5)
-    assert [post.quantity for post in desk.broker.posts] == [10, 3, 7]
-
-
-async def test_what_was_left_to_a_part_that_never_arrived_is_sold_all_the_same(desk: Any) -> None:
-    """What is asked for is a sale of all."""
-    await held(desk)
-    desk.broker.script("submit_order", *[Fault.LOST_BEFORE] * 4)
-    await desk.submit(reduction(desk))
-    await desk.until(lambda: len(desk.broker.posts) == 5, advancing=True)
-    await desk.submit(desk.decision(exit_=True))
-    await desk.pass_secs(8)
-    desk.broker.tick(desk.clock.now() + timedelta(minutes=1))
-    await desk.pass_secs(1)
-    assert (await desk.position()).quantity == 3
-    await desk.pass_secs(80)
-    assert (await desk.one(Purpose.REDUCE)).state is IntentState.TOMBSTONED
-    await desk.minute(3)
-    assert (await desk.position()).quantity == 0
-    assert [post.quantity for post in desk.broker.posts] == [10, 3, 3, 3, 3, 7, 3]
-
-
 async def test_a_part_that_waits_holds_no_sale_of_all_up(desk: Any) -> None:
     """Its pauses are its own: they grow to seconds while the order that was replaced is not over."""
     await held(desk)
@@ -374,51 +276,3 @@ async def test_a_stop_that_fires_meanwhile_sells_the_rest_and_the_part_is_sold_o
     await desk.minute(5)
     assert (await desk.position()).quantity == 0
     assert desk.resting() == []
-
-
-def view(quantity: int, *orders: OrderView, owner: Owner = Owner.STOP) -> HoldingView:
-    return HoldingView(
-        symbol="SPY", strategy="sma", quantity=Decimal(quantity), stop_price=None, owner=owner, orders=orders
-    )
-
-
-def order(role: Role, quantity: int, phase: Phase = Phase.LIVE, filled: int = 0) -> OrderView:
-    return OrderView(
-        intent_id=f"{role}.{quantity}",
-        role=role,
-        phase=phase,
-        quantity=Decimal(quantity),
-        filled=Decimal(filled),
-        time_in_force="gtc",
-    )
-
-
-NOON = datetime(2013, 10, 7, 16, 0, tzinfo=UTC)
-PART = order(Role.REDUCE, 3, Phase.PENDING)
-
-
-@pytest.mark.parametrize(
-    ("holding", "step", "reason"),
-    [
-        (view(10, PART, order(Role.STOP, 7)), ReduceStep.SELL, ""),
-        (view(10, PART, order(Role.STOP, 10)), ReduceStep.AWAIT, ""),
-        (view(10, PART), ReduceStep.AWAIT, ""),
-        (view(10, PART, order(Role.STOP, 7, Phase.PENDING)), ReduceStep.AWAIT, ""),
-        (view(10, PART, order(Role.STOP, 7, Phase.UNCERTAIN)), ReduceStep.AWAIT, ""),
-        (view(10, PART, order(Role.STOP, 7), order(Role.ENTRY, 5)), ReduceStep.AWAIT, ""),
-        (view(10, PART, order(Role.STOP, 7, filled=2)), ReduceStep.DROP, "STOP_TRIGGERED"),
-        (view(3, PART), ReduceStep.DROP, "NOTHING_HELD"),
-        (view(0, PART), ReduceStep.DROP, "NOTHING_HELD"),
-        (view(10, PART, owner=Owner.FLATTEN), ReduceStep.DROP, "EXIT_TOOK_OVER"),
-        (view(10, PART, order(Role.EXIT, 10)), ReduceStep.DROP, "EXIT_TOOK_OVER"),
-    ],
-)
-def test_a_part_is_sold_when_exactly_the_rest_is_protected(holding: HoldingView, step: ReduceStep, reason: str) -> None:
-    move = next_step(holding, PART, now=NOON, valid_until=NOON + timedelta(seconds=1), is_open=True, runs=True)
-    assert (move.step, move.reason) == (step, reason)
-
-
-def test_a_part_is_not_sold_after_its_time() -> None:
-    holding = view(10, PART, order(Role.STOP, 7))
-    move = next_step(holding, PART, now=NOON, valid_until=NOON, is_open=True, runs=True)
-    assert (move.step, move.reason) == (ReduceStep.DROP, "CYCLE_EXPIRED")

@@ -5,11 +5,10 @@ from datetime import datetime
 
 import structlog
 
-from holdfast_core import sessions
 from holdfast_execution.books import Books, Mirror
 from holdfast_execution.domain.exits import BROKER_HOLDS_NOTHING
 from holdfast_execution.domain.intents import IntentState, Purpose
-from holdfast_execution.domain.reductions import ReduceMove, ReduceStep, next_step
+from holdfast_execution.domain.reductions import ReduceMove, ReduceStep, next_step, out_of_time
 from holdfast_execution.domain.views import HoldingView, OrderView, Phase, Role
 from holdfast_execution.guard import NO_GOOD_ANSWER
 from holdfast_execution.holdings import Holdings
@@ -75,13 +74,12 @@ class Reductions:
         return False
 
     def _moves(self, holding: HoldingView, mirror: Mirror) -> Iterator[tuple[OrderView, ReduceMove]]:
-        now = self._books.now
-        is_open = holding.book != "equity" or sessions.session_at(now) is not None
         runs = holding.strategy not in mirror.not_running
         for order in holding.of(Role.REDUCE):
             if order.phase is Phase.PENDING:
                 valid_until = mirror.by_id[order.intent_id].valid_until
-                yield order, next_step(holding, order, now=now, valid_until=valid_until, is_open=is_open, runs=runs)
+                late = out_of_time(book=holding.book, now=self._books.now, valid_until=valid_until, runs=runs)
+                yield order, next_step(holding, order, late=late)
 
     async def _read_and_sell(self, symbol: str, intent: IntentRow) -> None:
         """The broker's own position bounds the sale; the ledger is looked at once more, for what came meanwhile."""

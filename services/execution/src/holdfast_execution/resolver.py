@@ -25,6 +25,7 @@ from holdfast_execution.domain.outcomes import (
     read_failure,
     read_lookup,
 )
+from holdfast_execution.domain.reductions import out_of_time
 from holdfast_execution.domain.statuses import is_over
 from holdfast_execution.domain.views import Owner
 from holdfast_execution.guard import NO_GOOD_ANSWER
@@ -235,8 +236,16 @@ class Resolver:
         position = mirror.positions.get(intent.symbol)
         if position is None or position.quantity <= 0:
             return False
-        # A stop that gave its place up would hold the shares that another sale is about to sell.
-        return intent.purpose is not Purpose.STOP or position.exit_owner in ("", Owner.STOP.value)
+        if intent.purpose is Purpose.REDUCE and self._is_out_of_time(intent, mirror):
+            return False
+        # Beside a sale of all, a stop would hold the shares that are about to be sold, and a part sell them twice.
+        owned_by_stop = position.exit_owner in ("", Owner.STOP.value)
+        return owned_by_stop or intent.purpose not in (Purpose.STOP, Purpose.REDUCE)
+
+    def _is_out_of_time(self, part: IntentRow, mirror: Mirror) -> bool:
+        runs = part.strategy not in mirror.not_running
+        late = out_of_time(book=part.book, now=self._books.now, valid_until=part.valid_until, runs=runs)
+        return bool(late)
 
     async def _found(self, intent: IntentRow, order: BrokerOrder, trail: Trail) -> None:
         # A replacement's own id and a leg's broker-made id prove as much as the client order id that was sent.

@@ -332,7 +332,7 @@ class Hands:
             return Replaced.YES
 
     async def _replacement(self, intent: IntentRow, client_id: str) -> BrokerOrder | None:
-        """What became of a replacement whose answer is none, or about another order: look up `<id>-rN` and `replaced_by` (point 12)."""
+        """What became of a replacement that got no good answer: look up `<id>-rN` and `replaced_by` (point 12)."""
         newer = await self._broker.order_by_client_id(client_id)
         if newer is not None:
             return newer

@@ -144,7 +144,7 @@ class Unresolved:
     attempts: int
     max_retries: int
     still_valid: bool
-    """An entry until `valid_until`; a reducing order while its position exists."""
+    """An entry, or a part, until `valid_until`; another reducing order while its position exists."""
     last_post_deadline_secs: float
     absences_by_id: int = 0
     """404 answers to a look-up by client order id since the deadline passed the tombstone age."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from holdfast_core import sessions
 from holdfast_core.money import ZERO
 from holdfast_execution.domain.strategies import STOPPED
 from holdfast_execution.domain.views import HoldingView, OrderView, Owner, Phase, Role
@@ -30,20 +31,21 @@ class ReduceMove:
     reason: str = ""
 
 
-def next_step(
-    holding: HoldingView,
-    order: OrderView,
-    *,
-    now: datetime,
-    valid_until: datetime | None,
-    is_open: bool,
-    runs: bool,
-) -> ReduceMove:
-    """The next step of `order`, which is PENDING. Its size rests on a price: it is sold in time, or not at all.
+def out_of_time(*, book: str, now: datetime, valid_until: datetime | None, runs: bool) -> str:
+    """Why a part may not be sent any more, for the first time or again; empty while it may (point 8).
 
-    `is_open`: its market trades; what is sent to a closed one would wait for the price of another day. `runs`: its
-    strategy; of one that was stopped the stop stays as it is (SQ-10).
+    Its size rests on a price: it is sold in time, or not at all. What is sent to a closed market would wait for the
+    price of another day. `runs`: its strategy; of one that was stopped the stop stays as it is (SQ-10).
     """
+    if valid_until is not None and now >= valid_until:
+        return "CYCLE_EXPIRED"
+    if not runs:
+        return STOPPED
+    return "SESSION_CLOSED" if book == "equity" and sessions.session_at(now) is None else ""
+
+
+def next_step(holding: HoldingView, order: OrderView, *, late: str) -> ReduceMove:
+    """The next step of `order`, which is PENDING. `late`: why it is out of time; empty where it is not."""
     if order.phase is not Phase.PENDING:
         raise ValueError(f"{order.intent_id} is {order.phase}, it was sent")
     stops = [each for each in holding.of(Role.STOP) if not each.dormant]
@@ -51,14 +53,10 @@ def next_step(
         return ReduceMove(step=ReduceStep.DROP, reason="NOTHING_HELD")
     if holding.owner is not Owner.STOP or holding.of(Role.EXIT, Role.FLATTEN):
         return ReduceMove(step=ReduceStep.DROP, reason="EXIT_TOOK_OVER")
-    if any(each.filled > 0 for each in stops):
+    if any(each.sells_now for each in stops):
         return ReduceMove(step=ReduceStep.DROP, reason="STOP_TRIGGERED")
-    if valid_until is not None and now >= valid_until:
-        return ReduceMove(step=ReduceStep.DROP, reason="CYCLE_EXPIRED")
-    if not runs:
-        return ReduceMove(step=ReduceStep.DROP, reason=STOPPED)
-    if not is_open:
-        return ReduceMove(step=ReduceStep.DROP, reason="SESSION_CLOSED")
+    if late:
+        return ReduceMove(step=ReduceStep.DROP, reason=late)
     if holding.of(Role.ENTRY) or any(each.phase is not Phase.LIVE for each in stops):
         return ReduceMove(step=ReduceStep.AWAIT)
     # Exactly the rest: no share for sale twice, and none without its stop.
