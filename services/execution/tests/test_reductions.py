@@ -5,6 +5,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_exchange.holds import Step
 from holdfast_exchange.orders import OrderType, Status
@@ -28,6 +30,10 @@ async def test_the_stop_is_made_smaller_by_a_replacement_before_the_part_is_sold
     read_at = desk.broker.calls.index("positions", replaced_at)
     assert [call.startswith("submit_order") for call in desk.broker.calls[read_at:]].count(True) == 1
     assert for_sale(desk) == 10
+    ledger = await desk.service.get_ledger(execution.GetLedgerRequest())
+    (told,) = [each for each in ledger.intents if each.intent_id == stop.intent_id]
+    known = {*told.past_order_ids, told.broker_order_id}
+    assert {order.id for order in desk.orders() if order.type is OrderType.STOP} == known
     await desk.minute(2)
     sale, position = await desk.one(Purpose.REDUCE), await desk.position()
     assert (sale.state, sale.filled_quantity) == (IntentState.FILLED, 3)
@@ -61,22 +67,22 @@ async def test_a_replacement_that_nobody_hears_of_is_found_and_the_part_sold(des
     assert (stop.leg, stop.leg_quantity, position.quantity, for_sale(desk)) == (1, 7, 7, 7)
 
 
-async def test_a_stop_that_the_broker_does_not_replace_is_cancelled_and_placed_anew(desk: Any) -> None:
-    """Point 12: everything else is cancel, confirmed, next leg."""
+@pytest.mark.parametrize("price", ["100", "94"], ids=["calm", "below the stop"])
+async def test_a_stop_that_the_broker_does_not_replace_stays_and_the_part_is_not_sold(desk: Any, price: str) -> None:
+    """SY-2, invariant 7: no live stop is cancelled for the sake of a part."""
     await held(desk)
-    desk.broker.script("replace_order", Fault.REFUSED)
-    desk.broker.script("cancel_order", Fault.LOST_BEFORE)
-    await desk.submit(reduction(desk))
-    await desk.settled()
-    stop = await desk.one(Purpose.STOP)
-    assert (stop.state, stop.leg, stop.leg_quantity, stop.stop_price) == (IntentState.ACKED, 2, 7, 95)
     await desk.minute(2)
-    assert (await desk.position()).quantity == 7
-    assert for_sale(desk) == 7
-    ledger = await desk.service.get_ledger(execution.GetLedgerRequest())
-    (told,) = [each for each in ledger.intents if each.intent_id == stop.intent_id]
-    known = {*told.past_order_ids, told.broker_order_id}
-    assert {order.id for order in desk.orders() if order.type is OrderType.STOP} == known
+    desk.prices.tell(desk.price("SPY", price))
+    desk.broker.script("replace_order", Fault.REFUSED)
+    await desk.submit(reduction(desk))
+    await desk.pass_secs(3)
+    sale, stop = await desk.one(Purpose.REDUCE), await desk.one(Purpose.STOP)
+    assert (sale.state, sale.reason) == (IntentState.NOT_SENT, "STOP_NOT_REPLACED")
+    assert (stop.state, stop.leg, stop.leg_quantity, stop.stop_price) == (IntentState.ACKED, 1, 10, 95)
+    assert "cancel_order" not in desk.broker.calls
+    assert desk.broker.calls.count("replace_order") == 1
+    position = await desk.position()
+    assert (position.quantity, position.protection, position.stop_quantity, for_sale(desk)) == (10, "active", 10, 10)
 
 
 async def test_a_part_that_the_replaced_stop_still_holds_is_not_sold_yet(desk: Any) -> None:

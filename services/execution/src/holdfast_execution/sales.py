@@ -9,7 +9,7 @@ import structlog
 
 from holdfast_core.ids import instant_token
 from holdfast_execution.adoption import Adopter
-from holdfast_execution.books import Books
+from holdfast_execution.books import Books, Mirror
 from holdfast_execution.domain.intents import PROVEN, IntentState, Purpose
 from holdfast_execution.domain.naming import intent_name, order_name, replacement_name
 from holdfast_execution.domain.outcomes import matches
@@ -283,14 +283,25 @@ class Hands:
 
     async def shrink(self, intent: IntentRow, quantity: Decimal) -> bool:
         """A stop goes on for `quantity`, so that something protects the rest at every moment. False where it has to be
-        tried again. A broker that refuses is asked for a cancel; the smaller stop follows once that is proven. Where it
-        refuses since the stop has fired, that goes first."""
+        tried again. Where the broker refuses, the stop stays as it is, and the part that waits for it is not sold."""
         replaced = await self._replace(intent, "shrink", quantity=quantity)
         if replaced is Replaced.REFUSED:
-            stop = await self._books.read(lambda ledger: ledger.intent(intent.intent_id))
-            if stop.filled_quantity == intent.filled_quantity:
-                await self.cancel(stop, "STOP_QUANTITY_WRONG")
+            mirror = await self._books.look()
+            stop = mirror.by_id.get(intent.intent_id)
+            # A stop that was refused since it has fired goes first: its fills say what there is to do.
+            if stop is not None and stop.filled_quantity == intent.filled_quantity:
+                await self._not_shrunk(stop, mirror)
         return replaced is not Replaced.UNKNOWN
+
+    async def _not_shrunk(self, stop: IntentRow, mirror: Mirror) -> None:
+        """No live stop is cancelled for a part; one that is too large by itself is, since it could sell what is not
+        held (invariant 8): the smaller one follows once its end is proven."""
+        symbol = mirror.of_symbol(stop.symbol)
+        parts = [each for each in symbol if each.purpose is Purpose.REDUCE and each.state is IntentState.PENDING]
+        for part in parts:
+            await self.drop(part.intent_id, "STOP_NOT_REPLACED")
+        if not parts:
+            await self.cancel(stop, "STOP_QUANTITY_WRONG")
 
     async def _replace(
         self,
