@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_exchange.recording import MINUTE, Bar
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_simulation.memory_venue import Fault
+from services.execution.tests.conftest import STRATEGY
 from services.execution.tests.part_sales import reduction
 from services.execution.tests.replaced_stops import DIP, FLAT, OPEN, reject, stops, takes
 
@@ -115,6 +117,39 @@ async def test_a_broker_that_goes_on_rejecting_is_asked_ever_more_seldom(make_de
     assert desk.broker.calls.count("replace_order") < 20
     assert (await desk.position()).quantity == 10
     assert sum(each.remaining for each in desk.resting() if each.status.value != "pending_new") == 10
+
+
+async def dropped(make_desk: Any, secs: int) -> Any:
+    """Its strategy was stopped: the part is not sold, and the smaller stop is not in force for `secs` yet."""
+    desk = await shrinking(make_desk, secs=secs)
+    request = execution.StopStrategyRequest(strategy=STRATEGY, stopped_by="person", note="enough")
+    await desk.service.stop_strategy(request)
+    await desk.pass_secs(1)
+    assert (await desk.one(Purpose.REDUCE)).state is IntentState.NOT_SENT
+    return desk
+
+
+@pytest.mark.parametrize("waited_secs", [2, 9, 14, 17])
+async def test_no_stop_is_posted_while_the_replaced_one_holds_the_shares(make_desk: Any, waited_secs: int) -> None:
+    """Point 12, SY-2: once the replacement is in force, what the part leaves behind has its stop within 5 s."""
+    desk = await dropped(make_desk, 20)
+    await desk.pass_secs(waited_secs)
+    assert len(desk.broker.posts) == 1, "the entry"
+    assert sum(each.remaining for each in desk.resting() if each.status.value == "pending_replace") == 10
+    arrives(desk, 20)
+    await desk.pass_secs(4)
+    assert len(desk.broker.posts) == 2
+    await protects(desk, 10)
+
+
+@pytest.mark.parametrize("waited_secs", [2, 9, 14, 17])
+async def test_an_exit_does_not_wait_for_a_replacement_that_is_pending(make_desk: Any, waited_secs: int) -> None:
+    """SY-2: the pauses of a stop that cannot be placed yet are its own."""
+    desk = await dropped(make_desk, 600)
+    await desk.pass_secs(waited_secs)
+    await desk.submit(desk.decision(exit_=True))
+    await desk.pass_secs(0.2)
+    assert (await desk.position()).exit_owner == "exit"
 
 
 async def test_an_answer_about_another_quantity_is_looked_up(make_desk: Any) -> None:

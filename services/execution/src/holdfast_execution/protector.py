@@ -3,10 +3,8 @@
 One serial loop for everything that reduces risk at the broker: cancels, stops, sales.
 """
 
-import asyncio
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from decimal import Decimal
 from functools import partial
 
 import structlog
@@ -33,6 +31,7 @@ from holdfast_execution.rows import MAX_SENDS, ClaimRefused, IntentRow, Position
 from holdfast_execution.sales import Hands
 from holdfast_execution.sender import Sender, Sent, is_working
 from holdfast_execution.stop_monitor import StopMonitor
+from holdfast_execution.unsold import Unsold
 from holdfast_execution.waiting import IDLE_TURN_SECS, Backoffs
 from holdfast_runtime.ledger_halts import KILL_SWITCH
 from holdfast_runtime.ports.clock import MonotonicClock
@@ -49,10 +48,6 @@ MAX_EXIT_LEGS = 4
 REPLACING = frozenset({Need.EXTEND_STOP, Need.SHRINK_STOP})
 FAILURES_TO_GO_ON = 5
 """After so many failures of one symbol, or replacements of one stop, in a row market time no longer waits for it."""
-POSITIONS = "positions"
-"""Name of the question for the broker's positions among what is tried again."""
-POSITIONS_SECS = 1.0
-"""A stop waits no longer for what the broker says it holds."""
 
 
 class Protector:
@@ -85,6 +80,7 @@ class Protector:
         )
         self._backoffs = Backoffs(monotonic_clock, first_secs=settings.lookup_backoff_secs)
         self._extensions = Extensions(hands, monotonic_clock, first_secs=settings.lookup_backoff_secs)
+        self._unsold = Unsold(broker, monotonic_clock, first_secs=settings.lookup_backoff_secs)
         self._reductions = Reductions(books, broker, sender, hands, holdings, self._backoffs, self._wait)
         self._ahead: list[datetime] = []
         self._wait_secs = IDLE_TURN_SECS
@@ -292,6 +288,9 @@ class Protector:
             if action.need in REPLACING and (secs := self._extensions.wait_secs(action.intent_id)):
                 self._wait(secs, self._extensions.asked(action.intent_id))
                 continue
+            if action.need is Need.PLACE_STOP and (secs := self._unsold.wait_secs(holding.symbol)):
+                self._wait(secs, self._unsold.failures(holding.symbol))
+                continue
             with self._books.activity.busy():
                 await self._act(holding, action, intents)
             return True
@@ -301,11 +300,9 @@ class Protector:
         log.info("protection.due", symbol=holding.symbol, need=action.need.value, reason=action.reason)
         match action.need:
             case Need.PLACE_STOP:
-                quantity = min(action.quantity, await self._unsold(holding))
+                refused = self._backoffs.failures(holding.symbol) > 0
+                quantity = min(action.quantity, await self._unsold.of(holding, refused=refused))
                 if quantity <= 0:
-                    # Liquidated, merged, renamed: where short sales are allowed, a stop would open one.
-                    log.error("protection.broker_holds_nothing", symbol=holding.symbol, ledger=str(holding.quantity))
-                    self._backoffs.failed(holding.symbol)
                     return
                 stop = await self._hands.place_stop(holding.symbol, quantity, action.price)
                 if stop is not None and stop.state is IntentState.PENDING:
@@ -322,28 +319,6 @@ class Protector:
                 await self._hands.sell(holding.symbol, Purpose.FLATTEN, action.reason)
             case Need.REARM:
                 await self._own(holding.symbol, Owner.STOP)
-
-    async def _unsold(self, holding: HoldingView) -> Decimal:
-        """What the broker holds beyond what live stops sell, in shares or coins.
-
-        The ledger's word for a first stop, which waits for no question, and where the broker gives none soon: no stop
-        waits longer, and the others of that moment not at all. Coins cannot be short: for theirs the broker is asked
-        once it has refused.
-        """
-        stops = [order for order in holding.of(Role.STOP) if order.phase is Phase.LIVE and not order.dormant]
-        first = not stops and (holding.stop_price is None or holding.book != "equity")
-        if (first and not self._backoffs.failures(holding.symbol)) or self._backoffs.wait_secs(POSITIONS):
-            return holding.quantity
-        try:
-            async with asyncio.timeout(POSITIONS_SECS):
-                positions = await self._broker.positions()
-        except (*NO_GOOD_ANSWER, TimeoutError) as error:
-            log.warning("protection.position_unknown", symbol=holding.symbol, error=str(error))
-            self._backoffs.failed(POSITIONS, at_least_secs=POSITIONS_SECS)
-            return holding.quantity
-        self._backoffs.succeeded(POSITIONS)
-        held = next((each.quantity for each in positions if each.symbol == holding.symbol), ZERO)
-        return holding.lot.tradable(held - sum((order.remaining for order in stops), ZERO))
 
     async def _send_stop(self, holding: HoldingView, stop: IntentRow) -> bool:
         with traces.span(

@@ -8,6 +8,8 @@ from typing import Any
 from holdfast_execution.domain.outcomes import MAX_BACKOFF_SECS, backoff_secs
 from holdfast_runtime.ports.clock import MarketClock, MonotonicClock
 
+POSITIONS_SECS = 1.0
+"""A stop, or the sale of a part, waits no longer for what the broker says it holds."""
 IDLE_TURN_SECS = 2.0
 """A loop that has nothing to do turns so often all the same: its liveness is its progress."""
 
