@@ -119,6 +119,34 @@ async def test_a_stop_that_fires_while_it_is_being_replaced_sells_all(make_desk:
     assert (stop.filled_quantity, stop.open, desk.resting()) == (10, False, [])
 
 
+async def test_a_part_that_is_bare_until_it_is_sent_counts_as_unprotected(desk: Any) -> None:
+    """SY-2, invariant 7: the smaller stop has its answer, the sale of the part has none yet."""
+    await held(desk)
+    desk.broker.script("positions", Fault.GATED)
+    await desk.submit(reduction(desk))
+    await desk.until(lambda: "positions" in desk.broker.calls[-1:] and "replace_order" in desk.broker.calls)
+    position = await desk.position()
+    assert (position.quantity, position.protection, position.stop_quantity) == (10, "pending", 7)
+    desk.broker.open_gate()
+    await desk.settled()
+    position = await desk.position()
+    assert (position.quantity, position.protection, position.stop_quantity) == (10, "active", 7)
+
+
+async def test_a_part_that_cannot_be_sent_within_five_seconds_has_its_stop_again(desk: Any) -> None:
+    """SY-2, invariant 7: no share is without a stop, and not for sale, for longer."""
+    await held(desk)
+    await desk.minute(2)
+    desk.broker.script("positions", *[Fault.LOST_BEFORE] * 40)
+    await desk.submit(reduction(desk, valid_secs=600))
+    await desk.pass_secs(4)
+    assert (await desk.one(Purpose.REDUCE)).state is IntentState.PENDING
+    await desk.pass_secs(2)
+    sale, position = await desk.one(Purpose.REDUCE), await desk.position()
+    assert (sale.state, sale.reason, sale.attempts) == (IntentState.NOT_SENT, "PART_NOT_SOLD", 0)
+    assert (position.quantity, position.protection, position.stop_quantity, for_sale(desk)) == (10, "active", 10, 10)
+
+
 async def test_a_refused_part_is_protected_again(desk: Any) -> None:
     await held(desk)
     desk.broker.script("submit_order", Fault.REFUSED)

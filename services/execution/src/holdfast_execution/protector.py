@@ -81,7 +81,9 @@ class Protector:
         self._backoffs = Backoffs(monotonic_clock, first_secs=settings.lookup_backoff_secs)
         self._extensions = Extensions(hands, monotonic_clock, first_secs=settings.lookup_backoff_secs)
         self._unsold = Unsold(broker, monotonic_clock, first_secs=settings.lookup_backoff_secs)
-        self._reductions = Reductions(books, broker, sender, hands, holdings, self._backoffs, self._wait)
+        self._reductions = Reductions(
+            books, broker, sender, hands, holdings, self._wait, clock=monotonic_clock, settings=settings
+        )
         self._ahead: list[datetime] = []
         self._wait_secs = IDLE_TURN_SECS
         self._pending = False
@@ -145,7 +147,9 @@ class Protector:
         for order in holding.of(Role.STOP):
             if order.phase is Phase.PENDING and holding.owner is Owner.STOP:
                 return await self._send_stop(holding, intents[order.intent_id])
-        return await self._reductions.send(holding, mirror)
+        # A part that its stop has given up is bare until the broker has its sale: the ledger says so before.
+        noted = await self._note_protection(holding, mirror.positions.get(holding.symbol))
+        return noted or await self._reductions.send(holding, mirror)
 
     def _judge(self, holding: HoldingView, mirror: Mirror) -> Watch:
         position = mirror.positions.get(holding.symbol)

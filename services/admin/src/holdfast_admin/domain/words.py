@@ -51,6 +51,7 @@ ORDER_REASONS: dict[str, str] = {
     "EXIT_OUTRANKED": "A more urgent exit took over",
     "ENTRY_PARTIAL": "The rest of a partial entry was cut",
     "STOP_TRIGGERED": "The stop's price was traded",
+    "PART_NOT_SOLD": "It could not be sent while its stop was away",
     "STOP_NOT_REPLACED": "The broker did not make its stop smaller",
     "STOP_THROUGH_PRICE": "The stop was already through the price",
     "MONITOR_STOP_UNFILLED": "The broker's stop did not fill in time",
