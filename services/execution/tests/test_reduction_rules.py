@@ -1,10 +1,12 @@
 """When a part of a position may be sold: the pure rules (SY-2)."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
+from holdfast_execution.domain.exits import ExitStep, next_move
 from holdfast_execution.domain.reductions import ReduceStep, next_step, out_of_time
 from holdfast_execution.domain.views import HoldingView, OrderView, Owner, Phase, Role
 
@@ -68,3 +70,26 @@ def test_a_part_is_not_sold_after_its_time(book: str, now: datetime, runs: bool,
     assert late == reason
     move = next_step(view(10, PART, order(Role.STOP, 7)), PART, late=late)
     assert (move.step, move.reason) == (ReduceStep.DROP if reason else ReduceStep.SELL, reason)
+
+
+@pytest.mark.parametrize("wanted", [Owner.FLATTEN, Owner.MONITOR])
+@pytest.mark.parametrize("broker_quantity", [10, 8, 7, 5])
+def test_a_protective_sale_leaves_a_part_of_unknown_outcome_what_it_may_sell(
+    wanted: Owner, broker_quantity: int
+) -> None:
+    """SY-2, invariants 7 and 8: it waits for nobody, and both together sell no more than is held."""
+    unknown = order(Role.REDUCE, 3, Phase.UNCERTAIN)
+    sale = replace(order(Role.FLATTEN, 10, Phase.PENDING), owner=wanted)
+    move = next_move(view(10, unknown, sale, owner=wanted), sale, wanted, broker_quantity=Decimal(broker_quantity))
+    assert (move.step, move.quantity, move.rest) == (ExitStep.SELL, min(7, broker_quantity), 3)
+
+
+@pytest.mark.parametrize("phase", [Phase.LIVE, Phase.CANCELLING])
+def test_a_protective_sale_waits_for_the_end_of_a_part_that_is_known(phase: Phase) -> None:
+    """SY-2, one owner of the exit: cancel, confirmed, then all that is left."""
+    known = order(Role.REDUCE, 3, phase)
+    sale = replace(order(Role.FLATTEN, 10, Phase.PENDING), owner=Owner.FLATTEN)
+    holding = view(10, known, order(Role.STOP, 7), sale, owner=Owner.FLATTEN)
+    move = next_move(holding, sale, Owner.FLATTEN, broker_quantity=Decimal(10))
+    step = ExitStep.CANCEL if phase is Phase.LIVE else ExitStep.AWAIT
+    assert (move.step, move.intent_id) == (step, known.intent_id)

@@ -9,7 +9,7 @@ from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_runtime.ports.venue import OrderType
 from holdfast_simulation.memory_venue import Fault
-from services.execution.tests.conftest import CLOSE, STRATEGY
+from services.execution.tests.conftest import CLOSE, MINUTE, OPEN, STRATEGY
 from services.execution.tests.part_sales import for_sale, held, reduction
 
 
@@ -82,12 +82,12 @@ async def test_a_part_whose_sale_nobody_knows_of_counts_as_unprotected(desk: Any
     assert (position.quantity, position.protection, position.stop_quantity) == (7, "active", 7)
 
 
-async def unknown_part(desk: Any) -> None:
-    """A position of 10, of which 3 are for sale: nobody knows, and no look-up tells."""
+async def unknown_part(desk: Any, lookups: int = 40) -> None:
+    """A position of 10, of which 3 are for sale: nobody knows, and so many look-ups tell nothing."""
     await held(desk)
     await desk.minute(2)
     desk.broker.script("submit_order", Fault.LOST_AFTER)
-    desk.broker.script("order_by_client_id", *[Fault.LOST_BEFORE] * 40)
+    desk.broker.script("order_by_client_id", *[Fault.LOST_BEFORE] * lookups)
     desk.broker.drop_updates = 40
     await desk.submit(reduction(desk))
     await desk.until(lambda: len(desk.broker.posts) == 2)
@@ -139,3 +139,63 @@ async def test_what_was_left_to_a_part_that_never_arrived_is_sold_all_the_same(d
     await desk.minute(3)
     assert (await desk.position()).quantity == 0
     assert [post.quantity for post in desk.broker.posts] == [10, 3, 3, 3, 3, 7, 3]
+
+
+async def fires(desk: Any) -> None:
+    """The price trades below the stop, and the broker's stop has had its time (SQ-7)."""
+    desk.prices.tell(desk.price("SPY", "94"))
+    await desk.pass_secs(0.2)
+    desk.clock.set(desk.clock.now() + timedelta(seconds=5))
+    await desk.pass_secs(0.5)
+
+
+async def sales(desk: Any, purpose: Purpose = Purpose.FLATTEN) -> list[Any]:
+    return [row for row in await desk.intents() if row.purpose is purpose]
+
+
+async def test_a_protective_sale_that_is_refused_beside_such_a_part_is_one_with_legs(desk: Any) -> None:
+    """SY-2, point 10: its sends are counted together, for the alarm (SQ-7); no intent is added each time."""
+    await unknown_part(desk)
+    desk.broker.script("submit_order", *[Fault.REFUSED] * 12)
+    await fires(desk)
+    await desk.pass_secs(40)
+    found = await sales(desk)
+    assert len(found) <= 2, "the first was about all that is held"
+    assert max(row.total_attempts for row in found) >= 4
+    await desk.pass_secs(40)
+    assert [post.quantity for post in desk.broker.posts] == [10, 3, 7]
+    assert for_sale(desk) == 10
+
+
+async def test_the_rest_of_a_sale_of_all_is_asked_for_once(desk: Any) -> None:
+    """SY-2: however long the part is of unknown outcome, one further sale waits for it, and ends with it."""
+    await unknown_part(desk, 8)
+    await fires(desk)
+    await desk.pass_secs(40)
+    waiting = [row for row in await sales(desk) if row.state is IntentState.PENDING]
+    assert len(waiting) == 1
+    desk.broker.tick(OPEN + 6 * MINUTE)
+    await desk.pass_secs(40)
+    assert (await desk.position()).quantity == 0
+    assert not [row for row in await sales(desk) if row.open]
+    assert sum(row.filled_quantity for row in await sales(desk)) == 7
+
+
+@pytest.mark.parametrize("seller", ["monitor", "exit"])
+async def test_a_sale_of_all_sells_at_most_what_the_part_leaves(desk: Any, seller: str) -> None:
+    """SY-2, invariant 8: never what is held and the part as well, however much of the part has filled unheard."""
+    await unknown_part(desk, 8)
+    desk.broker.drop_updates = 40
+    desk.broker.tick(desk.clock.now() + MINUTE)
+    desk.broker.drop_updates = 0
+    assert desk.broker.exchange.books.held("SPY") == 7, "the part has sold 3, which nobody knows"
+    if seller == "monitor":
+        await fires(desk)
+    else:
+        await desk.submit(desk.decision(exit_=True))
+    await desk.pass_secs(8)
+    assert [post.quantity for post in desk.broker.posts] == [10, 3, 7]
+    desk.broker.tick(OPEN + 6 * MINUTE)
+    await desk.pass_secs(40)
+    assert desk.broker.exchange.books.held("SPY") == (await desk.position()).quantity == 0
+    assert desk.resting() == []

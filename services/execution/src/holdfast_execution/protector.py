@@ -237,28 +237,28 @@ class Protector:
             await self._hands.drop(intent.intent_id, move.reason)
         elif move.step is ExitStep.SELL and move.quantity != intent.leg_quantity:
             await self._hands.sell_again(intent, move.quantity)
-        elif move.step is ExitStep.SELL:
-            if move.rest:
-                await self._hands.sell_rest(intent)
-            await self._send_sale(symbol, intent)
+        elif move.step is ExitStep.SELL and await self._send_sale(symbol, intent) and move.rest:
+            await self._hands.sell_rest(intent)
 
     def _given_up(self, holding: HoldingView) -> set[str]:
         return protection.given_up(holding, self._rules, now_secs=self._clock.now_secs())
 
-    async def _send_sale(self, symbol: str, intent: IntentRow) -> None:
+    async def _send_sale(self, symbol: str, intent: IntentRow) -> bool:
+        """False where nothing left, or the broker has refused it."""
         sent = await self._sender.send(intent)
         if sent.outcome is None or sent.outcome.step is not Step.REJECT:
             if sent.refused:
                 self._backoffs.failed(symbol)
             else:
                 self._backoffs.succeeded(symbol)
-            return
+            return not sent.refused
         self._backoffs.failed(symbol)
         if intent.purpose is Purpose.FLATTEN and sent.outcome.follow_up is not FollowUp.HANDOVER:
             await self._give_alarm(sent.intent)
         if intent.purpose is Purpose.FLATTEN or sent.intent.leg < MAX_EXIT_LEGS:
             # The handover begins again for the next leg; until then the stop is down, at most for the backoff.
-            await self._hands.sell_again(intent)
+            await self._hands.sell_again(intent, intent.leg_quantity)
+        return False
 
     async def _give_alarm(self, sale: IntentRow) -> None:
         """A protective sale that the broker goes on refusing: a person has to look, while it is tried on (SQ-7)."""

@@ -115,32 +115,25 @@ class Hands:
         """A PENDING market sale of all that is held; it waits for the handover."""
         await self._sell(symbol, purpose, reason, None, None)
 
-    async def sell_again(self, sale: IntentRow, quantity: Decimal | None = None) -> None:
+    async def sell_again(self, sale: IntentRow, quantity: Decimal) -> None:
         """The next leg of a sale that was refused; or the same sale of another quantity in place of an unsent one."""
         await self._sell(sale.symbol, sale.purpose, sale.reason, quantity, sale)
 
     async def sell_rest(self, sale: IntentRow) -> None:
-        """A further sale for what `sale`, which is about to leave, leaves to a part that may be sold already (SY-2)."""
-        await self._sell(sale.symbol, sale.purpose, sale.reason, None, sale, beside=True)
+        """A further sale for what `sale`, which has left, leaves to a part that may be sold already (SY-2)."""
+        await self._sell(sale.symbol, sale.purpose, sale.reason, None, sale)
 
     async def _sell(
-        self,
-        symbol: str,
-        purpose: Purpose,
-        reason: str,
-        quantity: Decimal | None,
-        sale: IntentRow | None,
-        *,
-        beside: bool = False,
+        self, symbol: str, purpose: Purpose, reason: str, quantity: Decimal | None, sale: IntentRow | None
     ) -> None:
 
         def store(ledger: Ledger, epoch: int, now: datetime) -> None:
             position = ledger.position(symbol)
             if position is None or position.quantity <= 0:
                 return
-            if sale is not None and not beside and ledger.intent(sale.intent_id).state is IntentState.PENDING:
+            if sale is not None and ledger.intent(sale.intent_id).state is IntentState.PENDING:
                 ledger.mark_not_sent(epoch, now, sale.intent_id, "QUANTITY_CHANGED")
-            amount = position.quantity if quantity is None else quantity
+            amount = position.quantity if quantity is None else min(quantity, position.quantity)
             origin = origin_of(ledger, position) if sale is None else Origin(position, sale)
             form = OrderForm(OrderType.MARKET, time_in_force_of(position.book))
             self._store(ledger, epoch, now, origin, purpose, amount, form, reason)
