@@ -291,6 +291,19 @@ async def test_one_reduction_at_a_time_and_of_what_is_held_and_its_own(desk: Any
     assert not (await desk.submit(late)).decisions[0].allowed
 
 
+@pytest.mark.parametrize("score", [0, 5])
+async def test_in_one_batch_what_sells_all_goes_before_a_part(desk: Any, score: int) -> None:
+    """SY-2, point 2: whatever their scores, a part is in the way of no exit."""
+    await held(desk)
+    part, exit_ = reduction(desk), desk.decision(exit_=True)
+    part.score.value = score
+    answer = await desk.submit(part, exit_)
+    assert [each.reason for each in answer.decisions] == ["EXIT_UNDERWAY", "ALLOWED"]
+    await desk.settled()
+    await desk.minute(2)
+    assert (await desk.position()).quantity == 0
+
+
 async def test_a_stop_that_fires_meanwhile_sells_the_rest_and_the_part_is_sold_once(make_desk: Any) -> None:
     """Invariant 8."""
     desk = make_desk(SPY=[("100", "100.5", "99.5", "100")] * 3 + [("94", "94", "93", "93.5")] * 5)

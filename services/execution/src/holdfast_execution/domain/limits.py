@@ -71,10 +71,11 @@ def enforce(
     entries_locked_reason: str = "",
     refused: Breach | None = None,
 ) -> list[gate.Decision]:
-    """The same decisions in the same order; ruled by score, then id: the best ones get what is scarce (point 2)."""
+    """The same decisions in the same order; ruled by score, then id: the best ones get what is scarce (point 2). Sales
+    of parts come last: what sells all goes first (SY-2)."""
     tally = _Tally(limits, view, entries_locked_reason, refused)
     ruled: dict[str, gate.Decision] = {}
-    for decision in sorted(decisions, key=lambda each: (-each.score.value, each.signal_id)):
+    for decision in sorted(decisions, key=_precedence):
         breach = tally.rule(decision) if decision.allowed else None
         ruled[decision.signal_id] = decision if breach is None else blocked(decision, breach)
     return [ruled[decision.signal_id] for decision in decisions]
@@ -292,6 +293,10 @@ class _Tally:
         if amount > power:
             return Breach("BUYING_POWER_SHORT", "not enough buying power", _numbers(notional=amount, power=power))
         return None
+
+
+def _precedence(decision: gate.Decision) -> tuple[bool, float, str]:
+    return decision.direction == common.DIRECTION_REDUCE_LONG, -decision.score.value, decision.signal_id
 
 
 def _notional(decision: gate.Decision) -> Decimal:
