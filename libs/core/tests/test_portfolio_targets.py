@@ -13,8 +13,11 @@ SYMBOLS = ("AIG", "BAC", "IBM", "SPY")
 HUNDRED = Decimal(100)
 
 
-def line(symbol, weight, held, price="100"):
-    return Line(symbol=symbol, weight=Decimal(weight), held=Decimal(held), price=Decimal(price), lot=SHARES)
+def line(symbol, weight, held, price="100", *, ask=None):
+    return Line(
+        symbol=symbol, weight=Decimal(weight), held=Decimal(held), bid=Decimal(price), ask=Decimal(ask or price),
+        lot=SHARES,
+    )  # fmt: skip
 
 
 def policy(buffer="0.02", min_trade="100", band="0.01"):
@@ -33,15 +36,17 @@ def cents(low, high):
 def accounts(draw):
     """Lines whose weights add up to 1 at most, some of them held, with the account's cash and policy."""
     parts = draw(st.lists(st.integers(0, 25), min_size=4, max_size=4))
+    bids = [draw(cents(1, 50_000)) for _ in SYMBOLS]
     lines = [
         Line(
             symbol=symbol,
             weight=Decimal(part) / HUNDRED,
             held=draw(st.one_of(st.integers(0, 500).map(Decimal), cents(0, 50_000))),
-            price=draw(cents(1, 50_000)),
+            bid=bid,
+            ask=bid + draw(cents(0, 1_000)),
             lot=SHARES,
         )
-        for symbol, part in zip(SYMBOLS, parts, strict=True)
+        for symbol, part, bid in zip(SYMBOLS, parts, bids, strict=True)
     ]
     cash = draw(cents(-100_000, 10_000_000))
     rule = Policy(
@@ -51,7 +56,7 @@ def accounts(draw):
 
 
 def worth(lines, cash):
-    return cash + sum(each.held * each.price for each in lines)
+    return cash + sum(each.held * each.bid for each in lines)
 
 
 def plan(lines, cash, rule):
@@ -82,6 +87,17 @@ def test_a_holding_within_its_band_and_a_trade_below_the_minimum_stay_as_they_ar
 def test_what_is_wanted_no_more_is_sold_whole_with_its_fraction():
     trades = rebalance([line("SPY", "0", "5.5")], equity=Decimal(100_000), cash=Decimal(99_450), policy=policy())
     assert told(trades) == [("sell", "SPY", Decimal("5.5"))]
+
+
+def test_what_is_held_is_worth_its_bid_and_what_is_missing_costs_its_ask():
+    """A wide quote sells nothing that a calm one would not."""
+    rule = policy(buffer="0", band="0")
+    wide = [line("SPY", "0.5", 500, "100", ask="200")]
+    assert rebalance(wide, equity=Decimal(100_000), cash=Decimal(50_000), policy=rule) == ()
+    wide = [line("SPY", "0.5", 600, "100", ask="101"), line("BAC", "0.5", 100, "100", ask="101")]
+    assert told(rebalance(wide, equity=Decimal(100_000), cash=Decimal(30_000), policy=rule)) == [
+        ("sell", "SPY", 100), ("buy", "BAC", 395),
+    ]  # fmt: skip
 
 
 def test_new_symbols_are_bought_before_additions():
@@ -127,15 +143,17 @@ def test_nothing_is_sold_that_is_not_held_and_nothing_is_traded_below_the_minimu
 
 @given(accounts())
 def test_once_traded_at_the_same_prices_there_is_nothing_left_to_trade(account):
+    """Of the same equity: the spread that was paid is noise within its band."""
     lines, cash, rule = account
+    before = cash
     trades = {each.symbol: each for each in plan(lines, cash, rule)}
     after = []
     for each in lines:
         trade = trades.get(each.symbol)
         change = Decimal(0) if trade is None else -trade.quantity if trade.sells else trade.quantity
         after.append(replace(each, held=each.held + change))
-        cash -= change * each.price
-    assert plan(after, cash, rule) == ()
+        cash -= change * (each.ask if change > 0 else each.bid)
+    assert rebalance(after, equity=worth(lines, before), cash=cash, policy=rule) == ()
 
 
 @given(accounts(), st.randoms(use_true_random=False))

@@ -27,6 +27,12 @@ def portfolio(world):
     return world
 
 
+def quoted(world, bid, ask):
+    """SPY's calm minute with a fresh quote beside its bar."""
+    bid = Decimal(bid) if bid is not None else None
+    return replace(world.prices["SPY"], bid=bid, ask=Decimal(ask), quote_at=world.now)
+
+
 @pytest.fixture
 def make_reduction(make_enter):
     def make(symbol="SPY", weight="0", **changes):
@@ -131,6 +137,37 @@ def test_a_part_is_not_sold_late_closed_stopped_or_without_a_fresh_price(portfol
     assert decide(SPY="0.1")["SPY", "sell"] == ("SESSION_CLOSED", None)
     portfolio.now += timedelta(hours=1)
     assert decide(SPY="0.1")["SPY", "sell"] == ("CYCLE_EXPIRED", None)
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask"),
+    [("99.9", "200"), ("0.01", "199999"), ("150", "150.1"), ("99.9", "102"), ("102.5", "100"), (None, "100")],
+)
+def test_no_trade_is_sized_by_prices_that_lie_further_apart_than_the_collar(portfolio, decide, bid, ask):
+    """A sale leaves at market: one wide quote, or one beside the last bar, must not sell what is wanted."""
+    portfolio.hold("SPY", 300)
+    assert decide(SPY="0.2")["SPY", "sell"] == ("ALLOWED", 66)
+    portfolio.prices["SPY"] = quoted(portfolio, bid, ask)
+    found = decide(SPY="0.2", BAC="0.25")
+    assert found["SPY", "sell"] == ("PRICES_APART", None)
+    assert found["BAC", "buy"] == ("ALLOWED", 292)
+
+
+def test_what_is_held_is_worth_its_bid(portfolio, decide):
+    portfolio.hold("SPY", 300)
+    portfolio.prices["SPY"] = quoted(portfolio, "99", "100.9")
+    assert decide(SPY="0.2")["SPY", "sell"] == ("ALLOWED", 63)
+    assert decide(SPY="0.245")["SPY", "sell"] == ("WITHIN_BAND", None)
+
+
+def test_prices_that_lie_apart_are_told_with_the_collar(portfolio, make_reduction):
+    portfolio.hold("SPY", 300)
+    portfolio.prices["SPY"] = quoted(portfolio, "99.9", "200")
+    wish = make_reduction("SPY", "0.2")
+    (found,) = evaluate([wish], portfolio.context().planned([wish]))
+    assert found.verdicts[-1].verdict.numbers == {
+        "bid": "99.9", "ask": "200", "apart": "0.500500", "collar": "0.02",
+    }  # fmt: skip
 
 
 def test_without_settings_of_rebalance_no_part_is_sold(world, make_reduction):

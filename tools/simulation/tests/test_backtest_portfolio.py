@@ -19,14 +19,14 @@ SYMBOLS = ("AIG", "BAC", "IBM", "SPY")
 TARGETS = {"AIG": Decimal("0.16"), "BAC": Decimal("0.14"), "IBM": Decimal("0.11"), "SPY": Decimal("0.15")}
 BUFFER = Decimal("0.25")
 SETTINGS = Settings(
-    replay=ReplaySettings(start="2013-10-08", end="2013-10-08T14:30:00+00:00"),
+    replay=ReplaySettings(start="2013-10-08", end="2013-10-08T15:00:00+00:00"),
     strategies=(
         StrategySettings(
             id="core",
             kind="portfolio",
             symbols=SYMBOLS,
             stop_fraction=Decimal("0.05"),
-            schedule=ScheduleSettings(buy_at=("09:35", "09:45", "09:55", "10:05", "10:15"), grace_secs=240),
+            schedule=ScheduleSettings(buy_at=("09:35", "09:45", "10:15", "10:45"), grace_secs=240),
             rebalance=RebalanceSettings(cash_buffer=BUFFER, min_trade=Decimal(10), band=Decimal(0)),
             parameters={
                 "sleeves": {

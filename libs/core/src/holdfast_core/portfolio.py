@@ -34,18 +34,21 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A symbol with its target. `weight`: of what may be invested, 0 to 1; `held` in shares; `price` in dollars."""
+    """A symbol with its target. `weight`: of what may be invested, 0 to 1; `held` in shares.
+
+    `bid` and `ask` in dollars, the bid the lower one: a sale is measured by what it brings, a purchase by its cost."""
 
     symbol: str
     weight: Decimal
     held: Decimal
-    price: Decimal
+    bid: Decimal
+    ask: Decimal
     lot: Lot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trade:
-    """A sale or a purchase of `quantity` shares, worth `value` dollars at the price of its line."""
+    """A sale or a purchase of `quantity` shares, worth `value` dollars at the bid or the ask of its line."""
 
     symbol: str
     sells: bool
@@ -70,15 +73,17 @@ def rebalance(lines: Iterable[Line], *, equity: Decimal, cash: Decimal, policy: 
     """
     buffer = equity * policy.cash_buffer
     band = equity * policy.band
-    gaps = [(line, line.weight * max(equity - buffer, ZERO) - line.held * line.price) for line in lines]
+    targets = [(line, line.weight * max(equity - buffer, ZERO)) for line in lines]
+    excesses = [(line, line.held * line.bid - target) for line, target in targets]
     sales = [
         trade
-        for line, gap in gaps
-        if gap < 0 and (-gap > band or not line.weight) and (trade := _sale(line, -gap, policy)) is not None
+        for line, excess in excesses
+        if excess > 0 and (excess > band or not line.weight) and (trade := _sale(line, excess, policy)) is not None
     ]
     sales.sort(key=lambda each: (-each.value, each.symbol))
     free = cash + sum((each.value for each in sales), ZERO) - buffer
     purchases = []
+    gaps = [(line, target - line.held * line.ask) for line, target in targets]
     for line, gap in sorted(gaps, key=lambda each: (each[0].held > 0, -each[1], each[0].symbol)):
         if gap > band and (trade := _purchase(line, min(gap, free), policy)) is not None:
             purchases.append(trade)
@@ -87,15 +92,16 @@ def rebalance(lines: Iterable[Line], *, equity: Decimal, cash: Decimal, policy: 
 
 
 def _sale(line: Line, dollars: Decimal, policy: Policy) -> Trade | None:
-    return _trade(line, line.lot.bought_for(dollars, line.price) if line.weight else line.held, policy, sells=True)
+    quantity = line.lot.bought_for(dollars, line.bid) if line.weight else line.held
+    return _trade(line, quantity, line.bid, policy, sells=True)
 
 
 def _purchase(line: Line, dollars: Decimal, policy: Policy) -> Trade | None:
-    return _trade(line, line.lot.bought_for(dollars, line.price), policy, sells=False)
+    return _trade(line, line.lot.bought_for(dollars, line.ask), line.ask, policy, sells=False)
 
 
-def _trade(line: Line, quantity: Decimal, policy: Policy, *, sells: bool) -> Trade | None:
-    value = quantity * line.price
+def _trade(line: Line, quantity: Decimal, price: Decimal, policy: Policy, *, sells: bool) -> Trade | None:
+    value = quantity * price
     if quantity <= 0 or value < policy.min_trade:
         return None
     return Trade(symbol=line.symbol, sells=sells, quantity=quantity, value=value)

@@ -24,6 +24,7 @@ REASONS: dict[str, str] = {
     "NOTHING_HELD": "There is nothing to sell",
     "POSITIONS_FULL": "The book is full",
     "POSITION_HELD": "The strategy holds this symbol, or an order for it, already",
+    "PRICES_APART": "Bid, ask and last bar lie too far apart to size a trade by",
     "RATE": "The order rate was used up until the signal expired",
     "REBALANCE_OFF": "The strategy has no settings of rebalance",
     "RECONCILIATION_DISCREPANT": "Ledger and broker differ",

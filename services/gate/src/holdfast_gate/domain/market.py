@@ -1,9 +1,10 @@
 """What is known of a symbol's price, and whether it may still be used."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from holdfast_core.money import ZERO
 from holdfast_gate.domain.rules import Rules
 
 
@@ -39,6 +40,16 @@ class Basis:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What a sale brings and a purchase costs, in dollars. Of a bar both are its close."""
+
+    bid: Decimal
+    ask: Decimal
+    apart: Decimal
+    """How far the fresh prices lie apart, as a fraction of the ask: the two of the quote, and the bar's close."""
+
+
 def basis_of(price: Price, now: datetime, rules: Rules) -> Basis | None:
     """A fresh quote's ask, else a fresh bar's close, else None: nothing is guessed (order protocol, freshness)."""
     quote_limit = max(rules.quote_stale, rules.min_stale)
@@ -53,6 +64,19 @@ def basis_of(price: Price, now: datetime, rules: Rules) -> Basis | None:
     if price.last is not None and price.last > 0 and price.bar_at is not None and _fresh(price.bar_at, now, bar_limit):
         return Basis(price.last, "bar", price.bar_at)
     return None
+
+
+def sides_of(price: Price, now: datetime, rules: Rules) -> Sides | None:
+    """Both sides of the price that `basis_of` finds, the lower one as the bid; a quote without one bids nothing."""
+    basis = basis_of(price, now, rules)
+    if basis is None:
+        return None
+    quoted = basis.source == "quote"
+    bid = min(price.bid or ZERO, basis.price) if quoted else basis.price
+    known = [price.bid or ZERO, basis.price] if quoted else [basis.price]
+    bar = basis_of(replace(price, ask=None), now, rules)
+    known += [bar.price] if bar is not None else []
+    return Sides(bid, basis.price, (max(known) - min(known)) / basis.price)
 
 
 def _fresh(at: datetime, now: datetime, limit: timedelta) -> bool:

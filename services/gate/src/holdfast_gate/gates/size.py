@@ -1,6 +1,7 @@
-"""SIZE_ZERO, REBALANCE_OFF, SALES_FIRST, WITHIN_BAND."""
+"""SIZE_ZERO, REBALANCE_OFF, PRICES_APART, SALES_FIRST, WITHIN_BAND."""
 
 from dataclasses import replace
+from decimal import Decimal
 
 from holdfast_core.money import ZERO
 from holdfast_gate.domain.plan import Plan
@@ -21,7 +22,7 @@ class Size(Gate):
 
     def evaluate(self, signal: Candidate, context: Context) -> Verdict:
         if context.plan is not None:
-            return _planned(signal, context.plan)
+            return _planned(signal, context.plan, context.rules.collar)
         if signal.direction is Direction.REDUCE_LONG:
             return blocked("REBALANCE_OFF", f"{context.cycle.strategy} has no settings of `rebalance`.", {})
         allocation = context.strategy.allocation if context.strategy is not None else ZERO
@@ -41,7 +42,15 @@ class Size(Gate):
         return passed(numbers, replace(signal, quantity=quantity))
 
 
-def _planned(signal: Candidate, plan: Plan) -> Verdict:
+def _planned(signal: Candidate, plan: Plan, collar: Decimal) -> Verdict:
+    if (sides := plan.apart.get(signal.symbol)) is not None:
+        numbers = {
+            "bid": amount(sides.bid),
+            "ask": amount(sides.ask),
+            "apart": f"{sides.apart:.6f}",
+            "collar": amount(collar),
+        }
+        return blocked("PRICES_APART", f"The prices of {signal.symbol} lie too far apart to size a trade by.", numbers)
     line = plan.lines.get(signal.symbol)
     if line is None:
         return blocked("FEED_STALE", f"There is no fresh price of {signal.symbol} to size a trade by.", {})
@@ -53,7 +62,8 @@ def _planned(signal: Candidate, plan: Plan) -> Verdict:
         "cash": amount(plan.cash),
         "target_weight": amount(line.weight),
         "held": amount(line.held),
-        "price": amount(line.price),
+        "bid": amount(line.bid),
+        "ask": amount(line.ask),
         "cash_buffer": amount(plan.policy.cash_buffer),
         "min_trade": amount(plan.policy.min_trade),
         "band": amount(plan.policy.band),
