@@ -355,6 +355,16 @@ def test_beside_the_sale_of_a_part_the_rest_needs_its_stop(resting, found):
     assert [each for each in books.found() if each[0] is Kind.STOP_MISSING] == found
 
 
+@pytest.mark.parametrize("stage", [Stage.UNSENT, Stage.IN_FLIGHT, Stage.OVER])
+def test_a_part_whose_sale_the_broker_does_not_have_is_bare(stage):
+    """Invariant 7, SY-2: a part that waits, or whose sale nobody knows of, needs its stop as the rest does."""
+    part = replace(wish("part"), stage=stage, part=Decimal(3))
+    books = Books(held={"SPY": 10}, protected=False, wishes=[wish("s1"), part], orders=[stop(quantity=7)])
+    assert (Kind.STOP_MISSING, "SPY", Action.APPLY) in books.found()
+    whole = replace(books, protected=True, orders=[stop(quantity=10)])
+    assert Kind.STOP_MISSING not in [each[0] for each in whole.found()]
+
+
 @pytest.mark.parametrize(
     "resting", [[], [stop(status="held")], [stop(quantity=9)], [stop(status="canceled")], [order(side=Side.SELL)]]
 )

@@ -291,7 +291,9 @@ def _stops(ledger: LedgerSide, broker: BrokerSide, now: datetime, young: timedel
     selling = {wish.symbol for wish in under_way if wish.sells}
     parts: dict[str, Decimal] = {}
     for wish in under_way:
-        parts[wish.symbol] = parts.get(wish.symbol, ZERO) + wish.part
+        # Until the broker has its sale a part is as bare as any other: one that waits excuses nothing.
+        if wish.stage is Stage.LIVE:
+            parts[wish.symbol] = parts.get(wish.symbol, ZERO) + wish.part
     for symbol, held in sorted(ledger.held.items()):
         # Shares are protected whole, coins to the last one; dust cannot be.
         part = parts.get(symbol, ZERO)

@@ -50,7 +50,7 @@ class Wish:
     """A sale of all by exit or flatten, not the resting stop."""
     updated_at: datetime
     part: Decimal = ZERO
-    """Of a sale of a part: what is left of it, beside the stop for the rest."""
+    """Of a sale of a part: what is left of it, beside the stop for the rest. It excuses a missing stop while LIVE."""
     traceparent: str = ""
     """Trace context of the signal that it came from."""
 
