@@ -10,6 +10,7 @@ from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_gate.domain.rules import Rules
 from holdfast_gate.domain.signals import Direction
 from holdfast_gate.evaluator import evaluate
+from holdfast_gate.registry import GATES
 from holdfast_runtime.rebalance_settings import RebalanceSettings
 from holdfast_runtime.settings import GateSettings, Settings, StrategySettings
 
@@ -168,6 +169,47 @@ def test_prices_that_lie_apart_are_told_with_the_collar(portfolio, make_reductio
     assert found.verdicts[-1].verdict.numbers == {
         "bid": "99.9", "ask": "200", "apart": "0.500500", "collar": "0.02",
     }  # fmt: skip
+
+
+FACED = {"cycle_expired", "session", "holding", "strategy", "symbol_halted", "size"}
+"""By a reduction: it is no emergency, and its size rests on a price of its time."""
+PASSED_BY = {
+    "kill_switch", "entries_locked", "reconciliation", "asset", "feed", "score", "symbol_owner", "max_positions",
+    "max_new_per_cycle", "cooldown", "entries_per_day", "collar", "caps", "buying_power",
+}  # fmt: skip
+"""What only limits risk (order protocol, two kinds of orders)."""
+
+
+def test_a_reduction_faces_no_gate_that_only_limits_risk():
+    assert {each.name for each in GATES if each.applies_to_reductions} == FACED
+    assert {each.name for each in GATES if not each.applies_to_reductions} == PASSED_BY
+
+
+def test_what_blocks_every_entry_blocks_no_reduction(portfolio, make_reduction):
+    """Order protocol, two kinds of orders: kill switch, freezes, caps and throttles are for what increases risk."""
+    portfolio.hold("SPY", 500)
+    portfolio.halt("kill_switch")
+    portfolio.halt("foreign_order", symbol="SPY")
+    portfolio.verdict(execution.RECONCILIATION_STATE_DISCREPANT)
+    portfolio.snapshot.entries_locked_reason = "merging"
+    portfolio.snapshot.assets[SYMBOLS.index("SPY")].tradable = False
+    portfolio.entered("SPY", ago=timedelta(seconds=1), today=99)
+    portfolio.rules = replace(
+        portfolio.rules, max_positions=0, max_new_per_cycle=0, max_order_notional=Decimal(1), buying_power_fraction=0
+    )
+    wish = make_reduction("SPY", "0.1", score=0.0, signal_price=None)
+    (found,) = evaluate([wish], portfolio.context().planned([wish]))
+    assert (found.reason, found.candidate.quantity) == ("ALLOWED", 365)
+
+
+def test_no_part_is_sold_of_what_its_exchange_has_halted(portfolio, decide, make_exit):
+    """BS-10: its last price is none to size a trade by, and nothing waits for it. An exit has no size to find."""
+    portfolio.hold("SPY", 500)
+    portfolio.prices["SPY"] = replace(portfolio.prices["SPY"], halted=True)
+    found = decide(SPY="0.1", BAC="0.1")
+    assert found["SPY", "sell"] == ("SYMBOL_HALTED", None)
+    assert found["BAC", "buy"][0] == "ALLOWED"
+    assert portfolio.decide(make_exit()).allowed
 
 
 def test_without_settings_of_rebalance_no_part_is_sold(world, make_reduction):

@@ -19,8 +19,8 @@ from holdfast_gate.domain.rules import Rules
 class Plan:
     """The trades of one cycle, by symbol.
 
-    A symbol without a fresh price, of another owner, or whose prices lie further apart than the collar has no line:
-    a sale leaves at market, and nobody looks at its price again."""
+    A symbol without a fresh price, halted by its exchange, of another owner, or whose prices lie further apart than the
+    collar has no line: a sale leaves at market, and nobody looks at its price again."""
 
     policy: Policy
     lines: Mapping[str, Line]
@@ -51,7 +51,7 @@ class Plan:
         lines, apart = {}, {}
         for symbol, weight in targets.items():
             price, holding = prices.get(symbol), ledger.holdings.get(symbol)
-            sides = sides_of(price, now, rules) if price is not None and price.connected else None
+            sides = sides_of(price, now, rules) if price is not None and _is_told(price) else None
             if sides is None or (holding is not None and holding.strategy != strategy):
                 continue
             if sides.apart > rules.collar:
@@ -73,3 +73,7 @@ class Plan:
             value=funds.value,
             cash=funds.cash,
         )
+
+
+def _is_told(price: Price) -> bool:
+    return price.connected and not price.halted
