@@ -100,6 +100,20 @@ def test_what_is_held_is_worth_its_bid_and_what_is_missing_costs_its_ask():
     ]  # fmt: skip
 
 
+def test_a_rest_that_is_too_small_to_trade_or_to_protect_is_sold_with_the_part():
+    """Its target would not be bought either; less than a share can carry no stop."""
+    rule = policy(buffer="0", band="0", min_trade="1000")
+    small = [line("SPY", "0.008", 100)]
+    assert told(rebalance(small, equity=Decimal(100_000), cash=Decimal(90_000), policy=rule)) == [("sell", "SPY", 100)]
+    kept = [line("SPY", "0.01", 100)]
+    assert told(rebalance(kept, equity=Decimal(100_000), cash=Decimal(90_000), policy=rule)) == [("sell", "SPY", 90)]
+    rule = policy(buffer="0", band="0", min_trade="0")
+    less_than_one = [line("SPY", "0.0005", "5.5")]
+    assert told(rebalance(less_than_one, equity=Decimal(100_000), cash=Decimal(99_450), policy=rule)) == [
+        ("sell", "SPY", Decimal("5.5"))
+    ]
+
+
 def test_new_symbols_are_bought_before_additions():
     lines = [line("AIG", "0.5", 1), line("BAC", "0.4", 0)]
     trades = rebalance(lines, equity=Decimal(100_000), cash=Decimal(42_000), policy=policy())
@@ -138,7 +152,8 @@ def test_nothing_is_sold_that_is_not_held_and_nothing_is_traded_below_the_minimu
     for trade in trades:
         assert trade.quantity > 0
         assert trade.value >= rule.min_trade
-        assert not trade.sells or trade.quantity <= held[trade.symbol]
+        left = held[trade.symbol] - trade.quantity
+        assert not trade.sells or left == 0 or left >= 1
 
 
 @given(accounts())

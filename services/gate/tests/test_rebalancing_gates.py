@@ -95,6 +95,13 @@ def test_a_target_of_zero_sells_all_of_it(portfolio, decide):
     assert decide(SPY="0")["SPY", "sell"] == ("ALLOWED", 7)
 
 
+def test_a_part_whose_rest_is_less_than_a_share_is_all_of_it(portfolio, decide):
+    """No stop could be about it; execution takes a sale of all that is held as an exit."""
+    portfolio.hold("SPY", "50.5")
+    assert decide(SPY="0.0005")["SPY", "sell"] == ("ALLOWED", Decimal("50.5"))
+    assert decide(SPY="0.002")["SPY", "sell"] == ("ALLOWED", 48)
+
+
 def test_within_the_band_nothing_is_traded_and_the_others_are_bought(portfolio, decide):
     portfolio.snapshot.account.cash.value = "80000"
     portfolio.hold("SPY", 205)

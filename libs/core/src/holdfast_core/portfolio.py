@@ -69,7 +69,8 @@ def rebalance(lines: Iterable[Line], *, equity: Decimal, cash: Decimal, policy: 
     """The trades that bring every line to its target: sales by size, then purchases, new symbols before additions.
 
     `equity` and `cash` in dollars. Purchases together cost at most the cash, with the proceeds of the sales, less the
-    buffer. What is wanted no more is sold whole, whatever the band.
+    buffer. What is wanted no more is sold whole, whatever the band; so is what would leave less than the smallest
+    trade, or than a stop can be about: its target would not be bought either.
     """
     buffer = equity * policy.cash_buffer
     band = equity * policy.band
@@ -93,6 +94,9 @@ def rebalance(lines: Iterable[Line], *, equity: Decimal, cash: Decimal, policy: 
 
 def _sale(line: Line, dollars: Decimal, policy: Policy) -> Trade | None:
     quantity = line.lot.bought_for(dollars, line.bid) if line.weight else line.held
+    left = line.held - quantity
+    if quantity and (left * line.bid < policy.min_trade or not line.lot.tradable(left)):
+        quantity = line.held
     return _trade(line, quantity, line.bid, policy, sells=True)
 
 
