@@ -9,6 +9,7 @@ import pytest
 
 from holdfast_core.schedules import Schedule
 from holdfast_core.sessions import xnys
+from holdfast_signal.strategies.portfolio import Portfolio
 from holdfast_signal.strategies.sma_crossover import SmaCrossover
 from holdfast_signal.strategies.timed import Timed
 from holdfast_signal.strategy import InvalidStrategy, prepare
@@ -90,6 +91,26 @@ async def test_a_restart_finds_the_same_cycle_and_publishes_it_once(bars_of, kil
     assert await service.told() == await undisturbed.told()
     for each in (service, undisturbed):
         await each.service.kill()
+
+
+@pytest.mark.parametrize("killed_after", [0, 3, 4, 5, 6])
+async def test_a_restart_knows_again_what_the_strategies_of_a_portfolio_wished(bars_of, killed_after):
+    """SY-2, TL-10: from history, as if nothing had happened."""
+    sleeve = {"share": 1, "weights": {"SPY": "0.5"}, "kind": "sma_crossover", "parameters": {"fast": 2, "slow": 4}}
+    sleeve["parameters"]["band_bps"] = 0
+    maker = timed(kind=Portfolio, parameters={"sleeves": {"trend": sleeve}})
+    service = made(bars_of, maker=maker)
+    await service.start()
+    await run(service, 1, killed_after)
+    await service.restart()
+    await run(service, killed_after + 1, 12)
+    (cycle,) = await service.cycles()
+    assert [(each.signal_id, each.target_weight.value) for each in cycle.signals] == [
+        ("clock.BAC.20131007T133500Z.REDUCE_LONG", "0"),
+        ("clock.SPY.20131007T133500Z.REDUCE_LONG", "0.5"),
+        ("clock.SPY.20131007T133500Z.ENTER_LONG", "0.5"),
+    ]
+    await service.service.kill()
 
 
 @pytest.mark.parametrize(("minute", "cycles"), [(7, 1), (9, 1), (10, 0), (30, 0)])

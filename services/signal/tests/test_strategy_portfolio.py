@@ -40,6 +40,17 @@ def test_every_symbol_is_reduced_to_its_one_target_and_bought_up_to_it():
         ({"a": {"share": "1", "weights": {"SPY": 1, "IBM": "0.1"}}}, "a.weights: they add up to 1.1"),
         ({"a": {"share": "0", "weights": {"SPY": 1}}}, "share"),
         ({}, "sleeves"),
+        (
+            {"a": {"share": "1", "weights": {"SPY": 1}, "kind": "sma_crossover", "parameters": {"fast": 1}}},
+            r"parameters.sleeves.a: strategy a: parameters.fast: 1 is not allowed; allowed: an integer from 2 to 199",
+        ),
+        (
+            {"a": {"share": "1", "weights": {"SPY": 1}, "kind": "sma"}},
+            r"sleeves.a: strategy kind 'sma' is not installed",
+        ),
+        ({"a": {"share": "1", "weights": {"SPY": 1}, "kind": "etf_rotation"}}, "sleeves.a.kind: 'etf_rotation' is not"),
+        ({"a": {"share": "1", "weights": {"SPY": 1}, "kind": "portfolio"}}, "allowed: a strategy on minute bars"),
+        ({"a": {"share": "1", "weights": {"SPY": 1}, "parameters": {"fast": 3}}}, "needed: parameters.sleeves.a.kind"),
     ],
 )
 def test_targets_that_cannot_be_held_are_refused_at_the_start(sleeves, told):

@@ -18,6 +18,7 @@ FIRST = datetime(2013, 10, 8, 13, 35, tzinfo=UTC)
 SYMBOLS = ("AIG", "BAC", "IBM", "SPY")
 TARGETS = {"AIG": Decimal("0.16"), "BAC": Decimal("0.14"), "IBM": Decimal("0.11"), "SPY": Decimal("0.15")}
 BUFFER = Decimal("0.25")
+NAMES = {common.DIRECTION_ENTER_LONG: "buy", common.DIRECTION_REDUCE_LONG: "sell"}
 SETTINGS = Settings(
     replay=ReplaySettings(start="2013-10-08", end="2013-10-08T15:00:00+00:00"),
     strategies=(
@@ -81,3 +82,30 @@ def test_nothing_is_far_from_its_target_and_every_share_keeps_its_stop(morning: 
 
 def test_cash_never_falls_below_the_buffer(morning: Outcome) -> None:
     assert all(point.equity - point.held >= BUFFER * point.equity for point in morning.curve)
+
+
+@pytest.mark.parametrize("every_instant", [False, True])
+def test_what_a_member_wishes_moves_the_target_of_its_symbols(every_instant: bool) -> None:
+    """A trend enters SPY, leaves it and enters IBM: its weights count, count no more, and count; the others stay."""
+    (core,) = SETTINGS.strategies
+    trend = {"kind": "sma_crossover", "parameters": {"fast": 5, "slow": 20, "band_bps": 2}}
+    sleeves = {
+        "trend": {"share": "0.5", "weights": {"SPY": "0.15", "IBM": "0.15"}, **trend},
+        "still": {"share": "0.5", "weights": {"SPY": "0.2", "AIG": "0.2"}},
+    }
+    schedule = ScheduleSettings(buy_at=("09:55", "10:15", "10:25"), grace_secs=240)
+    moved = core.model_copy(update={"schedule": schedule, "parameters": {"sleeves": sleeves}})
+    settings = SETTINGS.model_copy(update={"strategies": (moved,)})
+    outcome = run(settings, open_recording(settings), every_instant=every_instant)
+    traded = [
+        (f"{from_timestamp(each.market_time):%H:%M}", NAMES[each.direction], each.symbol, int(each.quantity.value))
+        for each in outcome.decisions
+        if each.allowed
+    ]
+    assert traded == [
+        ("13:55", "buy", "AIG", 154),
+        ("13:55", "buy", "SPY", 78),
+        ("14:15", "sell", "SPY", 33),
+        ("14:25", "buy", "IBM", 31),
+    ]
+    assert not outcome.verdict.discrepancies

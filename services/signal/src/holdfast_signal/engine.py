@@ -93,7 +93,7 @@ class Engine:
         if daily:
             self._daily.append(DailyRunner(maker, calendar))
         elif maker.schedule is not None and maker.kind.timeframe is None:
-            self._timed.append(TimedRunner(maker, maker.schedule))
+            self._timed.append(TimedRunner(maker, maker.schedule, calendar))
         elif maker.kind.timeframe is Timeframe.MINUTE:
             self._minute.append(MinuteRunner(maker, calendar, grace=self._grace))
         else:
@@ -130,6 +130,8 @@ class Engine:
         for runner in self._minute:
             self._desk.offer(runner.take(bar))
             self._arm(runner)
+        for timed in self._timed:
+            timed.take(bar)
         self.look_at_prices()
 
     def rebuild(self, bars: Sequence[Bar], now: datetime) -> None:
@@ -137,6 +139,8 @@ class Engine:
         for runner in self._minute:
             self._desk.offer(runner.rebuild(bars, now), replayed=True)
             self._arm(runner)
+        for timed in self._timed:
+            timed.rebuild(bars)
 
     async def begin(self, now: datetime) -> None:
         """Daily and timed strategies: what is undecided still of a session that is under way, and every later one."""

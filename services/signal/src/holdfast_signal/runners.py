@@ -222,11 +222,41 @@ class DailyRunner:
 
 
 class TimedRunner:
-    """One strategy that buys by the clock: asked at each buy time of its schedule."""
+    """One strategy that buys by the clock: asked at each buy time of its schedule.
 
-    def __init__(self, maker: StrategyMaker, schedule: Schedule) -> None:
+    What its members wished until then is found by replaying the bars of the previous and the present session, so that
+    running on, starting anew and a bar that came late agree."""
+
+    def __init__(self, maker: StrategyMaker, schedule: Schedule, calendar: Calendar) -> None:
         self.maker = maker
         self._schedule = schedule
+        self._calendar = calendar
+        members = maker.make().members.values()
+        self._symbols = frozenset(symbol for each in members for symbol in each.make().data_symbols)
+        self._bars: dict[tuple[datetime, str], Bar] = {}
+        self._since: datetime | None = None
+
+    def take(self, bar: Bar) -> None:
+        """A bar has ended: kept where a member looks at it, for the next session, too."""
+        session = self._calendar.session_at(bar.start)
+        if bar.symbol not in self._symbols or session is None:
+            return
+        since = self._calendar.previous_session(session.open).open
+        if self._since is None or since > self._since:
+            self._since = since
+            self._bars = {key: each for key, each in self._bars.items() if each.start >= since}
+        self._bars.setdefault(_order(bar), bar)
+
+    def rebuild(self, bars: Iterable[Bar]) -> None:
+        """Forgets every bar and keeps `bars` (of the previous and the present session)."""
+        self._bars, self._since = {}, None
+        for bar in bars:
+            self.take(bar)
+
+    @property
+    def kept(self) -> tuple[Bar, ...]:
+        """The bars that a replay goes over."""
+        return tuple(self._bars.values())
 
     def buys(self, session: Session) -> list[Firing]:
         """The buys of `session` that fire."""
@@ -235,4 +265,16 @@ class TimedRunner:
 
     def fire(self, buy: Firing, prices: Mapping[str, Decimal]) -> Draft | None:
         """The draft of `buy`: its market time is the planned one, so a restart finds the same ids (SQ-13)."""
-        return draft(self.maker, buy.planned_at, buy.ends_at, self.maker.make().on_buy_time(), prices)
+        strategy = self.maker.make()
+        for name, member in strategy.members.items():
+            for desire in self._wished(member, buy.planned_at):
+                strategy.on_member(name, desire)
+        return draft(self.maker, buy.planned_at, buy.ends_at, strategy.on_buy_time(), prices)
+
+    def _wished(self, member: StrategyMaker, before: datetime) -> list[Desire]:
+        """Of bars that ended before that instant: the one that ends with it may be there or on its way."""
+        session = self._calendar.session_at(before)
+        seen = [bar for bar in self.kept if bar.end < before]
+        drafts = MinuteRunner(member, self._calendar, grace=timedelta(0)).rebuild(seen, before)
+        today = (each for each in drafts if session is not None and session.contains(each.market_time))
+        return [desire for each in today for desire in each.desires]

@@ -111,6 +111,15 @@ class Strategy:
         """A session opens. `windows` ends with the previous session; a symbol with a missing bar is absent."""
         raise NotImplementedError
 
+    @property
+    def members(self) -> Mapping[str, "StrategyMaker"]:
+        """Strategies on minute bars whose wishes it goes by at its buy times, by name."""
+        return {}
+
+    def on_member(self, name: str, desire: Desire) -> None:
+        """A wish that member `name` had in this session, oldest first; all of them come before `on_buy_time`."""
+        raise NotImplementedError
+
     def on_buy_time(self) -> Iterable[Desire]:
         """A buy time of its schedule has come."""
         raise NotImplementedError
