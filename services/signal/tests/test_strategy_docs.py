@@ -11,7 +11,7 @@ import yaml
 from holdfast_core.sessions import xnys
 from holdfast_runtime.settings import StrategySettings
 from holdfast_signal.runners import MinuteRunner
-from holdfast_signal.strategy import InvalidStrategy, Strategy, installed, makers_of, prepare
+from holdfast_signal.strategy import Desire, InvalidStrategy, Strategy, Wish, installed, makers_of, prepare
 
 TEXT = (Path(__file__).parents[3] / "docs/strategies.md").read_text()
 
@@ -62,9 +62,17 @@ def test_the_times_in_the_docs_are_a_configuration():
 
 
 def test_the_portfolio_in_the_docs_is_a_configuration():
-    """SY-2: what is to be sold is wished for beside what is to be bought, of each symbol."""
-    wished = list(maker_below("A portfolio that is rebalanced").make().on_buy_time())
-    assert {each.symbol for each in wished} == {"SPY", "IBM", "BAC", "AIG"}
+    """SY-2: what is to be sold is wished for beside what is to be bought, of each symbol that was spoken of."""
+    strategy = maker_below("A portfolio that is rebalanced").make()
+    assert list(strategy.members) == ["trend"]
+    assert {each.symbol for each in strategy.on_buy_time()} == {"BAC", "AIG"}
+    for symbol in ("SPY", "IBM"):
+        strategy.on_member("trend", Desire(symbol=symbol, wish=Wish.ENTER_LONG))
+    wished = list(strategy.on_buy_time())
+    targets = {each.symbol: each.target_weight for each in wished}
+    assert targets == {
+        "SPY": Decimal("0.15"), "IBM": Decimal("0.11"), "BAC": Decimal("0.08"), "AIG": Decimal("0.16"),
+    }  # fmt: skip
     assert {each.wish.value for each in wished} == {"ENTER_LONG", "REDUCE_LONG"}
 
 
