@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=1000, help="round trips through each floor")
     parser.add_argument("--single", type=int, default=200, help="cycles one at a time")
     parser.add_argument("--batches", type=int, default=100, help="cycles of 64")
-    parser.add_argument("--bars", type=int, default=19_500, help="minutes of the backtest without orders")
+    parser.add_argument("--bars", type=int, default=97_500, help="minutes of the backtest without orders, a year")
     parser.add_argument("--traded-bars", type=int, default=3_900, help="minutes of the backtest with many orders")
     parser.add_argument("--keep", type=Path, help="keep the state of the path here")
     options = parser.parse_args()

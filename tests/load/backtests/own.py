@@ -8,6 +8,7 @@ import bars
 from holdfast_exchange import replay
 from holdfast_exchange.combining import Combined
 from holdfast_exchange.recording import MINUTE, Bar, Recording
+from holdfast_exchange.rows import Rows, Table
 from holdfast_runtime.settings import GateSettings, ReplaySettings, Settings, StrategySettings
 from holdfast_simulation.backtest.run import Opened, run
 
@@ -29,12 +30,18 @@ def prepare(rows: list[bars.Row], band_bps: float) -> Callable[[], int]:
             ),
         ),
     )
-    recorded = tuple(
+    recorded = Rows.of(
         Bar(SYMBOL, row.start, row.start + MINUTE, *(Decimal(str(value)) for value in row[1:])) for row in rows
     )
-    recording = Recording(symbols=(SYMBOL,), minute_bars=recorded, minute_quotes=(), daily_bars=(), quarantined=())
+    recording = Recording(
+        symbols=(SYMBOL,), minute_bars=Table({SYMBOL: recorded}), minute_quotes=(), daily_bars=(), quarantined=()
+    )
     opened = Opened(Combined(recording), replay.plan(recording))
     return lambda: len(run(settings, opened).exchange.orders)
+
+
+def _bar(row: bars.Row) -> Bar:
+    return Bar(SYMBOL, row.start, row.start + MINUTE, *(Decimal(str(value)) for value in row[1:]))
 
 
 if __name__ == "__main__":

@@ -4,17 +4,23 @@ The whole week with HOLDFAST_BACKTEST=week, as `make nightly` does.
 """
 
 import os
+from datetime import date
 from decimal import Decimal
 
 import pytest
 
 from holdfast.gate.v1 import gate_pb2 as gate
+from holdfast_core.sessions import calendar_of
+from holdfast_exchange.combining import Combined
 from holdfast_exchange.orders import OrderType, Side
+from holdfast_exchange.recording import MINUTE, Bar, Recording
+from holdfast_exchange.replay import plan
 from holdfast_runtime.settings import FeedSettings, ReplaySettings, Settings, StrategySettings
-from holdfast_simulation.backtest.run import Outcome, open_recording, run
+from holdfast_simulation.backtest.run import Opened, Outcome, open_recording, run
 
 pytestmark = pytest.mark.timeout(1800)
 
+CENT = Decimal("0.01")
 WEEK = os.environ.get("HOLDFAST_BACKTEST") == "week"
 STRATEGIES = (
     StrategySettings(
@@ -111,3 +117,54 @@ def ordered(outcome: Outcome) -> list[tuple[object, ...]]:
     """Every order that the venue got, as it was asked for, and what became of it."""
     fields = ("created_at", "symbol", "side", "type", "status", "quantity", "limit_price", "stop_price")
     return [tuple(getattr(order, field) for field in fields) for order in outcome.exchange.orders.values()]
+
+
+@pytest.fixture(scope="module")
+def days() -> tuple[Outcome, Outcome]:
+    """Four mornings with and without quiet instants: a purchase that is held overnight, its sale, a morning on which
+    the price stands still, another purchase."""
+    settings = Settings(
+        strategies=(
+            StrategySettings(
+                id="sma",
+                kind="sma_crossover",
+                symbols=("IBM",),
+                stop_fraction=Decimal("0.05"),
+                parameters={"fast": 3, "slow": 8, "band_bps": 5},
+            ),
+        )
+    )
+    steps = (Decimal("0.05"), Decimal("-0.08"), Decimal(0), Decimal("0.05"))
+    opened = mornings(steps)
+    return run(settings, opened), run(settings, opened, every_instant=True)
+
+
+def test_nights_and_days_without_anything_are_left_out(days: tuple[Outcome, Outcome]) -> None:
+    quiet, every = days
+    assert len({fill.at.date() for fill in every.exchange.books.fills}) == 3
+    assert quiet.exchange.tick < every.exchange.tick / 6
+
+
+def test_the_same_comes_of_days_that_are_left_out(days: tuple[Outcome, Outcome]) -> None:
+    quiet, every = days
+    assert [judged(each) for each in quiet.decisions] == [judged(each) for each in every.decisions]
+    assert ordered(quiet) == ordered(every)
+    assert quiet.exchange.books.fills == every.exchange.books.fills
+    assert quiet.curve == every.curve
+    assert quiet.ledger.fills == every.ledger.fills
+    assert not quiet.verdict.discrepancies
+
+
+def mornings(steps: tuple[Decimal, ...]) -> Opened:
+    """So many sessions of 40 minutes: half of each stands still, then the price goes that many dollars a minute."""
+    price, bars = Decimal(100), []
+    sessions = calendar_of("equity").sessions_between(date(2013, 10, 7), date(2013, 10, 18))
+    for session, step in zip(sessions, steps, strict=False):
+        for minute in range(40):
+            start = session.open + minute * MINUTE
+            closed = price + step if minute >= 20 else price
+            low, high = min(price, closed) - CENT, max(price, closed) + CENT
+            bars.append(Bar("IBM", start, start + MINUTE, price, high, low, closed, Decimal(100_000)))
+            price = closed
+    recording = Recording(symbols=("IBM",), minute_bars=tuple(bars), minute_quotes=(), daily_bars=(), quarantined=())
+    return Opened(Combined(recording), plan(recording))

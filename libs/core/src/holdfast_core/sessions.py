@@ -65,6 +65,8 @@ class ExchangeCalendar:
         self._days = [session.day for session in sessions]
         self._opens = [session.open for session in sessions]
         self._closes = [session.close for session in sessions]
+        first, last = (day.year for day in self.covers)
+        self._covered = datetime(first, 1, 1, tzinfo=UTC), datetime(last + 1, 1, 1, tzinfo=UTC)
 
     @property
     def covers(self) -> tuple[date, date]:
@@ -82,7 +84,7 @@ class ExchangeCalendar:
         return list(self._sessions[bisect_left(self._days, start) : bisect_right(self._days, end)])
 
     def session_at(self, instant: datetime) -> Session | None:
-        self._check(instant.astimezone(UTC).date())
+        self._check_instant(instant)
         at = bisect_right(self._opens, instant) - 1
         return self._sessions[at] if at >= 0 and instant < self._closes[at] else None
 
@@ -99,11 +101,11 @@ class ExchangeCalendar:
         at = bisect_right(self._closes, instant) - 1
         if at < 0:
             raise OutsideCalendar(f"no session before {instant.isoformat()} is in the calendar")
-        self._check(instant.astimezone(UTC).date())
+        self._check_instant(instant)
         return self._sessions[at]
 
     def _later(self, instants: list[datetime], instant: datetime) -> datetime:
-        self._check(instant.astimezone(UTC).date())
+        self._check_instant(instant)
         at = bisect_right(instants, instant)
         if at == len(instants):
             raise OutsideCalendar(f"no session after {instant.isoformat()} is in the calendar")
@@ -113,6 +115,11 @@ class ExchangeCalendar:
         # The table holds whole years, so that every day of them that is not in it is a closed one.
         if not self._days[0].year <= day.year <= self._days[-1].year:
             raise OutsideCalendar(f"{day} is outside the calendar, {self._days[0]} … {self._days[-1]}")
+
+    def _check_instant(self, instant: datetime) -> None:
+        begin, end = self._covered
+        if not begin <= instant < end:
+            self._check(instant.astimezone(UTC).date())
 
 
 class RoundTheClock:

@@ -103,8 +103,7 @@ class MinuteRunner:
 
     def take(self, bar: Bar) -> list[Draft]:
         """A bar has ended. Bars of other symbols, or outside a session, are nothing to it."""
-        session = self._calendar.session_at(bar.start)
-        if bar.symbol not in self.symbols or session is None:
+        if bar.symbol not in self.symbols or self._session_of(bar) is None:
             return []
         if self._closed_until is not None and bar.end <= self._closed_until:
             self._put_in_place(bar)
@@ -131,8 +130,16 @@ class MinuteRunner:
             drafts += self.take(bar)
         return drafts + self.expire(now)
 
+    def _session_of(self, bar: Bar) -> Session | None:
+        """The session that a bar is of, which nearly always is the present one."""
+        if self._session is not None and self._session.contains(bar.start):
+            return self._session
+        return self._calendar.session_at(bar.start)
+
     def _close(self, *, before: datetime) -> list[Draft]:
-        drafts = []
+        drafts: list[Draft] = []
+        if not self._pending:
+            return drafts
         for end in sorted(each for each in self._pending if each < before):
             minute = self._pending.pop(end)
             self._closed_until = end
@@ -142,8 +149,8 @@ class MinuteRunner:
         return drafts
 
     def _run_minute(self, end: datetime, bars: Sequence[Bar]) -> Draft | None:
-        session = self._calendar.session_at(bars[0].start)
-        if session is not None and session != self._session:
+        session = self._session_of(bars[0])
+        if session is not None and session is not self._session:
             self._begin(session)
         self._today.extend(bars)
         return self._ask(end, bars)
@@ -165,11 +172,12 @@ class MinuteRunner:
     def _ask(self, end: datetime, bars: Sequence[Bar]) -> Draft | None:
         whole = {bar.symbol: window for bar in bars if (window := self._push(bar)) is not None}
         desires = [desire for window in whole.values() if (desire := self._strategy.on_bar(window)) is not None]
-        return draft(self.maker, end, end + MINUTE, desires, closes(whole))
+        return draft(self.maker, end, end + MINUTE, desires, closes(whole)) if desires else None
 
     def _push(self, bar: Bar) -> Window | None:
         bars = self._windows[bar.symbol]
-        if bars and bar.start != follows(bars[-1].end, self._calendar):
+        # Both are of sessions: where one ends as the other starts nothing lies between.
+        if bars and bar.start != bars[-1].end and bar.start != follows(bars[-1].end, self._calendar):
             bars.clear()
         bars.append(bar)
         return Window(bar.symbol, tuple(bars)) if len(bars) == bars.maxlen else None

@@ -34,10 +34,15 @@ class Screen:
         return fault
 
     def _bar_fault(self, bar: Bar, now: datetime) -> str | None:
-        prices = (bar.open, bar.high, bar.low, bar.close)
-        if not all(price.is_finite() for price in (*prices, bar.volume)):
+        if not (
+            bar.open.is_finite()
+            and bar.high.is_finite()
+            and bar.low.is_finite()
+            and bar.close.is_finite()
+            and bar.volume.is_finite()
+        ):
             return f"NUMBER_MISSING: {bar.symbol} has a value that is not a number"
-        if min(prices) <= 0 or bar.volume < 0:
+        if min(bar.open, bar.high, bar.low, bar.close) <= 0 or bar.volume < 0:
             return f"PRICE_IMPOSSIBLE: {bar.symbol} low={bar.low} volume={bar.volume}"
         if not bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high:
             return f"BAR_INCOHERENT: {bar.symbol} open={bar.open} high={bar.high} low={bar.low} close={bar.close}"

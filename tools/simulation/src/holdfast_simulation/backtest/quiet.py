@@ -1,7 +1,8 @@
 """Which instants of a backtest may be left out, since nothing can happen at them.
 
 An instant is quiet where no strategy says anything, no timer of a service is due, no market opens or closes, and the
-venue holds nothing but stops that the market stays clear of. What the services are not shown at quiet instants they are
+venue holds nothing but stops that the market stays clear of. Markets may open and close, too, where nothing is held and
+nothing ordered, and all strategies live on bars of minutes. What the services are not shown at quiet instants they are
 told at the next one, bar by bar or as history: they decide, send and fill as they do without it (a test compares).
 
 What strategies will say is found by the runners of signal itself, over bars that lie ahead. Nothing of it reaches a
@@ -22,7 +23,7 @@ from holdfast_exchange.corporate_actions import ActionKind
 from holdfast_exchange.exchange import Exchange
 from holdfast_exchange.orders import Order, OrderType, Side, Status
 from holdfast_exchange.recording import MINUTE, Bar, QuoteBar, Recording
-from holdfast_exchange.replay import Replay
+from holdfast_exchange.replay import LEAD, Replay
 from holdfast_exchange.rows import Row, Rows, micros, tabled
 from holdfast_runtime.ports import venue
 from holdfast_runtime.settings import Settings
@@ -69,23 +70,41 @@ class Quiet:
         every = any(_has_coarse(rows, replay) for rows in driving.values()) or _has_new_names(recording, replay)
         self._said = None if every else _said(settings, minutes.by_symbol, replay)
         """When strategies will say something; None: no instant is left out."""
+        self._days_alike = (
+            not any(maker.kind.timeframe is not venue.Timeframe.MINUTE for maker in makers_of(settings.traded))
+            and not recording.corporate_actions
+            and all(_is_steady(rows, settings.feed.max_bar_move) for rows in minutes.by_symbol.values())
+        )
+        """Whether the beginning of a day means nothing to an account that holds nothing."""
 
-    def left_out(self, now: datetime, timer: datetime | None) -> list[datetime]:
-        """The instants after `now` that are quiet, oldest first, but for the last: that one is shown.
+    def after(self, now: datetime, timer: datetime | None) -> list[datetime]:
+        """The instants with data after `now` that are quiet, oldest first; the last of them is to be shown.
 
         `timer`: the earliest instant that a service sleeps for, its comparisons of ledger and broker not counted.
         """
         if self._said is None or not self._at_rest(now):
             return []
         place = bisect_right(self._said, now)
-        bounds = chain(self._said[place : place + 1], [] if timer is None else [timer], self._edges(now))
-        before = min(bounds)
+        edges = [self._replay.end] if self._days_alike and self.holds_nothing else self._edges(now)
+        before = min(chain(self._said[place : place + 1], [] if timer is None else [timer], edges))
         if (upcoming := self._replay.after(now)) is None or upcoming.at >= before:
             return []
         for order in self._exchange.open_orders():
             assert order.stop_price is not None
             before = self._prices[order.symbol].first_at(order.stop_price * CLEAR, now, before)
-        return [instant.at for instant in self._replay.between(now, before)][:-1]
+        return [instant.at for instant in self._replay.between(now, before) if instant.data]
+
+    @property
+    def holds_nothing(self) -> bool:
+        """Nothing is held, and nothing ordered: the account is worth its cash."""
+        positions = self._exchange.books.positions.values()
+        return not self._exchange.open_orders() and not any(position.quantity for position in positions)
+
+    def overnight(self, now: datetime) -> bool:
+        """Every market is closed for long, and the venue at rest: all comparisons with the broker would be the same."""
+        upcoming = self._replay.after(now)
+        closed = not any(calendar.is_open(now) for calendar in self._calendars)
+        return closed and upcoming is not None and upcoming.at - now > LEAD and self._at_rest(now)
 
     def _at_rest(self, now: datetime) -> bool:
         """Nothing is held but what a stop protects, and nothing is ordered but such stops."""
@@ -149,6 +168,12 @@ def _ending(rows: Rows[Row], after: datetime, before: datetime) -> Iterator[Row]
     """Rows that end in (after, before), oldest first."""
     first, last = bisect_right(rows.ends, micros(after)), bisect_left(rows.ends, micros(before))
     return (rows[place] for place in range(first, last))
+
+
+def _is_steady(rows: Rows[Bar], max_move: Decimal) -> bool:
+    """Whether a reader believes every close of it, whichever of those before it was the last that he was shown."""
+    closes = [row.close for row in rows]
+    return not closes or max(closes) < min(closes) * max_move
 
 
 def _has_coarse(rows: Rows[Bar], replay: Replay) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
@@ -242,8 +243,7 @@ class _Backtest:
         if self._ended:
             self._over.set_result(None)
             return True
-        left_out = self._left_out()
-        step = self._step_after(left_out)
+        left_out, step = self._next_step()
         self._barrier.begin(self._exchange.tick + 1)
         self._pass_over(left_out)
         self._server.carry_out(Advance(self._barrier.number, step.at, step.data))
@@ -257,23 +257,22 @@ class _Backtest:
         self._ticked_secs = self._loop.time()
         return True
 
-    def _left_out(self) -> list[datetime]:
-        """The quiet instants that come next."""
+    def _next_step(self) -> tuple[list[datetime], replays.Step]:
+        """The quiet instants that are left out, and the step behind them."""
         exchange = self._exchange
         unseen = self._replay.unseen(exchange.now, exchange.market.released) is not None
-        if self._quiet is None or unseen or self._signal.waits_for_prices:
-            return []
-        return self._quiet.left_out(exchange.now, self._clock.next_timer())
-
-    def _step_after(self, left_out: list[datetime]) -> replays.Step:
-        exchange = self._exchange
-        shown = self._replay.after(left_out[-1]) if left_out else None
-        if shown is not None:
-            return replays.Step(shown.at, data=True)
-        return self._replay.next_step(exchange.now, exchange.market.released, self._barrier.next_timer())
+        if self._quiet is not None and not unseen and not self._signal.waits_for_prices:
+            quiet = self._quiet.after(exchange.now, self._clock.next_timer())
+            if len(quiet) > 1:
+                return quiet[:-1], replays.Step(quiet[-1], data=True)
+        return [], self._replay.next_step(exchange.now, exchange.market.released, self._barrier.next_timer())
 
     def _pass_over(self, left_out: list[datetime]) -> None:
         """What is held has another worth at each of them, and nothing else changes."""
+        if self._quiet is not None and self._quiet.holds_nothing:
+            worth = self._exchange.equity()
+            self._curve.extend(Point(at, worth, Decimal(0)) for at in left_out)
+            return
         for at in left_out:
             self._exchange.market.release(at)
             self._note_value(at)
@@ -292,7 +291,9 @@ class _Backtest:
             return False
         if not (self._execution.lease.is_holder and self._gate.gate.loaded and self._signal.loaded):
             return False
-        timers = [timer for clock in (self._clock, self._comparing) if (timer := clock.next_timer()) is not None]
+        overnight = self._quiet is not None and self._quiet.overnight(self._exchange.now)
+        clocks = (self._clock,) if overnight else (self._clock, self._comparing)
+        timers = [timer for clock in clocks if (timer := clock.next_timer()) is not None]
         next_timer = to_timestamp(min(timers, default=None))
         for process, report in self._reports.items():
             sent, received = process.activity.positions
