@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from itertools import groupby, pairwise
 from statistics import fmean, stdev
+from typing import NamedTuple
 
 ZERO = Decimal(0)
 MOMENT = timedelta(microseconds=1)
@@ -17,8 +18,7 @@ EQUITY_DAYS, CRYPTO_DAYS = 252, 365
 """Days of trading in a year."""
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(NamedTuple):
     """The account after an instant's data, in dollars."""
 
     at: datetime
