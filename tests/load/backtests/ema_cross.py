@@ -1,5 +1,7 @@
 """The strategy of the bench as one of Holdfast: the cross of two exponential averages."""
 
+from collections.abc import Iterator, Sequence
+
 from pydantic import Field
 
 from holdfast_signal.strategy import Desire, Strategy, StrategyParameters, Window, Wish
@@ -32,11 +34,31 @@ class EmaCross(Strategy):
         closes = window.closes if known is None else [float(window.last.close)]
         fast, slow = known or (closes[0], closes[0])
         for close in closes:
-            fast += (close - fast) * 2 / (self.parameters.fast + 1)
-            slow += (close - slow) * 2 / (self.parameters.slow + 1)
+            fast, slow = self._after(close, fast, slow)
         self._averages[window.symbol] = fast, slow
-        distance_bps = (fast / slow - 1) * 10_000
-        if abs(distance_bps) <= self.parameters.band_bps or self._long.get(window.symbol) == (distance_bps > 0):
+        long = self._side(fast, slow)
+        if long is None or self._long.get(window.symbol) == long:
             return None
-        self._long[window.symbol] = long = distance_bps > 0
+        self._long[window.symbol] = long
         return Desire(symbol=window.symbol, wish=Wish.ENTER_LONG if long else Wish.EXIT_LONG)
+
+    def speaks_at(self, closes: Sequence[float], first: int) -> Iterator[int]:
+        begin = first + 1 - self.lookback
+        fast = slow = closes[begin] if first < len(closes) else 0.0
+        known = None
+        for place in range(begin, len(closes)):
+            fast, slow = self._after(closes[place], fast, slow)
+            if place >= first and (long := self._side(fast, slow)) is not None and long != known:
+                known = long
+                yield place
+
+    def _after(self, close: float, fast: float, slow: float) -> tuple[float, float]:
+        """The averages with one more close."""
+        fast += (close - fast) * 2 / (self.parameters.fast + 1)
+        slow += (close - slow) * 2 / (self.parameters.slow + 1)
+        return fast, slow
+
+    def _side(self, fast: float, slow: float) -> bool | None:
+        """Whether it is long; None within the band."""
+        distance_bps = (fast / slow - 1) * 10_000
+        return None if abs(distance_bps) <= self.parameters.band_bps else distance_bps > 0

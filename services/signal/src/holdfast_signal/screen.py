@@ -7,11 +7,52 @@ currency or unit (TL-1, BS-8).
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Protocol
 
 from holdfast_runtime.ports.venue import Bar, Quote, TradingStatus
 
 AHEAD = timedelta(seconds=5)
 """How far a datum may lie ahead of market time: clocks of two machines differ."""
+
+
+class Priced(Protocol):
+    """What every bar has: prices and shares over [start, end)."""
+
+    @property
+    def symbol(self) -> str: ...
+    @property
+    def start(self) -> datetime: ...
+    @property
+    def end(self) -> datetime: ...
+    @property
+    def open(self) -> Decimal: ...
+    @property
+    def high(self) -> Decimal: ...
+    @property
+    def low(self) -> Decimal: ...
+    @property
+    def close(self) -> Decimal: ...
+    @property
+    def volume(self) -> Decimal: ...
+
+
+def fault_within(bar: Priced) -> str | None:
+    """Coded reason why a bar contradicts itself; None where it does not."""
+    if not (
+        bar.open.is_finite()
+        and bar.high.is_finite()
+        and bar.low.is_finite()
+        and bar.close.is_finite()
+        and bar.volume.is_finite()
+    ):
+        return f"NUMBER_MISSING: {bar.symbol} has a value that is not a number"
+    if min(bar.open, bar.high, bar.low, bar.close) <= 0 or bar.volume < 0:
+        return f"PRICE_IMPOSSIBLE: {bar.symbol} low={bar.low} volume={bar.volume}"
+    if not bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high:
+        return f"BAR_INCOHERENT: {bar.symbol} open={bar.open} high={bar.high} low={bar.low} close={bar.close}"
+    if bar.end <= bar.start:
+        return f"TIME_WRONG: {bar.symbol} start={bar.start} end={bar.end}"
+    return None
 
 
 class Screen:
@@ -34,19 +75,9 @@ class Screen:
         return fault
 
     def _bar_fault(self, bar: Bar, now: datetime) -> str | None:
-        if not (
-            bar.open.is_finite()
-            and bar.high.is_finite()
-            and bar.low.is_finite()
-            and bar.close.is_finite()
-            and bar.volume.is_finite()
-        ):
-            return f"NUMBER_MISSING: {bar.symbol} has a value that is not a number"
-        if min(bar.open, bar.high, bar.low, bar.close) <= 0 or bar.volume < 0:
-            return f"PRICE_IMPOSSIBLE: {bar.symbol} low={bar.low} volume={bar.volume}"
-        if not bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high:
-            return f"BAR_INCOHERENT: {bar.symbol} open={bar.open} high={bar.high} low={bar.low} close={bar.close}"
-        if bar.end <= bar.start or bar.end > now + AHEAD:
+        if (fault := fault_within(bar)) is not None:
+            return fault
+        if bar.end > now + AHEAD:
             return f"TIME_WRONG: {bar.symbol} start={bar.start} end={bar.end} now={now}"
         return self._move_fault(bar.symbol, bar.close)
 

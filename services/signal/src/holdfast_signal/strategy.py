@@ -107,6 +107,15 @@ class Strategy:
         """The newest bar of one symbol has ended, and its window is whole."""
         raise NotImplementedError
 
+    def speaks_at(self, closes: Sequence[float], first: int) -> Iterable[int] | None:  # noqa: ARG002 - see below
+        """For a backtest, which has a whole session before it: the places at which `on_bar` would say something.
+
+        `closes`: of one symbol, in one session and the one before it, oldest first, none missing between them. `first`:
+        the place of the session's first whole window; `on_bar` is asked about it and each one after it. More places
+        cost time, a missing one is a wrong backtest. None, as here: it is asked bar by bar. Each object is asked once.
+        """
+        return None
+
     def on_session_open(self, windows: Mapping[str, Window]) -> Iterable[Desire]:
         """A session opens. `windows` ends with the previous session; a symbol with a missing bar is absent."""
         raise NotImplementedError

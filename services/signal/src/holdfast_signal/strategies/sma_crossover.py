@@ -1,5 +1,6 @@
 """Crossing of two simple moving averages on minute bars, with a hysteresis band against jitter (TL-8)."""
 
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Annotated
 
@@ -46,20 +47,39 @@ class SmaCrossover(Strategy):
         return self.parameters.slow
 
     def on_bar(self, window: Window) -> Desire | None:
-        closes = window.closes
-        fast, slow = sma(closes, self.parameters.fast), sma(closes, self.parameters.slow)
-        if fast is None or slow is None:
-            return None
-        distance_bps = (fast - slow) / slow * BASIS_POINTS
-        if abs(distance_bps) <= self.parameters.band_bps:
-            return None
-        long = distance_bps > 0
-        if self._long.get(window.symbol) == long:
+        fast, slow = self._averages(window.closes)
+        long = self._side(fast, slow)
+        if long is None or self._long.get(window.symbol) == long:
             return None
         self._long[window.symbol] = long
         return Desire(
             symbol=window.symbol,
             wish=Wish.ENTER_LONG if long else Wish.EXIT_LONG,
             target_weight=self.parameters.target_weight,
-            features={"sma_fast": fast, "sma_slow": slow, "distance_bps": distance_bps},
+            features={"sma_fast": fast, "sma_slow": slow, "distance_bps": _distance_bps(fast, slow)},
         )
+
+    def speaks_at(self, closes: Sequence[float], first: int) -> Iterator[int]:
+        known = None
+        for place in range(first, len(closes)):
+            long = self._side(*self._averages(closes[place + 1 - self.lookback : place + 1]))
+            if long is not None and long != known:
+                known = long
+                yield place
+
+    def _averages(self, closes: Sequence[float]) -> tuple[float, float]:
+        """Of a whole window, in dollars: the fast one and the slow one."""
+        fast, slow = sma(closes, self.parameters.fast), sma(closes, self.parameters.slow)
+        assert fast is not None
+        assert slow is not None
+        return fast, slow
+
+    def _side(self, fast: float, slow: float) -> bool | None:
+        """Whether it is long; None within the band."""
+        distance_bps = _distance_bps(fast, slow)
+        return None if abs(distance_bps) <= self.parameters.band_bps else distance_bps > 0
+
+
+def _distance_bps(fast: float, slow: float) -> float:
+    """How far the fast average is above the slow one."""
+    return (fast - slow) / slow * BASIS_POINTS

@@ -5,13 +5,13 @@ venue holds nothing but stops that the market stays clear of. Markets may open a
 nothing ordered, and all strategies live on bars of minutes. What the services are not shown at quiet instants they are
 told at the next one, bar by bar or as history: they decide, send and fill as they do without it (a test compares).
 
-What strategies will say is found by the runners of signal itself, over bars that lie ahead. Nothing of it reaches a
-service: it says only when to look (a test changes the future).
+What strategies will say is found by themselves (beforehand), or by the runners of signal, over bars that lie ahead.
+Nothing of it reaches a service: it says only when to look (a test changes the future).
 """
 
 import heapq
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -29,7 +29,8 @@ from holdfast_runtime.ports import venue
 from holdfast_runtime.settings import Settings
 from holdfast_signal.runners import MinuteRunner
 from holdfast_signal.screen import Screen
-from holdfast_signal.strategy import makers_of
+from holdfast_signal.strategy import StrategyMaker, makers_of
+from holdfast_simulation.backtest.beforehand import is_steady, said_at
 from holdfast_simulation.world.market import told_bar
 
 CLEAR = Decimal("1.001")
@@ -73,7 +74,7 @@ class Quiet:
         self._days_alike = (
             not any(maker.kind.timeframe is not venue.Timeframe.MINUTE for maker in makers_of(settings.traded))
             and not recording.corporate_actions
-            and all(_is_steady(rows, settings.feed.max_bar_move) for rows in minutes.by_symbol.values())
+            and all(is_steady(rows, settings.feed.max_bar_move) for rows in minutes.by_symbol.values())
         )
         """Whether the beginning of a day means nothing to an account that holds nothing."""
 
@@ -141,16 +142,37 @@ def _said(settings: Settings, minutes: Mapping[str, Rows[Bar]], replay: Replay) 
 
 
 def _asked(settings: Settings, minutes: Mapping[str, Rows[Bar]], replay: Replay) -> set[datetime]:
-    """The strategies' own runners are asked, over what signal will believe."""
+    """The strategies are asked about the whole recording at once where they can be, else bar by bar."""
     makers = [maker for maker in makers_of(settings.traded) if maker.kind.timeframe is venue.Timeframe.MINUTE]
     if not makers:
         return set()
+    start = min(_history_start(calendar_of(maker.book), replay.begin) for maker in makers)
+    symbols = {symbol for maker in makers for symbol in maker.make().data_symbols} & minutes.keys()
+    shown = {symbol: list(_ending(minutes[symbol], start, replay.end + MINUTE)) for symbol in sorted(symbols)}
+    found: set[datetime] = set()
+    one_by_one = []
+    for maker in makers:
+        told = [
+            said_at(maker, shown.get(symbol, ()), calendar_of(maker.book))
+            if is_steady(shown.get(symbol, ()), settings.feed.max_bar_move)
+            else None
+            for symbol in maker.make().data_symbols
+        ]
+        if None in told:
+            one_by_one.append(maker)
+        found.update(*(each for each in told if each is not None))
+    return found | _asked_one_by_one(one_by_one, shown, settings, replay)
+
+
+def _asked_one_by_one(
+    makers: Sequence[StrategyMaker], shown: Mapping[str, Sequence[Bar]], settings: Settings, replay: Replay
+) -> set[datetime]:
+    """By the runners of signal, over what signal will believe."""
     runners = [MinuteRunner(maker, calendar_of(maker.book), grace=timedelta(0)) for maker in makers]
     symbols = {symbol for runner in runners for symbol in runner.symbols}
-    start = min(_history_start(calendar_of(maker.book), replay.begin) for maker in makers)
     screen = Screen(symbols, max_move=settings.feed.max_bar_move)
+    listed = [shown[symbol] for symbol in sorted(symbols & shown.keys())]
     found: set[datetime] = set()
-    listed = [_ending(minutes[symbol], start, replay.end + MINUTE) for symbol in sorted(symbols & minutes.keys())]
     for recorded in heapq.merge(*listed, key=lambda bar: (bar.end, bar.symbol)):
         bar = told_bar(recorded)
         if screen.fault(bar, bar.end) is None:
@@ -168,12 +190,6 @@ def _ending(rows: Rows[Row], after: datetime, before: datetime) -> Iterator[Row]
     """Rows that end in (after, before), oldest first."""
     first, last = bisect_right(rows.ends, micros(after)), bisect_left(rows.ends, micros(before))
     return (rows[place] for place in range(first, last))
-
-
-def _is_steady(rows: Rows[Bar], max_move: Decimal) -> bool:
-    """Whether a reader believes every close of it, whichever of those before it was the last that he was shown."""
-    closes = [row.close for row in rows]
-    return not closes or max(closes) < min(closes) * max_move
 
 
 def _has_coarse(rows: Rows[Bar], replay: Replay) -> bool:
