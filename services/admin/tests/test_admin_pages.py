@@ -167,6 +167,27 @@ async def test_no_page_says_that_entries_are_accepted_while_the_kill_switch_is_e
     assert "by the kill switch" in engaged
 
 
+@pytest.mark.parametrize(("state", "light", "headline"), [
+    ("running", "GREEN", "Trading"), ("stopped", "YELLOW", "Trading with limits"),
+])  # fmt: skip
+async def test_outside_the_session_the_strip_says_that_the_market_is_closed_and_when_it_opens(
+    admin: Admin, facts: Facts, state: str, light: str, headline: str
+) -> None:
+    """Nothing trades then, with limits or without."""
+    admin.sources.holder = pb.GetHolderResponse(holder="pod-a", epoch=3)
+    admin.sources.projection.apply(facts.verdict())
+    admin.tell_strategies(pb.Strategy(strategy="sma", state=state))
+    async with admin.client() as client:
+        await sign_in(client)
+        in_session = (await client.get("/orders")).text
+        admin.clock.secs += 12 * 3_600
+        await sign_in(client)
+        at_night = (await client.get("/orders")).text
+    assert f"<b>{light}</b><span>{headline}</span>" in in_session
+    assert f"<b>{light}</b><span>Market closed</span>" in at_night
+    assert re.search(r"<dt>Opens</dt><dd[^>]*>Wed 9 Oct 09:30<", at_night)
+
+
 async def test_lifting_asks_for_the_word_and_a_reason(admin: Admin, facts: Facts) -> None:
     admin.sources.projection.apply(facts.halt("kill_switch.1"))
     async with admin.client() as client:
