@@ -39,7 +39,7 @@ POINTS: tuple[FailurePoint, ...] = (
     ),
     FailurePoint(
         id="edge.cut",
-        title="Something this service needs does not answer",
+        title="Something this service needs is missing or in doubt",
         owner=EVERY_SERVICE,
         severity=Severity.CRITICAL,
         covers=("IN-8", "IN-5", "PT-9", "BR-4", "SE-1"),
