@@ -277,8 +277,8 @@ class Admin:
         engine.dispose()
         return found
 
-    def client(self, **headers: str) -> httpx.AsyncClient:
-        transport = httpx.ASGITransport(app=self.app, client=("10.0.0.7", 4711))
+    def client(self, *, raise_app_exceptions: bool = True, **headers: str) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions, client=("10.0.0.7", 4711))
         return httpx.AsyncClient(transport=transport, base_url="http://admin.test", headers=headers)
 
 

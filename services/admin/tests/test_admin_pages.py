@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from holdfast.execution.v1 import execution_pb2 as pb
+from holdfast_admin.domain import board
 from holdfast_admin.domain.views import AuditEntry
 from holdfast_admin.web.access import IDLE_SECS, MAX_SESSIONS
 
@@ -248,4 +249,32 @@ async def test_what_came_from_outside_is_shown_as_text(admin: Admin, facts: Fact
 async def test_an_unknown_page_says_so(admin: Admin) -> None:
     async with admin.client() as client:
         assert (await client.get("/nowhere")).status_code == 404
+        told = (await client.get("/api/v1/nowhere")).json()
+        assert told == {"code": "HTTP_404", "message": "Not Found"}
         assert (await client.get("/static/../pyproject.toml")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "title"),
+    [
+        ("GET", "/nowhere", 404, "Page not found"),
+        ("GET", "/logout", 405, "That is not done here"),
+        ("POST", "/kill-switch", 403, "Not allowed"),
+        ("GET", "/health", 500, "Something went wrong"),
+    ],
+)
+async def test_a_page_that_cannot_be_shown_says_so_to_a_person_and_leads_back(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch, method: str, path: str, status: int, title: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise ArithmeticError("a secret of the inside")
+
+    monkeypatch.setattr(board, "health", fail)
+    async with admin.client(raise_app_exceptions=False) as client:
+        await sign_in(client)
+        answer = await client.request(method, path)
+    assert answer.status_code == status
+    assert f"<h1>{title}</h1>" in answer.text
+    assert '<a href="/">' in answer.text
+    for raw in ("Http", "Not Found", "Method Not", "a secret of the inside"):
+        assert raw not in answer.text

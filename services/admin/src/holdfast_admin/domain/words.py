@@ -118,3 +118,8 @@ def exit_owner(owner: str, protection: str = "none") -> str:
 def sentence(code: str) -> str:
     """`CYCLE_FULL` → `Cycle full`."""
     return code.replace("_", " ").strip().capitalize() or "No reason was given"
+
+
+def opening(message: str) -> str:
+    """An error's message as a sentence: a capital at its start, a full stop at its end."""
+    return message[:1].upper() + message[1:].rstrip(".") + "."

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from holdfast_admin.domain import words
 from holdfast_admin.web.api import build_api
 from holdfast_admin.web.context import Context
 from holdfast_admin.web.guard import Shield
@@ -28,6 +29,19 @@ STATUS_CODES = {
     Code.UNAVAILABLE: 503,
     Code.DEADLINE_EXCEEDED: 504,
 }
+TITLES = {
+    403: "Not allowed",
+    404: "Page not found",
+    405: "That is not done here",
+    500: "Something went wrong",
+    503: "Not now",
+}
+"""What a page says in large letters; other statuses have their code's words."""
+EXPLAINED = {
+    404: "There is no page at this address.",
+    405: "This address is not for opening, or nothing can be sent to it.",
+}
+"""For a person, in place of HTTP's own words."""
 API = "/api/"
 OPENAPI = "/api/openapi.json"
 ASSET_AGE_SECS = 300
@@ -66,7 +80,8 @@ def build_app(context: Context) -> FastAPI:
         if request.url.path.startswith(API):
             return JSONResponse({"code": code, "message": message}, status, headers)
         template = "parts/problem.html" if request.headers.get("hx-request") == "true" else "problem.html"
-        return HTMLResponse(errors.get_template(template).render(text=message, code=code), status, headers)
+        title, text = TITLES.get(status) or words.sentence(code), EXPLAINED.get(status, message)
+        return HTMLResponse(errors.get_template(template).render(title=title, text=text), status, headers)
 
     async def on_typed(request: Request, error: Exception) -> Response:
         match error:

@@ -74,6 +74,7 @@ def templates() -> Environment:
         trade_words=words.trade_state,
         owner_words=_owner_words,
         sentence=words.sentence,
+        opening=words.opening,
     )
     return environment
 
