@@ -8,7 +8,7 @@ import pytest
 from holdfast.execution.v1 import execution_pb2 as pb
 from holdfast_admin.domain import board
 from holdfast_admin.domain.views import AuditEntry
-from holdfast_admin.web.access import IDLE_SECS, MAX_SESSIONS
+from holdfast_admin.web.access import FAILURES_PER_ADDRESS, IDLE_SECS, MAX_SESSIONS
 
 from .conftest import NOW, TOKEN, Admin, Facts
 
@@ -50,6 +50,32 @@ async def test_a_wrong_token_is_refused_with_a_clear_error_and_audited(admin: Ad
             await sign_in(client, "wrong")
         assert (await sign_in(client)).status_code == 429
     assert {(e.action, e.who, e.result) for e in admin.audit.newest()} == {("login", "ada", "refused")}
+
+
+@pytest.mark.parametrize(
+    ("failures", "token", "status", "why"),
+    [
+        (0, "", 401, "no token was given"),
+        (0, "guess-4711", 401, "this is not the token of this stack"),
+        (FAILURES_PER_ADDRESS, TOKEN, 429, "too many wrong tokens: try again in"),
+    ],
+)
+async def test_a_refused_login_says_why_on_the_page_and_in_the_audit(
+    admin: Admin, failures: int, token: str, status: int, why: str
+) -> None:
+    """SE-7. It tells no token, neither the right one nor what was typed."""
+    async with admin.client() as client:
+        for _ in range(failures):
+            await sign_in(client, "wrong")
+        answer = await sign_in(client, token)
+    assert answer.status_code == status
+    assert why.capitalize() in answer.text
+    entry = admin.audit.newest()[0]
+    assert (entry.action, entry.result) == ("login", "refused")
+    assert why in entry.detail
+    for secret in (TOKEN, "guess-4711"):
+        assert secret not in answer.text
+        assert secret not in entry.model_dump_json()
 
 
 async def test_the_session_cookie_cannot_be_read_or_sent_from_elsewhere(admin: Admin) -> None:

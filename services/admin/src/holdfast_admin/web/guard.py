@@ -119,7 +119,8 @@ def check_origin(request: Request) -> None:
 def person_of(request: Request, access: Access) -> Person | None:
     """Who asks, by session or bearer token; None where neither is there, or the session is over.
 
-    Raises Refused: WRONG_TOKEN, TOO_MANY_FAILURES, FOREIGN_ORIGIN (a session alone may change nothing from afar).
+    Raises Refused: NO_TOKEN, WRONG_TOKEN, TOO_MANY_FAILURES, FOREIGN_ORIGIN (a session alone may change nothing from
+    afar).
     """
     authorization = request.headers.get("authorization")
     if authorization is not None:
@@ -137,15 +138,18 @@ def person_of(request: Request, access: Access) -> Person | None:
 
 def _bearer(request: Request, access: Access, authorization: str) -> Person:
     scheme, _, token = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise Refused(Code.UNAUTHENTICATED, "WRONG_TOKEN", "Authorization: Bearer <token>")
-    refuse_unless(access.check(token.strip(), remote(request)), access, remote(request))
+    if scheme.lower() != "bearer":
+        raise Refused(Code.UNAUTHENTICATED, "NO_TOKEN", "Authorization says Bearer <token>")
+    admit(token.strip(), access, remote(request))
     name = clean_name(request.headers.get(OPERATOR_HEADER), "api")
     return Person(name=name, via="api", remote=remote(request))
 
 
-def refuse_unless(verdict: Verdict, access: Access, address: str) -> None:
-    """Raises Refused for a token that was not accepted."""
+def admit(token: str, access: Access, address: str) -> None:
+    """Lets the right token pass. Raises Refused, which says why: NO_TOKEN, WRONG_TOKEN, TOO_MANY_FAILURES."""
+    if not token:
+        raise Refused(Code.UNAUTHENTICATED, "NO_TOKEN", "no token was given")
+    verdict = access.check(token, address)
     if verdict is Verdict.REFUSED:
         raise Refused(Code.UNAUTHENTICATED, "WRONG_TOKEN", "this is not the token of this stack")
     if verdict is Verdict.LIMITED:

@@ -14,10 +14,10 @@ from holdfast_admin.audit import Person
 from holdfast_admin.domain import board, convert, formats, points, strategies, words
 from holdfast_admin.domain.views import PositionView, RecordView
 from holdfast_admin.web import describe, guard
-from holdfast_admin.web.access import LIFETIME_SECS, Verdict
+from holdfast_admin.web.access import LIFETIME_SECS
 from holdfast_admin.web.api import NoteText
 from holdfast_admin.web.context import Context
-from holdfast_runtime.errors import Refused
+from holdfast_runtime.errors import Code, Refused
 from holdfast_runtime.settings import Settings, VenueKind
 
 FILTERS = (
@@ -253,15 +253,12 @@ class Pages:
         access = self._context.access
         guard.check_origin(request)
         person = Person(name=guard.clean_name(who, "operator"), via="page", remote=guard.remote(request))
-        verdict = access.check(token.strip(), person.remote)
-        if verdict is not Verdict.ACCEPTED:
-            self._context.operations.login(person, "refused", verdict.value)
-            try:
-                guard.refuse_unless(verdict, access, person.remote)
-            except Refused as error:
-                limited = verdict is Verdict.LIMITED
-                text = str(error) if limited else "This is not the token of this stack."
-                return self._plain("login.html", status_code=429 if limited else 401, error=text, who=who)
+        try:
+            guard.admit(token.strip(), access, person.remote)
+        except Refused as error:
+            self._context.operations.login(person, "refused", str(error))
+            status = 429 if error.code is Code.RESOURCE_EXHAUSTED else 401
+            return self._plain("login.html", status_code=status, error=words.opening(str(error)), who=who)
         self._context.operations.login(person, "ok")
         answer = RedirectResponse("/", status_code=303)
         answer.set_cookie(
