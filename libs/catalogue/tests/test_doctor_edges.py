@@ -112,7 +112,9 @@ async def test_a_secret_that_nobody_has_changed_for_long_is_told_by_name():
     ],
 )
 async def test_the_disk_must_have_room_and_be_writable(room, level):
-    assert (await verdict(edges.disk(lambda: room)))[0] == level
+    found, evidence = await verdict(edges.disk(lambda: room))
+    assert found == level
+    assert evidence == (f"{room.free_bytes // 2**20:,} MiB free" if room.writable else "it cannot be written to")
 
 
 async def test_where_traces_go_is_looked_at_and_never_red():

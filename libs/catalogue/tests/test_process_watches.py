@@ -257,7 +257,8 @@ async def test_a_full_disk_is_cleaned_of_old_telemetry_and_looked_at_again(host)
     host.room = Room(free_bytes=900 * MIB, total_bytes=1024 * MIB, writable=True)
     assert await host.status("disk.low") == OK
     host.room = Room(free_bytes=1024 * MIB, total_bytes=10**12, writable=True)
-    assert await host.status("disk.low") == WARN
+    message = await host.look("disk.low")
+    assert (message.status, message.evidence) == (WARN, "1,024 MiB free")
     host.room = None
 
 

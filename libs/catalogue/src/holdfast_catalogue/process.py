@@ -217,10 +217,11 @@ def _disk_low(process: Process) -> Callable[[], Finding]:
         room = process.room(process.state_dir)
         metrics.DISK_FREE_BYTES.set(room.free_bytes)
         metrics.DISK_TOTAL_BYTES.set(room.total_bytes)
-        shown = {"free_mib": room.free_bytes // MIB, "of_mib": room.total_bytes // MIB, "folder": process.state_dir}
+        free_mib, of_mib = f"{room.free_bytes // MIB:,}", f"{room.total_bytes // MIB:,}"
+        shown = {"free_mib": free_mib, "of_mib": of_mib, "folder": process.state_dir}
         if not room.writable:
             return error(f"{process.state_dir} cannot be written to", **shown)
-        text = f"{room.free_bytes // MIB} MiB free"
+        text = f"{free_mib} MiB free"
         if room.free_bytes < NO_ROOM_BYTES:
             return error(text, **shown)
         return warn(text, **shown) if room.low else ok(text, **shown)

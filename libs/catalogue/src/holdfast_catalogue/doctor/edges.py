@@ -153,7 +153,7 @@ def disk(room: Callable[[], Room]) -> Check:
 
     def look() -> Result:
         found = room()
-        text = f"{found.free_bytes // MIB} MiB free"
+        text = f"{found.free_bytes // MIB:,} MiB free"
         if not found.writable:
             return red("it cannot be written to")
         if found.free_bytes < NO_ROOM_BYTES:
