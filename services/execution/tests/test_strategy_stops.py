@@ -150,7 +150,7 @@ async def test_a_safety_abort_fails_the_strategy_until_a_person_starts_it(desk: 
         execution.Fact.FromString(row.fact) for row in await desk.runner.read(lambda ledger: ledger.unpublished(1_000))
     ]
     (cleared,) = [fact for fact in facts if fact.cleared and fact.halt.kind == "safety_abort"]
-    assert "cleared by ann, looked up at the broker" in cleared.summary
+    assert cleared.summary == "safety abort no longer halts sma: cleared by ann, looked up at the broker"
     (told,) = [fact for fact in facts if fact.strategy.state == "running"]
     assert (told.kind, told.strategy.reason) == ("strategy", "looked up at the broker")
 

@@ -217,9 +217,10 @@ class StateWrites(SqlWrites):
     def _tell_halt(self, transaction: Transaction, now: datetime, row: HaltRow, note: str = "") -> None:
         scope = " ".join(part for part in (row.symbol, row.strategy) if part) or "all entries"
         cleared = row.cleared_at is not None
-        summary = f"{row.kind} halts {scope}: {row.reason}, set by {row.set_by}"
+        what = row.kind.replace("_", " ")
+        summary = f"{what} halts {scope}: {row.reason}, set by {row.set_by}"
         if cleared:
-            summary = f"{row.kind} no longer halts {scope}: cleared by {row.cleared_by}" + (f", {note}" if note else "")
+            summary = f"{what} no longer halts {scope}: cleared by {row.cleared_by}" + (f", {note}" if note else "")
         fact = execution.Fact(halt=messages.to_halt(row), cleared=cleared)
         transaction.note(Unforeseen())
         transaction.append(now, "halt", row.halt_id, summary, fact)
