@@ -304,3 +304,21 @@ async def test_a_page_that_cannot_be_shown_says_so_to_a_person_and_leads_back(
     assert '<a href="/">' in answer.text
     for raw in ("Http", "Not Found", "Method Not", "a secret of the inside"):
         assert raw not in answer.text
+
+
+async def test_a_filter_by_a_strategy_that_is_not_known_is_shown_and_says_so(admin: Admin, facts: Facts) -> None:
+    admin.sources.projection.apply(facts.decision("s1"))
+    async with admin.client() as client:
+        await sign_in(client)
+        page = (await client.get("/decisions?strategy=nobody")).text
+    assert "No decision of nobody is known" in page
+    assert re.search(r'aria-current="true">nobody</a>', page)
+
+
+async def test_the_page_of_the_api_shows_code_as_code_and_a_text_for_every_schema(admin: Admin) -> None:
+    async with admin.client() as client:
+        await sign_in(client)
+        page = (await client.get("/docs")).text
+    assert "`" not in page
+    silent = re.findall(r'<summary><code>([^<]*)</code><span class="what"></span>', page)
+    assert silent == ["HTTPValidationError", "ValidationError"], "only those of FastAPI itself have no text"

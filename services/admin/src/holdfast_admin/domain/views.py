@@ -268,6 +268,8 @@ class PointView(View):
 
 
 class ServicePointsView(View):
+    """One service and its failure points."""
+
     service: str
     points: list[PointView]
 
@@ -361,6 +363,8 @@ class ConnectionView(View):
 
 
 class HealthView(View):
+    """What answers, who holds the account, and whether ledger and broker agree."""
+
     services: list[ServiceView]
     lease: LeaseView | None
     reconciliation: ReconciliationView
