@@ -2,10 +2,10 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
-UV_VERSION := 0.13.8
 PYTHON ?= python3
 BOOTSTRAP := .uv/bin/python
 UV := .uv/bin/uv
+UV_HASHES := deploy/uv.txt
 BIN := .venv/bin
 SETUP_STAMP := .venv/.setup
 MEMBERS := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml tools/*/pyproject.toml)
@@ -21,11 +21,12 @@ SERVICES ?= signal scoring gate execution reconciliation admin papermarket cli s
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-$(UV):
+$(UV): $(UV_HASHES)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "holdfast needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)" >&2; exit 1; }
 	$(PYTHON) -m venv .uv
-	$(BOOTSTRAP) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BOOTSTRAP) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $(UV_HASHES)
+	@touch $@
 
 # Compiled here, once: else each of the stack's processes does it as it starts, and all of them each time where
 # Python is told to write no bytecode (PYTHONDONTWRITEBYTECODE). A busy machine may take its time over it.
@@ -116,7 +117,7 @@ images: ## Build the images $(REPOSITORY)/<service>:$(TAG): [TAG=dev] [SERVICES=
 	@for service in $(SERVICES); do \
 	  echo "$(REPOSITORY)/$$service:$(TAG)"; \
 	  DOCKER_BUILDKIT=1 docker build --quiet --file deploy/Dockerfile --build-arg SERVICE=$$service --build-arg BASE=$(BASE) \
-	    --build-arg UV_VERSION=$(UV_VERSION) $(IMAGE_FLAGS) --tag $(REPOSITORY)/$$service:$(TAG) . || exit 1; \
+	    $(IMAGE_FLAGS) --tag $(REPOSITORY)/$$service:$(TAG) . || exit 1; \
 	done
 
 release: setup ## Build images, chart, bills of materials and digests, signed: VERSION= KEY= [REPOSITORY=] [PUSH=1]
