@@ -89,6 +89,7 @@ LIVE = f"{ALPACA},config.account.id=main,config.account.live=true"
         ("config.venue.kind=alpaca", "secrets.broker.existingSecret must name a Secret"),
         ("postgresql.enabled=false", "postgresql.existingSecret must name a Secret with LEDGER_URL"),
         ("postgresql.existingSecret=ledger", "one of the two is the ledger"),
+        ("postgresql.discard=true", "what holds the ledger cannot be discarded"),
         ("nats.enabled=false", "nats.url must name another NATS"),
         ("nats.url=tls://there:4222", "one of the two is the bus"),
         (r"nats.enabled=false,nats.url=tls://one:4222\,nats://two:4222", "nats.url must be tls://"),

@@ -46,6 +46,7 @@
 
 {{- if and $v.postgresql.enabled $v.postgresql.existingSecret }}{{ include "holdfast.refuse" "postgresql.existingSecret is given, but postgresql.enabled is true: one of the two is the ledger." }}{{ end -}}
 {{- if and (not $v.postgresql.enabled) (not $v.postgresql.existingSecret) }}{{ include "holdfast.refuse" "postgresql.enabled is false: postgresql.existingSecret must name a Secret with LEDGER_URL." }}{{ end -}}
+{{- if and $v.postgresql.enabled $v.postgresql.discard }}{{ include "holdfast.refuse" "postgresql.discard is true, but postgresql.enabled is true: what holds the ledger cannot be discarded. Leave discard out, or move the ledger (docs/backup.md)." }}{{ end -}}
 {{- $server := printf "%s-postgresql" (include "holdfast.fullname" .) -}}
 {{- if and (not $v.postgresql.enabled) (not $v.postgresql.discard) (lookup "apps/v1" "StatefulSet" .Release.Namespace $server) }}{{ include "holdfast.refuse" (printf "postgresql.enabled is false, but StatefulSet %s holds this release's ledger, and its volume would go with it: dump it first (docs/backup.md), then say postgresql.discard: true." $server) }}{{ end -}}
 {{- if and $v.nats.enabled $v.nats.url }}{{ include "holdfast.refuse" "nats.url is given, but nats.enabled is true: one of the two is the bus." }}{{ end -}}
