@@ -6,6 +6,7 @@ from pathlib import Path
 
 import kubernetes_validate
 import pytest
+import yaml
 
 from tests.chart.golden import FOLDER, reviewed
 from tests.chart.rendering import CHART, KUBERNETES, ROOT, VALUES, helm, rendered, template, tool, values_file
@@ -97,6 +98,7 @@ LIVE = f"{ALPACA},config.account.id=main,config.account.live=true"
         ("certificates.source=certManager", "issuerRef.name must name an issuer"),
         ("jaeger.enabled=true,config.telemetry.otlp_endpoint=http://there:4318", "traces go to one of the two"),
         ("externalSecrets.secrets.keys.ALPACA_API_KEY.key=alpaca", "externalSecrets.store.name must name the store"),
+        ("monitoring.runbooks=docs/runbooks", "does not match pattern"),
         ("pod.preStopSleepSeconds=20", "must be 15 above pod.preStopSleepSeconds"),
     ],
 )
@@ -118,3 +120,15 @@ def test_a_live_account_has_nothing_of_a_drill_or_of_development(name: str, dril
     assert template(*values_file(name), *live).returncode == 0
     done = template(*values_file(name), *live, "--set", drill)
     assert "never with a live account" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "folder"), [("", "docs/runbooks"), ("https://runbooks.test/holdfast/", "https://runbooks.test/holdfast")]
+)
+def test_an_alert_links_to_its_runbook_where_these_are_said_to_be(value: str, folder: str) -> None:
+    manifests = template("--set", f"monitoring.enabled=true,monitoring.runbooks={value}").stdout
+    (rule,) = [each for each in yaml.safe_load_all(manifests) if each and each["kind"] == "PrometheusRule"]
+    alerts = [each for group in rule["spec"]["groups"] for each in group["rules"] if "alert" in each]
+    assert alerts
+    for each in alerts:
+        assert each["annotations"]["runbook_url"] == f"{folder}/{each['alert']}.md"
