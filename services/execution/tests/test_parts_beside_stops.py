@@ -85,6 +85,27 @@ async def test_what_the_old_stop_fills_is_taken_off_the_smaller_one(make_desk: A
     await protects(desk, 8)
 
 
+async def test_a_part_of_what_such_a_stop_has_left_is_sold_beside_it(make_desk: Any) -> None:
+    """SY-2, point 12: what an order that was replaced has filled is over; nothing is cancelled for the next part."""
+    desk = await shrinking(make_desk, 2, 0, 0, secs=30)
+    desk.broker.tick(OPEN + 3 * MINUTE)
+    await desk.pass_secs(5)
+    arrives(desk, 60)
+    await desk.pass_secs(10)
+    await protects(desk, 8)
+    takes(desk, 0)
+    again = reduction(desk, 2, valid_secs=600)
+    again.signal_id += ".again"
+    await desk.submit(again)
+    await desk.pass_secs(10)
+    assert "cancel_order" not in desk.broker.calls
+    assert sum(each.remaining for each in stops(desk) if each.status.value == "new") == 6
+    stop = next(row for row in await desk.intents() if row.purpose is Purpose.STOP)
+    assert (stop.quantity, stop.filled_quantity, stop.leg_quantity) == (5, 2, 3)
+    sale = next(row for row in await desk.intents() if row.purpose is Purpose.REDUCE and row.open)
+    assert (sale.state, sale.remaining, (await desk.position()).protection) == (IntentState.ACKED, 2, "active")
+
+
 async def test_an_old_stop_that_fills_all_that_the_smaller_one_was_about_protects_the_rest(make_desk: Any) -> None:
     """Nothing is left for the replacement, which is rejected: the old stop goes on, and is known to."""
     desk = await shrinking(make_desk, 7, 0, 0)

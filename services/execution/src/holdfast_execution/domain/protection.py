@@ -155,12 +155,12 @@ def _cover(holding: HoldingView, rules: Rules, now: datetime, closes_at: datetim
 
 
 def _uncover(holding: HoldingView, stops: list[OrderView], excess: Decimal) -> Action:
-    """Only a whole-share stop of which nothing has filled is replaced (point 12); what it may keep goes on resting."""
+    """Only a whole-share stop that does not sell yet is replaced (point 12); what it may keep goes on resting."""
     worst = max(stops, key=lambda order: (order.remaining, order.intent_id))
     if worst.phase is Phase.PENDING:
         return Action(need=Need.DROP_UNSENT, reason="STOP_QUANTITY_WRONG", intent_id=worst.intent_id)
     kept = worst.remaining - excess
-    if kept <= 0 or kept % 1 or worst.filled or holding.book != "equity":
+    if kept <= 0 or kept % 1 or worst.sells_now or holding.book != "equity":
         return _cancel(worst, "STOP_QUANTITY_WRONG")
     return Action(need=Need.SHRINK_STOP, reason="STOP_QUANTITY_WRONG", intent_id=worst.intent_id, quantity=kept)
 
