@@ -81,6 +81,10 @@ def test_only_the_maker_of_certificates_has_a_token_of_the_cluster(name: str) ->
     assert all(each["automountServiceAccountToken"] is False for each in of_kind(found, "ServiceAccount"))
 
 
+READ = {"configmaps", "deployments", "statefulsets", "services", "roles", "rolebindings"}
+"""What admin's drift check compares, by name."""
+
+
 @every_values
 def test_rights_name_the_objects_they_are_for(name: str) -> None:
     """Nothing in the product may delete a pod, or read a Secret that it does not keep. The drift check only reads, and
@@ -92,7 +96,7 @@ def test_rights_name_the_objects_they_are_for(name: str) -> None:
             if only_reads and rule["resources"] == ["networkpolicies"]:
                 assert rule["verbs"] == ["list"]
                 continue
-            allowed = {"configmaps", "deployments", "statefulsets"} if only_reads else {"secrets"}
+            allowed = READ if only_reads else {"secrets"}
             assert set(rule["resources"]) <= allowed
             assert set(rule["verbs"]) <= ({"get"} if only_reads else {"get", "update"})
             assert rule["resourceNames"]

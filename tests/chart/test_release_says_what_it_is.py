@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from holdfast_admin.domain.drift import CONTAINER_PARTS, POD_PARTS, Drift, Live, compare
+from holdfast_admin.domain.drift import CONTAINER_PARTS, OBJECT_PARTS, POD_PARTS, Drift, Live, compare
 from tests.chart.rendering import VALUES, Manifest, manifests, of_kind, template
 
 every_values = pytest.mark.parametrize("name", VALUES)
@@ -33,15 +33,21 @@ def installed(found: list[Manifest]) -> Live:
         },
         configmaps={each["metadata"]["name"]: each for each in of_kind(found, "ConfigMap")},
         policies=[each for each in of_kind(found, "NetworkPolicy") if "annotations" not in each["metadata"]],
+        objects={
+            f"{each['kind'].lower()}s/{each['metadata']['name']}": each
+            for each in of_kind(found, "Service", "Role", "RoleBinding")
+            if "annotations" not in each["metadata"]
+        },
     )
 
 
 @every_values
-def test_every_workload_and_policy_is_said_and_is_so_after_an_install(name: str) -> None:
+def test_every_object_that_may_be_compared_is_said_and_is_so_after_an_install(name: str) -> None:
     said, live = expected(manifests(name)), installed(manifests(name))
     own = {each for each, spec in said["networkpolicies"].items() if spec is not None}
     assert set(said["workloads"]) == set(live.workloads)
     assert own == {each["metadata"]["name"] for each in live.policies}
+    assert set(said["objects"]) == set(live.objects)
     assert compare(said, live) == Drift((), ())
 
 
@@ -52,6 +58,18 @@ def test_what_is_said_of_a_variable_is_never_its_value(name: str) -> None:
         for variables in workload["variables"].values():
             for said in variables.values():
                 assert set(said) == {"fieldRef"} if isinstance(said, dict) else re.fullmatch("[0-9a-f]{64}", said)
+
+
+@every_values
+def test_what_is_said_of_an_object_is_what_is_compared_and_may_be_read(name: str) -> None:
+    """A part that admin does not compare would look gone; an object that its Role does not name would be a refusal."""
+    said = expected(manifests(name))["objects"]
+    for each, parts in said.items():
+        assert set(parts) <= set(OBJECT_PARTS[each.partition("/")[0]])
+    (role,) = (each for each in of_kind(manifests(name), "Role") if "release-expected" in each["metadata"]["name"])
+    by_name = [rule for rule in role["rules"] if "resourceNames" in rule]
+    readable = {f"{kind}/{each}" for rule in by_name for kind in rule["resources"] for each in rule["resourceNames"]}
+    assert set(said) <= readable
 
 
 @every_values

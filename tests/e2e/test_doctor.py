@@ -93,6 +93,13 @@ def test_every_service_finds_all_its_edges_well_after_an_install(day: Release) -
             id="a-removed-probe",
         ),
         pytest.param(
+            f"deployment/{NAME}-scoring",
+            container("scoring", resources={"limits": {"memory": "500Mi"}}),
+            {("admin", "release"): f"deployments/{NAME}-scoring: resources of container scoring is not the release's"},
+            "helm upgrade",
+            id="a-limit-of-memory",
+        ),
+        pytest.param(
             f"configmap/{NAME}-configuration",
             {"data": {"holdfast.yaml": "{}"}},
             {("admin", "release"): f"configmaps/{NAME}-configuration: holdfast.yaml is not the release's"},

@@ -44,12 +44,17 @@ EXPECTED: dict[str, Any] = {
                 },
                 "migrate": {"LIVE": checksum("0")},
             },
-            "pod": {"serviceAccountName": "hf-gate", "volumes": [{"name": "state", "emptyDir": {}}]},
+            "pod": {
+                "serviceAccountName": "hf-gate",
+                "volumes": [{"name": "state", "emptyDir": {}}],
+                "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "kubernetes.io/hostname"}],
+            },
             "containers": {
                 "main": {
                     "livenessProbe": {"grpc": {"port": 8081}},
                     "securityContext": {"readOnlyRootFilesystem": True},
                     "volumeMounts": [{"name": "state", "mountPath": "/state"}],
+                    "resources": {"requests": {"cpu": 0.5, "memory": "1024Mi"}, "limits": {"memory": "2Gi"}},
                 },
                 "migrate": {"command": ["migrate"]},
             },
@@ -57,6 +62,22 @@ EXPECTED: dict[str, Any] = {
         "deployments/hf-scoring": {"replicas": None, "images": ["holdfast/scoring:1.2"], "annotations": {}},
     },
     "configmaps": {"hf-configuration": {"holdfast.yaml": checksum(CONFIGURATION)}},
+    "objects": {
+        "services/hf-gate": {
+            "selector": labels("gate"),
+            "publishNotReadyAddresses": True,
+            "ports": [{"name": "grpc", "port": 8443, "targetPort": "grpc"}],
+        },
+        "roles/hf-admin": {
+            "rules": [
+                {"apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": ["hf-gate"], "verbs": ["get"]}
+            ]
+        },
+        "rolebindings/hf-admin": {
+            "roleRef": {"kind": "Role", "name": "hf-admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": "hf-admin", "namespace": "trading"}],
+        },
+    },
     "networkpolicies": {
         "hf-deny-all": {"podSelector": {"matchLabels": OURS}, "policyTypes": ["Ingress", "Egress"]},
         "hf-gate-from-scoring": {
@@ -93,6 +114,7 @@ def pod_spec(image: str) -> dict[str, Any]:
         "restartPolicy": "Always",
         "securityContext": {},
         "volumes": [{"name": "state", "emptyDir": {}}],
+        "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "kubernetes.io/hostname"}],
         "initContainers": [
             {"name": "migrate", "image": image, "command": ["migrate"], "env": [{"name": "LIVE", "value": "0"}]}
         ],
@@ -105,6 +127,7 @@ def pod_spec(image: str) -> dict[str, Any]:
                 "livenessProbe": probe | {"successThreshold": 1},
                 "securityContext": {"readOnlyRootFilesystem": True},
                 "volumeMounts": [{"name": "state", "mountPath": "/state"}],
+                "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
             }
         ],
     }
@@ -114,6 +137,14 @@ def environment() -> list[dict[str, Any]]:
     """As the API server holds it: with its own defaults."""
     field = {"apiVersion": "v1", "fieldPath": "metadata.name"}
     return [{"name": "LIVE", "value": "0"}, {"name": "EMPTY"}, {"name": "POD", "valueFrom": {"fieldRef": field}}]
+
+
+def objects() -> dict[str, dict[str, Any]]:
+    """Services, Roles and RoleBindings as the API server holds them: with its own choices."""
+    found = copy.deepcopy(EXPECTED["objects"])
+    found["services/hf-gate"]["ports"][0]["protocol"] = "TCP"
+    found["services/hf-gate"] |= {"type": "ClusterIP", "clusterIP": "10.0.0.7", "ipFamilies": ["IPv4"]}
+    return {each: {"spec": parts} if each.startswith("services/") else parts for each, parts in found.items()}
 
 
 def policy(name: str, spec: dict[str, Any]) -> dict[str, Any]:
@@ -143,6 +174,7 @@ class Api:
             "hf-configuration": {"data": {"holdfast.yaml": CONFIGURATION}},
         }
         self.policies = policies()
+        self.objects = objects()
         self.denied: set[str] = set()
         self.asked: set[tuple[str, str]] = set()
 
@@ -156,7 +188,9 @@ class Api:
             return httpx.Response(403, json={"message": f"{kind} is forbidden"})
         if kind == "networkpolicies" and not name:
             return httpx.Response(200, json={"items": [policy(*each) for each in self.policies.items()]})
-        found = (self.deployments if kind == "deployments" else self.configmaps).get(name)
+        named = {f"deployments/{each}": found for each, found in self.deployments.items()}
+        named |= {f"configmaps/{each}": found for each, found in self.configmaps.items()} | self.objects
+        found = named.get(f"{kind}/{name}")
         return httpx.Response(200, json=found) if found else httpx.Response(404, json={"message": "not found"})
 
 
@@ -192,7 +226,9 @@ async def test_a_release_that_is_as_it_says_is_well_and_only_read(watched: Watch
     """SE-3: no other kind is asked for, no Secret among them, and nothing is written."""
     assert await watched.check() == ("OK", "every object is as the release says")
     assert (await watched.status())[0] == "OK"
-    assert watched.api.asked == {("GET", "configmaps"), ("GET", "deployments"), ("GET", "networkpolicies")}
+    assert watched.api.asked == {
+        ("GET", kind) for kind in ("configmaps", "deployments", "networkpolicies", "services", "roles", "rolebindings")
+    }
 
 
 @pytest.mark.parametrize(
@@ -305,6 +341,26 @@ async def test_a_variable_changed_by_hand_is_named_but_not_its_value(
             "volumeMounts of container main is not the release's",
         ),
         (
+            lambda pod: pod["containers"][0]["resources"]["limits"].update(memory="2G"),
+            "resources of container main is not the release's",
+        ),
+        (
+            lambda pod: pod["containers"][0]["resources"]["requests"].pop("cpu"),
+            "resources of container main is not the release's",
+        ),
+        (
+            lambda pod: pod["topologySpreadConstraints"].clear(),
+            "topologySpreadConstraints of its pods is not the release's",
+        ),
+        (
+            lambda pod: pod.update(affinity={"nodeAffinity": {}}),
+            "affinity of its pods is not the release's",
+        ),
+        (
+            lambda pod: pod.update(nodeSelector={"kubernetes.io/hostname": "one"}),
+            "nodeSelector of its pods is not the release's",
+        ),
+        (
             lambda pod: pod["containers"].append({"name": "sidecar", "image": "holdfast/gate:1.2"}),
             "container sidecar was added",
         ),
@@ -322,6 +378,37 @@ async def test_a_pod_that_a_hand_runs_otherwise_is_named_with_its_part(
 async def test_a_container_that_is_gone_is_named(watched: Watched) -> None:
     watched.api.deployments["hf-gate"]["spec"]["template"]["spec"]["initContainers"].clear()
     assert "deployments/hf-gate: container migrate is gone" in (await watched.check())[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("services/hf-gate", lambda its: its["spec"]["selector"].update(component="scoring"), "selector"),
+        ("services/hf-gate", lambda its: its["spec"]["ports"][0].update(targetPort="health"), "ports"),
+        ("services/hf-gate", lambda its: its["spec"].update(type="LoadBalancer"), "type"),
+        (
+            "services/hf-gate",
+            lambda its: its["spec"].update(publishNotReadyAddresses=False),
+            "publishNotReadyAddresses",
+        ),
+        ("roles/hf-admin", lambda its: its["rules"][0].pop("resourceNames"), "rules"),
+        ("roles/hf-admin", lambda its: its["rules"].append({"resources": ["secrets"], "verbs": ["*"]}), "rules"),
+        ("rolebindings/hf-admin", lambda its: its["subjects"].append({"kind": "Group", "name": "all"}), "subjects"),
+    ],
+)
+async def test_a_service_or_a_right_changed_by_hand_is_named(
+    watched: Watched, name: str, change: Any, told: str
+) -> None:
+    """IN-7, SE-3: callers led elsewhere, or rights that nobody has reviewed."""
+    change(watched.api.objects[name])
+    assert await watched.check() == ("RED", f"{name}: {told} is not the release's")
+    assert (await watched.status())[0] == "ERROR"
+
+
+@pytest.mark.parametrize("name", EXPECTED["objects"])
+async def test_a_service_or_a_right_that_was_removed_is_named(watched: Watched, name: str) -> None:
+    del watched.api.objects[name]
+    assert await watched.check() == ("RED", f"{name} is gone")
 
 
 OPEN = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]}
@@ -385,7 +472,8 @@ def test_what_opens_everything_is_told_in_few_words() -> None:
     more = {
         f"deployments/hf-{each}": deployment(f"hf-{each}", "any", 1) for each in ("admin", "gate", "nats", "signal")
     }
-    found = compare(EXPECTED | {"workloads": {}, "configmaps": {}}, Live(more, {}, [policy("helpful", OPEN)]))
+    policies_alone = EXPECTED | {"workloads": {}, "configmaps": {}, "objects": {}}
+    found = compare(policies_alone, Live(more, {}, [policy("helpful", OPEN)]))
     opens = "and opens ingress of deployments/hf-admin, deployments/hf-gate and 2 more"
     assert found.changed == (
         "networkpolicies/hf-deny-all is gone",

@@ -11,7 +11,7 @@ develops changes images and commands all the time. */}}
 {{- $own := dict -}}
 {{- range .env }}{{ $_ := set $own .name (.valueFrom | default (.value | default "" | sha256sum)) }}{{ end -}}
 {{- $_ := set $variables .name $own -}}
-{{- $_ := set $containers .name (pick . "command" "args" "ports" "volumeMounts" "securityContext" "startupProbe" "livenessProbe" "readinessProbe" "lifecycle") -}}
+{{- $_ := set $containers .name (pick . "command" "args" "ports" "volumeMounts" "securityContext" "startupProbe" "livenessProbe" "readinessProbe" "lifecycle" "resources") -}}
 {{- end -}}
 {{- $said := dict
   "replicas" .spec.replicas
@@ -20,7 +20,7 @@ develops changes images and commands all the time. */}}
   "variables" $variables -}}
 {{- if not .root.Values.image.development -}}
 {{- $_ := set $said "containers" $containers -}}
-{{- $_ := set $said "pod" (pick $pod "serviceAccountName" "securityContext" "volumes" "shareProcessNamespace" "hostNetwork" "hostPID" "hostIPC") -}}
+{{- $_ := set $said "pod" (pick $pod "serviceAccountName" "securityContext" "volumes" "shareProcessNamespace" "hostNetwork" "hostPID" "hostIPC" "nodeSelector" "affinity" "tolerations" "topologySpreadConstraints" "priorityClassName") -}}
 {{- end -}}
 {{- $said | toJson -}}
 {{- end -}}

@@ -20,8 +20,8 @@ POINTS: tuple[FailurePoint, ...] = (
         owner="admin",
         severity=Severity.HIGH,
         covers=("IN-7",),
-        detector="Every minute in a cluster: images, replicas, variables and configuration of the release's workloads "
-        "and its network policies beside what the release says: WARN where one differs, or where another policy opens "
+        detector="Every minute in a cluster: the release's workloads, configuration, Services, Roles, RoleBindings and "
+        "network policies beside what the release says: WARN where one differs, or where another policy opens "
         "more, ERROR where the next look finds it too, or where pods are not ready for 10 minutes.",
         why_no_healer="Who changed it may have meant it, and nothing in the product may change or delete workloads. A "
         "rollout that fails leaves the pods of the version before, which trade on.",
@@ -36,6 +36,7 @@ POINTS: tuple[FailurePoint, ...] = (
             "services/admin/tests/test_release_drift.py::test_a_change_by_hand_is_an_error_that_names_it",
             "services/admin/tests/test_release_drift.py::test_a_variable_changed_by_hand_is_named_but_not_its_value",
             "services/admin/tests/test_release_drift.py::test_a_pod_that_a_hand_runs_otherwise_is_named_with_its_part",
+            "services/admin/tests/test_release_drift.py::test_a_service_or_a_right_changed_by_hand_is_named",
             "services/admin/tests/test_release_drift.py::test_a_policy_that_was_changed_by_hand_is_named_with_its_part",
             "services/admin/tests/test_release_drift.py::test_a_failed_rollout_is_told_and_the_old_version_trades_on",
         ),

@@ -13,6 +13,9 @@ EXPECTED_VARIABLE = "HOLDFAST_RELEASE_EXPECTED"
 """Names the ConfigMap that the chart renders; absent outside of a cluster."""
 APPS = "apps/v1"
 NETWORKING = "networking.k8s.io/v1"
+RBAC = "rbac.authorization.k8s.io/v1"
+GROUPS = {"services": "", "roles": RBAC, "rolebindings": RBAC}
+"""Of the other objects that the release names, by kind."""
 
 
 class Release:
@@ -40,6 +43,12 @@ class Release:
             expected: Object = json.loads(found["data"]["expected.json"])
             workloads = {each: cluster.get(*each.split("/"), group=APPS) for each in expected["workloads"]}
             configmaps = {name: cluster.get("configmaps", name) for name in expected["configmaps"]}
+            objects = {each: _named(cluster, each) for each in expected.get("objects", ())}
             # A release without policies of its own gives no right to look at others'.
             policies = cluster.all_of("networkpolicies", group=NETWORKING) if expected.get("networkpolicies") else ()
-        return compare(expected, Live(workloads, configmaps, policies))
+        return compare(expected, Live(workloads, configmaps, policies, objects))
+
+
+def _named(cluster: Cluster, which: str) -> Object | None:
+    kind, name = which.split("/")
+    return cluster.get(kind, name, group=GROUPS[kind])

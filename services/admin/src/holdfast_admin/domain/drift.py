@@ -6,17 +6,19 @@
    "HOLDFAST_POD": {"fieldRef": {"fieldPath": "metadata.name"}}}},
    "pod": {"serviceAccountName": …, "volumes": […], …}, "containers": {"gate": {"livenessProbe": …, …}}}, …},
    "configmaps": {"holdfast-configuration": {"holdfast.yaml": "cd…"}},
+   "objects": {"services/holdfast-gate": {"selector": …, "ports": […]}, "roles/holdfast-admin": {"rules": […]}, …},
    "networkpolicies": {"holdfast-deny-all": {"podSelector": …, "policyTypes": ["Ingress", "Egress"]}, "theirs": null}}
 `replicas` null: something else scales it. `images` null: who develops gives them other names. `annotations`: of the pod
 template. `variables`: by container. Their values, and those of ConfigMaps, are SHA-256 sums, and no sentence tells one.
-`pod` and `containers`: POD_PARTS and CONTAINER_PARTS of their specs.
+`pod` and `containers`: POD_PARTS and CONTAINER_PARTS of their specs. `objects`: OBJECT_PARTS of each.
 `networkpolicies`: their specs, null where somebody else's is meant; absent where the release has none. What an older
 version's release does not say of itself is not compared.
 """
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from holdfast_admin.domain.manifests import Object, unlike
@@ -25,12 +27,21 @@ from holdfast_admin.domain.openings import opened
 GIVEN_UP = "ProgressDeadlineExceeded"
 CHECKSUMS = "checksum/"
 POD_PARTS = (
-    "serviceAccountName", "securityContext", "volumes", "shareProcessNamespace", "hostNetwork", "hostPID", "hostIPC"
+    "serviceAccountName", "securityContext", "volumes", "shareProcessNamespace", "hostNetwork", "hostPID", "hostIPC",
+    "nodeSelector", "affinity", "tolerations", "topologySpreadConstraints", "priorityClassName",
 )  # fmt: skip
 CONTAINER_PARTS = (
     "command", "args", "ports", "volumeMounts", "securityContext", "startupProbe", "livenessProbe", "readinessProbe",
-    "lifecycle",
+    "lifecycle", "resources",
 )  # fmt: skip
+OBJECT_PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "services": ("type", "selector", "ports", "publishNotReadyAddresses", "externalIPs"),
+        "roles": ("rules",),
+        "rolebindings": ("roleRef", "subjects"),
+    }
+)
+"""By kind. What else a live one has, the cluster has chosen: addresses, families."""
 SHOWN = 12
 """Characters of a checksum that are told."""
 
@@ -53,6 +64,8 @@ class Live:
     configmaps: Mapping[str, Object | None]
     policies: Iterable[Object] = ()
     """Every NetworkPolicy of the namespace, whoever made it."""
+    objects: Mapping[str, Object | None] = field(default_factory=dict)
+    """Services, Roles and RoleBindings."""
 
 
 def compare(expected: Object, live: Live) -> Drift:
@@ -70,6 +83,8 @@ def compare(expected: Object, live: Live) -> Drift:
         data = (live.configmaps.get(name) or {}).get("data") or {}
         found = {key: _sum(value) for key, value in data.items()}
         changed += [f"configmaps/{name}: {key} is not the release's" for key in wanted if found.get(key) != wanted[key]]
+    for name, said in sorted(expected.get("objects", {}).items()):
+        changed += _object(name, said, live.objects.get(name))
     changed += _policies(expected.get("networkpolicies") or {}, live)
     return Drift(tuple(changed), tuple(unfinished))
 
@@ -126,6 +141,14 @@ def _parts(wanted: Object, pod: Object) -> list[str]:
         if name in found
         for part in unlike(said[name], _picked(found[name], CONTAINER_PARTS))
     ]
+
+
+def _object(name: str, wanted: Object, live: Object | None) -> list[str]:
+    """A Service has its parts in its spec, a Role has no spec."""
+    if live is None:
+        return [f"{name} is gone"]
+    found = _picked(live.get("spec", live), OBJECT_PARTS[name.partition("/")[0]])
+    return [f"{name}: {part} is not the release's" for part in unlike(wanted, found)]
 
 
 def _picked(spec: Object, parts: tuple[str, ...]) -> Object:

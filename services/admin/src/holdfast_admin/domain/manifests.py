@@ -1,6 +1,8 @@
 """What parts of manifests say, whoever wrote them down (IN-7). Pure."""
 
+import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 Object = Mapping[str, Any]
@@ -24,8 +26,15 @@ SERVERS_OWN: Object = {
     "periodSeconds": 10,
     "successThreshold": 1,
     "failureThreshold": 3,
+    "type": "ClusterIP",
+    "publishNotReadyAddresses": False,
 }
-"""What the API server puts in, or leaves out, of policies, of pods and their volumes and probes."""
+"""What the API server puts in, or leaves out, of policies, Services, of pods and their volumes and probes."""
+AMOUNTS = ("requests", "limits")
+"""Whatever is in them is a quantity: the API server writes 1000m as 1."""
+_QUANTITY = re.compile(r"([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)(|[KMGTPE]i|[numkMGTPE])")
+_POWERS = {each: Decimal(1024) ** power for power, each in enumerate(("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"))}
+_POWERS |= {each: Decimal(1000) ** (power - 3) for power, each in enumerate("num kMGTPE") if each != " "}
 
 
 def unlike(wanted: Object, found: Object) -> list[str]:
@@ -37,6 +46,16 @@ def unlike(wanted: Object, found: Object) -> list[str]:
 def _said(value: Any) -> Any:
     # An empty list is as good as none; an empty object is not: `{}` is everybody.
     if isinstance(value, Mapping):
-        said = {key: _said(each) for key, each in value.items()}
+        said = {key: _amounts(each) if key in AMOUNTS else _said(each) for key, each in value.items()}
         return {key: each for key, each in said.items() if each not in (None, [], SERVERS_OWN.get(key))}
     return [_said(each) for each in value] if isinstance(value, list) else value
+
+
+def _amounts(value: Any) -> Any:
+    return {key: _amount(str(each)) for key, each in value.items()} if isinstance(value, Mapping) else value
+
+
+def _amount(quantity: str) -> Decimal | str:
+    """Its number; what is none stays what it is."""
+    found = _QUANTITY.fullmatch(quantity)
+    return Decimal(found[1]) * _POWERS[found[2]] if found else quantity
