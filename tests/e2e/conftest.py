@@ -24,6 +24,7 @@ ORDER = (
     "deleted_pods",
     "frozen_process",
     "stores",
+    "full_volumes",
     "upgrades",
     "drain",
     "identities",
@@ -58,7 +59,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     rows = terminalreporter.config.stash.get(ROWS, [])
     if not rows:
         return
-    terminalreporter.section("disturbances, and the time until all was ready and trading again")
+    terminalreporter.section("starts, and disturbances with the time until all was ready and trading again")
     width = max(len(row.disturbance) for row in rows)
     for row in rows:
         took = "" if row.recovery_secs is None else f"{row.recovery_secs:7.1f} s"
