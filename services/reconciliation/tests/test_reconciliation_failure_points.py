@@ -10,6 +10,7 @@ import pytest
 
 from holdfast_catalogue.registry import EVERY_SERVICE, of_service
 from holdfast_reconciliation.watches import watches
+from holdfast_runtime.errors import Retry
 from holdfast_runtime.ports.venue import VenueUnavailable
 from holdfast_runtime.settings import Settings
 from holdfast_simulation.lookout import Lookout
@@ -82,6 +83,20 @@ async def test_a_clean_verdict_grows_old_when_no_round_follows(station):
     await station.stack.round()
     station.stack.clock.move(rounds.NOON + timedelta(hours=6, minutes=20))
     assert await station.status("reconciliation.stale", after_secs=10) == "OK"
+
+
+async def test_a_round_that_execution_cannot_store_is_an_error_that_says_why_until_it_is(station):
+    """FP-6.4: a ledger without room reads and beats on; in a replay no market time passes meanwhile."""
+    station.stack.execution.away = Retry("the ledger's database did not answer: DiskFull")
+    task = asyncio.create_task(station.stack.reconciler.run(lambda: None))
+    await rounds.until(lambda: station.stack.reconciler.waits_for)
+    await station.lookout.look("reconciliation.stale")
+    message = await station.lookout.look("reconciliation.stale", after_secs=31)
+    assert (message.status, "DiskFull" in message.evidence) == (3, True)
+    station.stack.execution.away = None
+    await rounds.until(lambda: not station.stack.reconciler.waits_for)
+    task.cancel()
+    assert await station.status("reconciliation.stale") == "OK"
 
 
 async def test_a_broker_that_cannot_be_read_is_an_error_until_it_answers(station):

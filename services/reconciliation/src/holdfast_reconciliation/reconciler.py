@@ -92,6 +92,8 @@ class Reconciler:
         self._cleared = False
         """A person has said since then that they are good."""
         metrics.RECONCILIATION_AGE.set_function(self._clean_age_secs)
+        self.waits_for = ""
+        """Why the newest round could not be told to execution; empty once it was."""
         self.why_unavailable = ""
         """Why the broker could not be read the last time that was so."""
 
@@ -167,9 +169,12 @@ class Reconciler:
         limit_secs = FIRST_RETRY_SECS
         while True:
             try:
-                return await self._round(reason)
+                found = await self._round(reason)
+                self.waits_for = ""
+                return found
             except Retry as error:
                 log.info("reconciliation.waiting", reason=str(error))
+                self.waits_for = str(error)
                 after_secs = error.after_secs
             except Refused as error:
                 if error.reason != NOT_HOLDER:

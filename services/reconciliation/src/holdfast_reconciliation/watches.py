@@ -14,6 +14,8 @@ from holdfast_runtime.settings import Settings
 
 STALE_FOR_SECS = 5.0
 """Market time may jump, over a night in a replay: a round follows at once."""
+WAITS_SECS = 30.0
+"""A round that cannot be told to execution: market time need not move meanwhile, in a replay it waits for the round."""
 ROUNDS_OUT_OF_SESSION = 2
 MAX_TOLD = 5
 """Discrepancies named in the evidence; admin lists them all."""
@@ -46,9 +48,11 @@ def _stale(
 ) -> Callable[[], Finding]:
     open_bound = timedelta(seconds=settings.execution.verdict_max_age_secs)
     closed_bound = timedelta(seconds=settings.reconciliation.closed_interval_secs * ROUNDS_OUT_OF_SESSION)
-    old = Lasting(monotonic)
+    old, waiting = Lasting(monotonic), Lasting(monotonic)
 
     def detect() -> Finding:
+        if waiting(bool(reconciler.waits_for)) >= WAITS_SECS:
+            return error(f"the newest round waits: {reconciler.waits_for}")
         clean_at = reconciler.clean_at
         if clean_at is None:
             return warn("ledger and broker were never equal yet")

@@ -34,11 +34,18 @@ POINTS: tuple[FailurePoint, ...] = (
         severity=Severity.CRITICAL,
         covers=("FP-4.5", "IN-3"),
         detector="Market-time age of the last clean verdict: WARN before the first one, ERROR where it is older than "
-        "entries may be taken by (in session) or than two rounds (out of session), for 5 s.",
+        "entries may be taken by (in session) or than two rounds (out of session), for 5 s; or where a round waits for "
+        "execution for 30 s, with its reason.",
         healer="Rounds go on, with backoff while the broker or execution is away.",
         heal_within_secs=60.0,
-        manual_steps=("Look at reconciliation.broker_unreachable and at execution's lease.",),
-        proofs=(f"{_TESTS}::test_a_clean_verdict_grows_old_when_no_round_follows",),
+        manual_steps=(
+            "Look at reconciliation.broker_unreachable and at execution's lease.",
+            "A ledger's database that answers but takes nothing: look whether its disk is full.",
+        ),
+        proofs=(
+            f"{_TESTS}::test_a_clean_verdict_grows_old_when_no_round_follows",
+            f"{_TESTS}::test_a_round_that_execution_cannot_store_is_an_error_that_says_why_until_it_is",
+        ),
     ),
     FailurePoint(
         id="reconciliation.broker_unreachable",
