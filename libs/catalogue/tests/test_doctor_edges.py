@@ -13,6 +13,7 @@ from holdfast_catalogue.doctor.checks import Check, Verdict, doubtful, examine, 
 from holdfast_catalogue.machine import Room
 from holdfast_core.sessions import xnys
 from holdfast_runtime.errors import AskPerson, Retry
+from holdfast_runtime.ledger_probe import LedgerLook
 from holdfast_runtime.ports.venue import BrokerAccount, BrokerClock
 
 OPENS = datetime(2013, 10, 8, 13, 30, tzinfo=UTC)
@@ -67,7 +68,26 @@ async def test_a_stream_that_is_missing_or_differs_is_named():
 )
 async def test_clocks_that_differ_are_told_by_how_much(skew, level):
     assert (await surveyed(skew=timedelta(seconds=skew)))[0] == level
-    assert (await verdict(edges.ledger(lambda: ("postgresql", timedelta(seconds=skew)))))[0] == level
+    assert (await of_ledger(LedgerLook("postgresql", timedelta(seconds=skew))))[0] == level
+
+
+async def of_ledger(seen: LedgerLook, *, live: bool = False) -> tuple[str, str]:
+    return await verdict(edges.ledger(lambda: seen, live=live))
+
+
+@pytest.mark.parametrize(("live", "level"), [(False, "OK"), (True, "WARN")])
+async def test_a_ledger_without_a_synchronous_standby_is_doubtful_where_money_is_real(live, level):
+    """IN-8: a commit that is lost with its server is a second order."""
+    found, evidence = await of_ledger(LedgerLook("postgresql", timedelta(0), standby=False), live=live)
+    assert found == level
+    assert ("no synchronous standby" in evidence) is live
+    assert (await of_ledger(LedgerLook("postgresql", timedelta(0)), live=live))[0] == "OK"
+
+
+async def test_a_ledger_that_acknowledges_what_is_not_on_its_disk_is_red():
+    found, evidence = await of_ledger(LedgerLook("postgresql", timedelta(0), commits_at_once=False))
+    assert found == "RED"
+    assert "synchronous_commit" in evidence
 
 
 async def test_a_peer_is_asked_once_more_before_it_is_red():

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
 from urllib.parse import urlsplit
 
-from holdfast_catalogue.doctor.checks import Check, Result, doubtful, red, well
+from holdfast_catalogue.doctor.checks import Check, Result, Verdict, doubtful, red, well
 from holdfast_catalogue.machine import Room
 from holdfast_runtime.errors import Retry
+from holdfast_runtime.ledger_probe import LedgerLook
 
 ANSWER_SECS = 4.0
 """Of one try: a handshake on a machine that is very busy takes its time, and a door that is shut answers at once."""
@@ -95,12 +96,25 @@ def of_skew(skew: timedelta, whose: str) -> Result:
     return doubtful(text, *_CLOCK_STEPS) if abs(skew) >= SKEW_TO_WARN else well(text)
 
 
-def ledger(look: Callable[[], tuple[str, Skew]]) -> Check:
-    """The ledger's database, on a connection of its own. `look` blocks: the engine's name, and its clock's skew."""
+_STANDBY_STEPS = (
+    "Name a synchronous standby in synchronous_standby_names (docs/fail-over.md): a lost commit is a second order.",
+    "Where its storage is itself replicated before a commit is acknowledged, as of some managed ones, leave it.",
+)
+_COMMIT_STEPS = ("Set synchronous_commit to on for this role and database: a lost commit is a second order.",)
+
+
+def ledger(look: Callable[[], LedgerLook], *, live: bool) -> Check:
+    """The ledger's database, on a connection of its own. `look` blocks. `live`: its commits stand for real money."""
 
     async def check() -> Result:
-        engine, skew = await asyncio.to_thread(look)
-        return well(f"{engine} answers") if skew is None else of_skew(skew, f"{engine} answers: its clock")
+        seen = await asyncio.to_thread(look)
+        if not seen.commits_at_once:
+            return red(f"{seen.engine} acknowledges what is not on its disk (synchronous_commit)", *_COMMIT_STEPS)
+        answers = f"{seen.engine} answers"
+        clock = well(answers) if seen.skew is None else of_skew(seen.skew, f"{answers}: its clock")
+        if clock.verdict is Verdict.OK and live and not seen.standby:
+            return doubtful(f"{answers}, but waits for no synchronous standby", *_STANDBY_STEPS)
+        return clock
 
     return Check(
         name="ledger",

@@ -10,6 +10,7 @@ from holdfast_runtime import ledger_probe
 from holdfast_runtime.clock import WallMarketClock
 from holdfast_runtime.flows import VENUE
 from holdfast_runtime.ledger_halts import ledger_url
+from holdfast_runtime.ledger_probe import LedgerLook
 from holdfast_runtime.service import Shell
 from holdfast_runtime.settings import VenueKind
 from holdfast_runtime.telemetry import traces
@@ -25,12 +26,11 @@ def ledger(shell: Shell) -> Check:
     """The way to the ledger, for those that have one."""
     now = WallMarketClock().now
 
-    def look() -> tuple[str, edges.Skew]:
+    def look() -> LedgerLook:
         # Read anew: the secret may have been rotated.
-        seen = ledger_probe.look(ledger_url(shell.settings, shell.secrets), now=now)
-        return seen.engine, seen.skew
+        return ledger_probe.look(ledger_url(shell.settings, shell.secrets), now=now)
 
-    return edges.ledger(look)
+    return edges.ledger(look, live=shell.settings.account.live)
 
 
 def every_process(shell: Shell) -> list[Check]:
