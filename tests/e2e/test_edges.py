@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.cluster import eventually
-from tests.e2e.release import CHART, NAME, READY_SECS, SERVICES, Release, bystander
+from tests.e2e.cluster import Cluster, eventually
+from tests.e2e.release import CHART, NAME, OURS, READY_SECS, SERVICES, Release, bystander, plain_pod
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -44,6 +44,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 Address = tuple[str, int]
+ELSEWHERE_PORT = 8000
 
 
 def topology() -> dict[str, Any]:
@@ -83,8 +84,8 @@ def standing(release: Release, images: str) -> Iterator[dict[str, str]]:
     release.cluster.kubectl("delete", "pod", *(f"e2e-as-{each}" for each in OTHERS))
 
 
-def reached(release: Release, pod: str, targets: list[Address]) -> list[bool]:
-    found: list[bool] = json.loads(release.cluster.execute(pod, "python", "-c", PROBE, json.dumps(targets)))
+def reached(cluster: Cluster, pod: str, targets: list[Address]) -> list[bool]:
+    found: list[bool] = json.loads(cluster.execute(pod, "python", "-c", PROBE, json.dumps(targets)))
     return found
 
 
@@ -93,28 +94,51 @@ def test_a_component_reaches_what_it_calls_and_nothing_else(
     source: str, release: Release, standing: dict[str, str]
 ) -> None:
     found = {door: address for door, address in doors(release).items() if door[0] != source}
-    opened = reached(release, standing[source], list(found.values()))
+    opened = reached(release.cluster, standing[source], list(found.values()))
     open_doors = {door for door, is_open in zip(found, opened, strict=True) if is_open}
     wanted = allowed(source) & set(found)
     assert open_doors - wanted == set()
     # An open one may answer late for once on a busy node.
     late = [found[door] for door in wanted - open_doors]
     if late:
-        eventually(lambda: all(reached(release, standing[source], late)), f"{source} reaches {wanted}", READY_SECS)
+        pod = standing[source]
+        eventually(lambda: all(reached(release.cluster, pod, late)), f"{source} reaches {wanted}", READY_SECS)
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_port_is_open_from_within_so_that_closed_means_the_policy(service: str, release: Release) -> None:
     own = [("127.0.0.1", address[1]) for (component, _), address in doors(release).items() if component == service]
-    assert all(reached(release, release.pod(service), own)), f"{service} does not listen on one of {own}"
+    assert all(reached(release.cluster, release.pod(service), own)), f"{service} does not listen on one of {own}"
+
+
+@pytest.fixture(scope="module")
+def elsewhere(release: Release, images: str) -> Iterator[Address]:
+    """A server in a namespace where no policy stands, that answers whoever gets there: a pod beside it does."""
+    there = Cluster(release.cluster.context, f"{release.cluster.namespace}-elsewhere")
+    server, beside = (plain_pod(name, f"holdfast/cli:{images}") for name in (f"{OURS}server", f"{OURS}beside"))
+    server["spec"]["containers"][0]["command"] = ["python", "-m", "http.server", str(ELSEWHERE_PORT)]
+    there.kubectl("delete", "namespace", there.namespace, "--ignore-not-found", limit_secs=600)
+    try:
+        there.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": there.namespace}})
+        eventually(lambda: there.get("serviceaccount", "default"), "a pod may be made there", READY_SECS)
+        there.apply(server, beside)
+        pods = [f"pod/{each['metadata']['name']}" for each in (server, beside)]
+        there.kubectl("wait", "--for=condition=Ready", *pods, "--timeout=180s", limit_secs=190)
+        (found,) = there.get(pods[0])
+        address = (str(found["status"]["podIP"]), ELSEWHERE_PORT)
+        eventually(lambda: reached(there, f"{OURS}beside", [address]) == [True], "it answers", READY_SECS)
+        yield address
+        assert reached(there, f"{OURS}beside", [address]) == [True], "it answers no more: closed means nothing then"
+    finally:
+        there.kubectl("delete", "namespace", there.namespace, "--ignore-not-found", limit_secs=600)
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_no_service_reaches_the_cluster_or_anything_outside(service: str, release: Release) -> None:
+def test_no_service_reaches_the_cluster_or_anything_outside(service: str, release: Release, elsewhere: Address) -> None:
     """SE-3: on papermarket nobody has any business outside; admin asks the cluster for the drift check."""
     (kubernetes,) = release.cluster.get("service", "kubernetes", "--namespace", "default")
-    outside = [(kubernetes["spec"]["clusterIP"], 443), ("198.51.100.1", 443)]
-    assert reached(release, release.pod(service), outside) == [service == "admin", False]
+    outside = [(kubernetes["spec"]["clusterIP"], 443), elsewhere]
+    assert reached(release.cluster, release.pod(service), outside) == [service == "admin", False]
 
 
 @pytest.mark.parametrize("service", ["signal", "gate", "scoring", "reconciliation", "admin"])
