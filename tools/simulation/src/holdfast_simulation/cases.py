@@ -87,6 +87,17 @@ CASES = (
         holds=expectations.sold_by_the_clock,
     ),
     Case(
+        name="a sale by the clock over whose time the clocks jump, and back again",
+        plan=plan(
+            2,
+            # Of these numbers seed 2 draws more than a minute.
+            [fault(6 + n, Kind.CLOCK_JUMP, f"execution-{n}", 7.0, 7.6) for n in (0, 1)],
+            LONG,
+            timed=SOLD_BY_THE_CLOCK,
+        ),
+        holds=expectations.sold_by_the_clock,
+    ),
+    Case(
         name="a buy by the clock that cannot leave within its grace",
         plan=plan(
             2,

@@ -20,7 +20,8 @@ class Departure:
 
     client_order_id: str
     at: datetime
-    """In market time."""
+    """By the sender's clock."""
+    left_secs: float
     symbol: str
     buy: bool
     quantity: Decimal

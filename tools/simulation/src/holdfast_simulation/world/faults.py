@@ -20,6 +20,8 @@ class Kind(StrEnum):
     # Processes; target: the service.
     CRASH = "crash"
     PAUSE = "pause"
+    CLOCK_JUMP = "clock_jump"
+    """Its host's market clock is set forward or back by seconds to minutes, and right again at the fault's end."""
     # The ledger's database; target: the service.
     COMMIT_REFUSED = "commit_refused"
     COMMIT_UNHEARD = "commit_unheard"
@@ -123,6 +125,12 @@ MAX_HOLDS = 3
 FIRST_HOLD = 2_000
 """Numbers of held replacements begin here."""
 HOLD_SECS = 5.0
+MAX_JUMPS = 2
+FIRST_JUMP = 3_000
+"""Numbers of jumps of clocks begin here."""
+JUMP_SECS = 6.0
+JUMPS_BY_SECS = (1.0, 5.0, 30.0, 120.0, 300.0)
+"""Of market time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +158,7 @@ class Fault:
 
 def draw(chance: random.Random, *, count: int, within_secs: float) -> list[Fault]:
     """`count` faults that all end before `within_secs`."""
-    # What people do to strategies, and replacements that are held, are drawn apart: see `stops` and `holds`.
+    # What people do to strategies, held replacements, and clocks are drawn apart: see `stops`, `holds` and `jumps`.
     kinds = [kind for kind in Kind if kind in _TARGETS]
     weights = [WEIGHTS.get(kind, 1.0) for kind in kinds]
     found = []
@@ -205,6 +213,32 @@ def holds(chance: random.Random, *, within_secs: float) -> list[Fault]:
             )
         )
     return found
+
+
+def jumps(chance: random.Random, *, within_secs: float) -> list[Fault]:
+    """When a host's clock jumps, and how likely forward: none to `MAX_JUMPS`; some stay off until everything heals."""
+    found = []
+    for number in range(chance.randint(0, MAX_JUMPS)):
+        at_secs = chance.uniform(0.5, within_secs - 1.0)
+        left_secs = within_secs - at_secs
+        found.append(
+            Fault(
+                number=FIRST_JUMP + number,
+                kind=Kind.CLOCK_JUMP,
+                target=chance.choice(SERVICES),
+                at_secs=at_secs,
+                lasts_secs=chance.choice((left_secs, min(chance.expovariate(1 / JUMP_SECS) + 0.05, left_secs))),
+                probability=chance.choice((0.0, 1.0)),
+            )
+        )
+    return found
+
+
+def jump_secs(fault: Fault, *, seed: int) -> float:
+    """By how much market time a clock is off while `fault` lasts: whenever it is asked, the same."""
+    chance = random.Random(f"{seed} jump {fault.number}")
+    by_secs = chance.choice(JUMPS_BY_SECS) * chance.uniform(0.5, 1.0)
+    return by_secs if chance.random() < fault.probability else -by_secs
 
 
 class Weather:

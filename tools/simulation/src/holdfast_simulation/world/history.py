@@ -19,6 +19,7 @@ from holdfast_execution.holdings import MONITOR_REASON
 from holdfast_runtime.ledger_halts import from_micros
 from holdfast_runtime.settings import Settings
 from holdfast_runtime.wire import from_decimal, from_timestamp
+from holdfast_simulation.world.clocks import HostClocks
 from holdfast_simulation.world.evidence import CANARY, Departure
 from holdfast_simulation.world.loop import SeededLoop
 from holdfast_simulation.world.part_judge import PartJudge
@@ -50,6 +51,7 @@ class History:
     loop: SeededLoop
     server: VenueServer
     settings: Settings
+    clocks: HostClocks
     _last_event_id: int = 0
     intents: dict[str, execution.Intent] = field(default_factory=dict)
     """As last told."""
@@ -215,9 +217,9 @@ class History:
         notional = departure.quantity * departure.limit_price
         if notional > min(rules.max_order_notional, rules.max_symbol_notional):
             self.judge.violated(16, f"entry {name} is worth {notional}")
-        bars = self.server.exchange.market.minute_bars(
-            departure.symbol, self._wished_at[entry.signal_id] - PRICE_MEMORY, departure.at
-        )
+        since = self._wished_at[entry.signal_id] - PRICE_MEMORY - self.clocks.most_off
+        until = departure.at + self.clocks.most_off
+        bars = self.server.exchange.market.minute_bars(departure.symbol, since, until)
         highest = max((bar.high for bar in bars), default=ZERO)
         if departure.limit_price > highest * (1 + rules.collar):
             self.judge.violated(
@@ -231,7 +233,9 @@ class History:
         minute = [
             other
             for other in self.server.evidence.departures.values()
-            if other.client_order_id in self.entries and departure.at - other.at < ACCOUNT_WINDOW
+            if other.client_order_id in self.entries
+            and departure.at - other.at < ACCOUNT_WINDOW
+            and not self.clocks.jumped_since(other.left_secs)
         ]
         if len(minute) > self.settings.gate.entries_per_minute:
             self.judge.violated(16, f"{len(minute)} entries have left within a minute")

@@ -21,7 +21,7 @@ from holdfast_execution.books import LOOSE
 from holdfast_execution.domain.intents import TERMINAL, Purpose
 from holdfast_execution.rows import MAX_SENDS, IntentRow
 from holdfast_runtime.ledger_halts import to_micros
-from holdfast_simulation.world.clocks import WorldMarketClock
+from holdfast_simulation.world.clocks import HostClocks, WorldMarketClock
 from holdfast_simulation.world.evidence import CANARY
 from holdfast_simulation.world.venue import Post, VenueServer
 from holdfast_simulation.world.workload import FIRST_CALM, PASSING_REASONS, Stream
@@ -43,6 +43,7 @@ class Invariants:
     server: VenueServer
     market_clock: WorldMarketClock
     stream: Stream
+    clocks: HostClocks
     foreign: set[str]
     """Symbols in which somebody else has traded."""
     violations: list[str] = field(default_factory=list)
@@ -86,7 +87,8 @@ class Invariants:
             self.violated(
                 10, f"entry {client_id} left {post.sent_secs - stopped_secs:.2f} s after {strategy} was stopped"
             )
-        if entry and valid_until is not None and to_micros(post.sent_at - UNDER_WAY) >= valid_until:
+        expired = valid_until is not None and to_micros(post.sent_at - UNDER_WAY) >= valid_until
+        if entry and expired and not self.clocks.jumped_since(post.sent_secs):
             self.violated(10, f"entry {client_id} left after its cycle had expired")
         if (
             leg_client_id == client_id

@@ -22,10 +22,11 @@ from holdfast_execution.adapters.sql import tables
 from holdfast_execution.adapters.sql.sql_ledger import open_ledger
 from holdfast_runtime.ledger_halts import KILL_SWITCH, to_micros
 from holdfast_runtime.settings import GateSettings, Settings
+from holdfast_simulation.world import faults as fault_lists
 from holdfast_simulation.world import market as markets
 from holdfast_simulation.world import timed, workload
-from holdfast_simulation.world.clocks import WorldMarketClock, WorldMonotonicClock
-from holdfast_simulation.world.faults import Fault, Kind, Weather
+from holdfast_simulation.world.clocks import HostClocks, WorldMarketClock, WorldMonotonicClock
+from holdfast_simulation.world.faults import SERVICES, Fault, Kind, Weather
 from holdfast_simulation.world.history import History
 from holdfast_simulation.world.invariants import Invariants
 from holdfast_simulation.world.loop import SeededLoop, Spinning, Stalled
@@ -95,6 +96,8 @@ class World:
         chance = random.Random(f"{plan.seed} world")
         opens_at = markets.open_of(plan.day)
         self.market_clock = WorldMarketClock(self.loop, opens_at, plan.speed)
+        jumps = any(fault.kind is Kind.CLOCK_JUMP for fault in plan.faults)
+        self.clocks = HostClocks.of(SERVICES, self.market_clock, plan.speed, jumps=jumps)
         minutes = int((plan.chaos_secs + HEAL_SECS + REST_SECS) * plan.speed / 60) + 5
         recording = markets.recording(random.Random(f"{plan.seed} market"), opens_at=opens_at, minutes=minutes)
         self.ticks = sorted({bar.end for bar in recording.minute_bars})
@@ -137,6 +140,7 @@ class World:
             weather=self.weather,
             chance=chance,
             market_clock=self.market_clock,
+            clocks=self.clocks.by_host,
         )
         self.ground = ground
         self.signal = Signal(ground, "signal", self.stream)
@@ -158,6 +162,7 @@ class World:
             server=self.server,
             market_clock=self.market_clock,
             stream=self.stream,
+            clocks=self.clocks,
             foreign=self.foreign,
         )
         self.person = Person(ground, plan, judge=self.invariants, story=self.story)
@@ -167,6 +172,7 @@ class World:
             database=self.database,
             server=self.server,
             market_clock=self.market_clock,
+            clocks=self.clocks,
         )
         self.parts = PartJudge(server=self.server, foreign=self.foreign, quiet_from_secs=plan.chaos_secs + QUIET_SECS)
         self.history = History(
@@ -177,6 +183,7 @@ class World:
             loop=self.loop,
             server=self.server,
             settings=settings,
+            clocks=self.clocks,
         )
         self.server.on_post = self._posted
         self.server.evidence.on_departure = self.history.left
@@ -317,6 +324,7 @@ class World:
             Kind.KILL_SWITCH: self._kill_switch,
             Kind.FOREIGN_ORDER: self._foreign,
             Kind.REPLACEMENT_HELD: self._hold_replacements,
+            Kind.CLOCK_JUMP: self._jump,
         }
         begin = begins.get(fault.kind)
         await asyncio.sleep(fault.at_secs)
@@ -334,12 +342,18 @@ class World:
             self.server.forgets_before = None
         elif fault.kind is Kind.REPLACEMENT_HELD:
             self._let_go(fault)
+        elif fault.kind is Kind.CLOCK_JUMP:
+            self._jump(fault, back=True)
 
     def _crash(self, fault: Fault) -> None:
         self.processes[fault.target].crash()
 
     def _pause(self, fault: Fault) -> None:
         self.loop.pause(self.processes[fault.target].node, fault.lasts_secs)
+
+    def _jump(self, fault: Fault, *, back: bool = False) -> None:
+        by = timedelta(seconds=fault_lists.jump_secs(fault, seed=self.plan.seed))
+        self.clocks.jump(fault.target, -by if back else by, now_secs=self.loop.time())
 
     def _revoke(self, _: Fault) -> None:
         self.server.keys_revoked = True

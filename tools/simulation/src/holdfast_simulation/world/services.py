@@ -1,8 +1,8 @@
 """The processes of the world: the production services on the ports of the world instead of gRPC, SQL and HTTP."""
 
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 
 from holdfast_execution.adapters.sql.database import Database
 from holdfast_execution.adapters.sql.session import Session
@@ -44,6 +44,9 @@ class Ground:
     weather: Weather
     chance: random.Random
     market_clock: MarketClock
+    """The right one."""
+    clocks: Mapping[str, MarketClock] = field(default_factory=dict)
+    """Of hosts that have one of their own, by process."""
 
 
 class Process:
@@ -56,6 +59,7 @@ class Process:
         self.incarnation = 0
         self.node = Node(name, alive=False)
         self.clock: WorldMonotonicClock
+        self.market_clock = ground.clocks.get(name, ground.market_clock)
         self.activity: ActivityTracker
 
     @property
@@ -111,6 +115,7 @@ class Process:
             ground.weather,
             ground.chance,
             node=self.node.name,
+            market_clock=self.market_clock,
             monotonic_clock=self.clock,
             timeout_secs=ground.settings.venue.timeout_secs,
         )
@@ -141,7 +146,7 @@ class Execution(Process):
             holder=self.node.name,
             broker=self.link(),
             prices=ground.wire.remote(PricesCalls, "signal", self.service, self.clock),
-            market_clock=ground.market_clock,
+            market_clock=self.market_clock,
             monotonic_clock=self.clock,
             activity=self.activity,
             settings=ground.settings,
@@ -166,7 +171,7 @@ class Gate(Process):
         prices = Prices(prices_calls, activity=activity, clock=self.clock, changes=changes)
         self.gate = GateService(
             settings=ground.settings,
-            market_clock=ground.market_clock,
+            market_clock=self.market_clock,
             monotonic_clock=self.clock,
             execution=execution,
             snapshots=snapshots,
@@ -191,7 +196,7 @@ class Reconciliation(Process):
             settings=ground.settings,
             execution=ground.wire.remote(ExecutionCalls, "execution", self.service, self.clock),
             broker=self.link(),
-            market_clock=ground.market_clock,
+            market_clock=self.market_clock,
             monotonic_clock=self.clock,
             activity=self.activity,
         )

@@ -4,6 +4,7 @@ want is drawn (`workload`)."""
 from collections.abc import Iterable
 
 from holdfast.gate.v1 import gate_pb2 as gate
+from holdfast_runtime.ports.clock import MarketClock
 from holdfast_runtime.ports.venue import Bar
 from holdfast_signal.cycles import cycle_of
 from holdfast_signal.engine import Engine
@@ -30,7 +31,7 @@ class Signal(Process):
 
     def build(self) -> None:
         """A new board knows nothing until the next bar, but what is bought by the clock: of that history is read."""
-        ground, clock = self.ground, self.ground.market_clock
+        ground, clock = self.ground, self.market_clock
         self.board = Prices(
             ground.server.exchange.market.symbols,
             clock=clock,
@@ -46,7 +47,7 @@ class Signal(Process):
             feed=MemoryFeed(clock),
             settings=ground.settings.feed,
             prices=self.board,
-            desk=_Desk(ground, self._stream),
+            desk=_Desk(clock, self._stream),
             timers=timers,
             clock=clock,
             monotonic=self.clock,
@@ -73,13 +74,13 @@ class Signal(Process):
 class _Desk:
     """Puts cycles on the durable stream, scored; one that comes again may show other prices."""
 
-    def __init__(self, ground: Ground, stream: Stream) -> None:
-        self._ground = ground
+    def __init__(self, clock: MarketClock, stream: Stream) -> None:
+        self._clock = clock
         self._stream = stream
 
     def offer(self, drafts: Iterable[Draft], *, replayed: bool = False) -> None:  # noqa: ARG002 - of the port
         """See signal.engine.Desk."""
-        now = self._ground.market_clock.now()
+        now = self._clock.now()
         for cycle in (cycle_of(draft, now) for draft in drafts if draft.valid_until > now):
             request = gate.EvaluateRequest(
                 cycle_id=cycle.cycle_id,

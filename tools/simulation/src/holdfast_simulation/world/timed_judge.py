@@ -22,7 +22,7 @@ from holdfast_execution.domain.intents import Purpose
 from holdfast_execution.domain.strategies import STOPPED
 from holdfast_execution.timed_trades import ENTRY
 from holdfast_runtime.settings import StrategySettings
-from holdfast_simulation.world.clocks import WorldMarketClock
+from holdfast_simulation.world.clocks import HostClocks, WorldMarketClock
 from holdfast_simulation.world.venue import Post, VenueServer
 
 REQUIREMENT = "SQ-13"
@@ -53,6 +53,7 @@ class TimedJudge:
     database: Database
     server: VenueServer
     market_clock: WorldMarketClock
+    clocks: HostClocks
     broken: list[str] = field(default_factory=list)
     _expected: dict[str, Expected] = field(init=False)
     _buys: dict[str, Expected] = field(init=False)
@@ -103,6 +104,11 @@ class TimedJudge:
         """Firings that sell."""
         return frozenset(each.firing_id for each in self._expected.values() if each.kind is TradeKind.SELL)
 
+    @property
+    def _latest_now(self) -> datetime:
+        """By the clock that has been furthest ahead."""
+        return self.market_clock.now() + self.clocks.most_off
+
     # --- while the world runs
 
     def noted(self, firing_id: str, summary: str, entries: Mapping[str, execution.Intent]) -> None:
@@ -115,7 +121,7 @@ class TimedJudge:
         expected = self._expected.get(firing_id)
         if expected is None:
             self._break(f"{firing_id} is no time of any schedule")
-        elif settled and self.market_clock.now() < expected.due_at:
+        elif settled and self._latest_now < expected.due_at:
             self._break(f"{firing_id} is settled before its time")
         if settled:
             self._bought_before[firing_id] = frozenset(each.signal_id for each in entries.values())
@@ -126,7 +132,7 @@ class TimedJudge:
         if expected is None:
             return
         bought = self._bought_before.get(sale.reason)
-        if bought is None or self.market_clock.now() < expected.due_at:
+        if bought is None or self._latest_now < expected.due_at:
             self._break(f"{sale.intent_id} sells for {sale.reason}, which has not fired")
         elif sale.signal_id not in bought and not sale.signal_id.startswith("position."):
             self._break(f"{sale.intent_id} sells for {sale.reason} what was bought after it")
@@ -148,15 +154,16 @@ class TimedJudge:
         buy = self._buys.get(found.signal_id)
         if buy is None:
             self._break(f"{found.strategy} buys by {found.signal_id}, at no time of its schedule")
-        elif post.sent_at < buy.due_at:
+        elif self._latest_now < buy.due_at:
             self._break(f"{buy.firing_id} buys before its time")
-        elif post.sent_at - UNDER_WAY >= buy.ends_at:
+        elif post.sent_at - UNDER_WAY - self.clocks.most_off >= buy.ends_at:
             self._break(f"{buy.firing_id} buys after its grace")
 
     # --- when it is quiet
 
     def at_rest(self, *, calm_from: datetime) -> Iterator[str]:
-        """What is not (yet) as it must be. From `calm_from` on nothing went wrong."""
+        """What is not (yet) as it must be. From `calm_from` on nothing went wrong, but for what a clock has skipped."""
+        calm_from += self.clocks.most_off
         yield from self.broken
         rows = {each.firing_id: each for each in self._rows()}
         now = self.market_clock.now()

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 from holdfast_exchange.commands import Advance
 from holdfast_runtime.errors import HoldfastError
 from holdfast_runtime.ports import venue
-from holdfast_runtime.ports.clock import MonotonicClock
+from holdfast_runtime.ports.clock import MarketClock, MonotonicClock
 from holdfast_simulation.memory_venue import Item, MemoryBroker
 from holdfast_simulation.world.evidence import CANARY, Departure, Evidence
 from holdfast_simulation.world.faults import Fault, Kind, Weather
@@ -35,7 +35,7 @@ class Post:
     at_secs: float
     sent_secs: float
     sent_at: datetime
-    """In market time."""
+    """By the sender's clock."""
     node: str
     order: venue.OrderRequest
 
@@ -77,6 +77,7 @@ class VenueLink:
         chance: random.Random,
         *,
         node: str,
+        market_clock: MarketClock,
         monotonic_clock: MonotonicClock,
         timeout_secs: float,
     ) -> None:
@@ -85,6 +86,7 @@ class VenueLink:
         self._weather = weather
         self._chance = chance
         self._node = node
+        self._market_clock = market_clock
         self._monotonic_clock = monotonic_clock
         self._timeout_secs = timeout_secs
 
@@ -102,7 +104,7 @@ class VenueLink:
         if self._monotonic_clock.now_secs() >= last_write_at_secs:
             raise venue.NotSent("the lease's margin had passed")
 
-        sent_secs, sent_at = self._loop.time(), self._server.market_clock.now()
+        sent_secs, sent_at = self._loop.time(), self._market_clock.now()
 
         async def arrive() -> venue.BrokerOrder:
             post = Post(at_secs=self._loop.time(), sent_secs=sent_secs, sent_at=sent_at, node=self._node, order=order)
@@ -114,6 +116,7 @@ class VenueLink:
             departure = Departure(
                 client_order_id=order.client_order_id,
                 at=sent_at,
+                left_secs=sent_secs,
                 symbol=order.symbol,
                 buy=order.side is venue.Side.BUY,
                 quantity=order.quantity,
