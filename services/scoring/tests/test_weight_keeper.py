@@ -1,10 +1,12 @@
-"""All 21 weights are there: written where they are absent, repaired where one is impossible (FP-2.1)."""
+"""All 21 weights are there: written where they are absent, repaired where one is impossible (FP-2.1); a stale read
+overwrites none (BS-5)."""
 
 import json
 
 import pytest
 
 from holdfast_runtime.errors import Retry
+from holdfast_runtime.ports.buckets import RevisionConflict
 from holdfast_scoring.domain.components import COMPONENTS, initial_weights
 from holdfast_scoring.weights import GLOBAL, WeightKeeper
 from holdfast_simulation.hurried_clock import HurriedClock
@@ -55,3 +57,20 @@ async def test_while_the_bucket_is_away_the_initial_weights_hold(bucket):
     with pytest.raises(Retry):
         await made.refresh()
     assert set(made.present) == set(COMPONENTS)
+
+
+@pytest.mark.parametrize("older", [None, b"{}"], ids=["not there yet", "incomplete"])
+async def test_what_a_stale_read_shows_replaces_nothing_newer(bucket, older):
+    """BS-5: the write is refused, and tried again from a fresh read."""
+    learned = initial_weights() | {"dark_pool": 2.0}
+    revision = 0 if older is None else await bucket.create(GLOBAL, older)
+    written = json.dumps(learned).encode()
+    await (bucket.update(GLOBAL, written, revision=revision) if revision else bucket.create(GLOBAL, written))
+    bucket.stale_reads = 1
+    made = keeper(bucket)
+
+    with pytest.raises(RevisionConflict):
+        await made.refresh()
+    await made.refresh()
+
+    assert made.present == learned == await held(bucket)

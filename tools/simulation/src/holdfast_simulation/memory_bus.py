@@ -286,7 +286,11 @@ class MemoryBucket:
     def __init__(self, name: str, rebuild: Rebuild | None = None) -> None:
         self._spec = bucket_named(name)
         self.rebuild = rebuild
+        self.stale_reads = 0
+        """So many reads still answer a key as it was before its newest write, as a replica may that lags behind."""
         self._entries: dict[str, Entry] = {}
+        self._before: dict[str, Entry | None] = {}
+        """By key: what its newest write has replaced."""
         self._revision = 0
         self._incarnation = 0
         self._signal = Signal()
@@ -304,13 +308,16 @@ class MemoryBucket:
 
     def lose(self) -> None:
         """The bucket is empty again, and its revisions begin anew."""
-        self._entries, self._revision = {}, 0
+        self._entries, self._before, self._revision = {}, {}, 0
         self._incarnation += 1
         self._signal.changed()
 
     async def get(self, key: str) -> Entry | None:
         """See ports.buckets.Bucket."""
         self._here()
+        if self.stale_reads:
+            self.stale_reads -= 1
+            return self._before.get(key)
         return self._entries.get(key)
 
     async def create(self, key: str, value: bytes) -> int:
@@ -331,6 +338,7 @@ class MemoryBucket:
         if len(value) > self._spec.max_value_bytes:
             raise GiveUp(f"bucket {self._spec.name} refuses {key}: {len(value)} bytes")
         self._revision += 1
+        self._before[key] = present
         self._entries[key] = Entry(key=key, value=value, revision=self._revision)
         self._signal.changed()
         return self._revision
