@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from holdfast_simulation.plan_writing import BOUGHT_BY_THE_CLOCK, CLOCKS_BACK, SOLD_BY_THE_CLOCK
+from holdfast_simulation.plan_writing import BOUGHT_BY_THE_CLOCK, SOLD_BY_THE_CLOCK
 from holdfast_simulation.world import plans
 from holdfast_simulation.world.faults import Kind
+from holdfast_simulation.world.market import CLOCKS_BACK
 from holdfast_simulation.world.plans import Plan, plan_of
 from holdfast_simulation.world.run import run
 from holdfast_simulation.world.sweep import Summary, lives

@@ -7,8 +7,6 @@ from holdfast_simulation import expectations
 from holdfast_simulation.incidents import Expectation
 from holdfast_simulation.plan_writing import (
     BOUGHT_BY_THE_CLOCK,
-    CLOCKS_BACK,
-    CLOCKS_FORWARD,
     ENTRY,
     IN_AND_OUT,
     PART_SOLD,
@@ -20,6 +18,7 @@ from holdfast_simulation.plan_writing import (
     wants,
 )
 from holdfast_simulation.world.faults import Fault, Kind
+from holdfast_simulation.world.market import CLOCKS_BACK, CLOCKS_FORWARD
 from holdfast_simulation.world.plans import ALL_DAY_SECS, Plan
 from holdfast_simulation.world.run import Outcome, run
 from holdfast_simulation.world.workload import Wish

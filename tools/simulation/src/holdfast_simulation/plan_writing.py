@@ -69,8 +69,6 @@ def wants(number: int, at_secs: float, *, in_: bool = True, strategy: str = "alp
     )
 
 
-CLOCKS_FORWARD, CLOCKS_BACK = date(2013, 3, 11), date(2013, 11, 4)
-"""The first sessions after each change of the clocks."""
 BOUGHT_BY_THE_CLOCK = (TimedTrade(strategy=CLOCK, kind=TradeKind.BUY, at="09:32"),)
 """Due in the fourth virtual second."""
 SOLD_BY_THE_CLOCK = (TimedTrade(strategy="alpha", kind=TradeKind.SELL, at="09:34"),)

@@ -57,6 +57,10 @@ class Kind(StrEnum):
     """A person stops the strategy, and starts it when that is over."""
     FOREIGN_ORDER = "foreign_order"
     CYCLE_AGAIN = "cycle_again"
+    # The day that is lived through; of the plan, and in no list of faults.
+    CLOCKS_FORWARD = "clocks_forward"
+    """The first session after the clocks of the exchange were put forward: it opens an hour earlier in UTC."""
+    CLOCKS_BACK = "clocks_back"
 
 
 SERVICES = ("execution-0", "execution-1", "gate", "reconciliation", "scoring", "signal")

@@ -7,9 +7,12 @@ from decimal import Decimal
 from holdfast_core import sessions
 from holdfast_exchange.recording import MINUTE, Bar, Recording
 from holdfast_runtime.ports import venue
-from holdfast_simulation.world.faults import SYMBOLS
+from holdfast_simulation.world.faults import SYMBOLS, Kind
 
 DAY = date(2013, 10, 7)
+CLOCKS_FORWARD, CLOCKS_BACK = date(2013, 3, 11), date(2013, 11, 4)
+"""The first sessions after each change of the clocks (TL-2)."""
+CLOCK_CHANGES = {CLOCKS_FORWARD: Kind.CLOCKS_FORWARD, CLOCKS_BACK: Kind.CLOCKS_BACK}
 CENT = Decimal("0.01")
 
 

@@ -23,6 +23,7 @@ SPEEDS = (15.0, 30.0, 60.0)
 SWEEP_SECS, ALL_DAY_SECS = 600.0, 23_400.0
 """So long before the close stops for the day become good till cancelled: as in production, or at any time, so that
 lives far from the close see stops replaced, too."""
+DAYS = (market.DAY, market.DAY, market.CLOCKS_FORWARD, market.CLOCKS_BACK)
 FAULT_COUNTS = (0, 4, 10, 20, 40)
 
 
@@ -59,6 +60,7 @@ def plan_of(seed: int) -> Plan:
         cycles=tuple(
             workload.draw(random.Random(f"{seed} workload"), count=shape.randint(10, 60), within_secs=chaos_secs)
         ),
+        day=random.Random(f"{seed} day").choice(DAYS) if faults else market.DAY,
         sweep_secs=random.Random(f"{seed} sweep").choice((SWEEP_SECS, ALL_DAY_SECS)),
     )
 

@@ -96,6 +96,8 @@ class World:
         chance = random.Random(f"{plan.seed} world")
         opens_at = markets.open_of(plan.day)
         self.market_clock = WorldMarketClock(self.loop, opens_at, plan.speed)
+        if (change := markets.CLOCK_CHANGES.get(plan.day)) is not None:
+            self.weather.fired[change] += 1
         jumps = any(fault.kind is Kind.CLOCK_JUMP for fault in plan.faults)
         self.clocks = HostClocks.of(SERVICES, self.market_clock, plan.speed, jumps=jumps)
         minutes = int((plan.chaos_secs + HEAL_SECS + REST_SECS) * plan.speed / 60) + 5
