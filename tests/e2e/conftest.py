@@ -24,7 +24,6 @@ ORDER = (
     "deleted_pods",
     "frozen_process",
     "stores",
-    "full_volumes",
     "upgrades",
     "drain",
     "identities",
