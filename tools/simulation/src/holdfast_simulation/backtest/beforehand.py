@@ -20,7 +20,7 @@ def said_at(maker: StrategyMaker, bars: Sequence[Bar], calendar: Calendar) -> li
 
     None where that cannot be told: it has no `speaks_at`, a session lacks a bar, or one contradicts itself.
     """
-    if any(fault_within(bar) is not None for bar in bars):
+    if any(map(fault_within, bars)):
         return None
     found: list[datetime] = []
     before: Sequence[Bar] = ()

@@ -11,7 +11,7 @@ Nothing of it reaches a service: it says only when to look (a test changes the f
 
 import heapq
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -69,12 +69,14 @@ class Quiet:
         # Hours and days are shown in part before they end, and there are few of them; bars of another name are believed
         # only by who reads history anew.
         every = any(_has_coarse(rows, replay) for rows in driving.values()) or _has_new_names(recording, replay)
-        self._said = None if every else _said(settings, minutes.by_symbol, replay)
+        moves = settings.feed.max_bar_move
+        unsteady = {symbol for symbol, rows in minutes.by_symbol.items() if not is_steady(rows, moves)}
+        self._said = None if every else _said(settings, minutes.by_symbol, unsteady, replay)
         """When strategies will say something; None: no instant is left out."""
         self._days_alike = (
             not any(maker.kind.timeframe is not venue.Timeframe.MINUTE for maker in makers_of(settings.traded))
             and not recording.corporate_actions
-            and all(is_steady(rows, settings.feed.max_bar_move) for rows in minutes.by_symbol.values())
+            and not unsteady
         )
         """Whether the beginning of a day means nothing to an account that holds nothing."""
 
@@ -133,15 +135,19 @@ def _is_resting_stop(order: Order, now: datetime) -> bool:
     )
 
 
-def _said(settings: Settings, minutes: Mapping[str, Rows[Bar]], replay: Replay) -> list[datetime] | None:
+def _said(
+    settings: Settings, minutes: Mapping[str, Rows[Bar]], unsteady: Container[str], replay: Replay
+) -> list[datetime] | None:
     """When minute strategies will say something. None where one fails: its service tells of it, with the bar."""
     try:
-        return sorted(_asked(settings, minutes, replay))
+        return sorted(_asked(settings, minutes, unsteady, replay))
     except Exception:  # noqa: BLE001 - a user's strategy raises what it likes
         return None
 
 
-def _asked(settings: Settings, minutes: Mapping[str, Rows[Bar]], replay: Replay) -> set[datetime]:
+def _asked(
+    settings: Settings, minutes: Mapping[str, Rows[Bar]], unsteady: Container[str], replay: Replay
+) -> set[datetime]:
     """The strategies are asked about the whole recording at once where they can be, else bar by bar."""
     makers = [maker for maker in makers_of(settings.traded) if maker.kind.timeframe is venue.Timeframe.MINUTE]
     if not makers:
@@ -153,9 +159,7 @@ def _asked(settings: Settings, minutes: Mapping[str, Rows[Bar]], replay: Replay)
     one_by_one = []
     for maker in makers:
         told = [
-            said_at(maker, shown.get(symbol, ()), calendar_of(maker.book))
-            if is_steady(shown.get(symbol, ()), settings.feed.max_bar_move)
-            else None
+            said_at(maker, shown.get(symbol, ()), calendar_of(maker.book)) if symbol not in unsteady else None
             for symbol in maker.make().data_symbols
         ]
         if None in told:

@@ -270,8 +270,8 @@ class _Backtest:
     def _pass_over(self, left_out: list[datetime]) -> None:
         """What is held has another worth at each of them, and nothing else changes."""
         if self._quiet is not None and self._quiet.holds_nothing:
-            worth = self._exchange.equity()
-            self._curve.extend(Point(at, worth, Decimal(0)) for at in left_out)
+            worth, held = self._exchange.equity(), Decimal(0)
+            self._curve.extend([Point(at, worth, held) for at in left_out])
             return
         for at in left_out:
             self._exchange.market.release(at)
