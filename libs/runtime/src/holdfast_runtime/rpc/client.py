@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar, cast
 
 import grpc
@@ -20,11 +20,13 @@ from holdfast_runtime.rpc.contracts import PLACES_ORDERS, Method, methods
 from holdfast_runtime.telemetry import metrics
 
 Port = TypeVar("Port")
+Answer = TypeVar("Answer")
 
 DEFAULT_DEADLINE_SECS = 5.0
-HOLDER_TRIES = 4
-"""Of one call, where who stands by says that it does not hold the account: the channel asks each in turn, and with a
-standby every second call would come back. It has recorded nothing, so asking the next one is safe."""
+HOLDER_PAUSES_SECS = (0.0, 0.05, 0.2)
+"""Before each further try of one call, where who stands by says that it does not hold the account: the channel asks each
+in turn, and with a standby every second call would come back. It has recorded nothing, so asking the next one is safe.
+The first at once, as a rule the other one; the pauses are for a channel that reaches the standby alone as yet."""
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 RENEW_GRACE_SECS = 10.0
 """For calls under way when the certificate is exchanged: longer than any deadline."""
@@ -126,13 +128,7 @@ class _Remote:
         sender = _sender(line, method, "unary_unary")
 
         async def call(request: Any) -> Any:
-            for _ in range(HOLDER_TRIES - 1):
-                try:
-                    return await once(request)
-                except Refused as error:
-                    if error.reason != NOT_HOLDER:
-                        raise
-            return await once(request)
+            return await of_the_holder(lambda: once(request))
 
         async def once(request: Any) -> Any:
             began_secs = clock.now_secs()
@@ -168,6 +164,19 @@ class _Remote:
                 stream.cancel()
 
         return call
+
+
+async def of_the_holder(once: Callable[[], Awaitable[Answer]]) -> Answer:
+    """What `once` answers, asked again while the answer is that somebody else holds the account, a bounded number of
+    times (SQ-5)."""
+    for pause_secs in HOLDER_PAUSES_SECS:
+        try:
+            return await once()
+        except Refused as error:
+            if error.reason != NOT_HOLDER:
+                raise
+        await asyncio.sleep(pause_secs)
+    return await once()
 
 
 def _sender(line: _Line, method: Method, kind: str) -> Callable[[], Callable[..., Any]]:

@@ -9,9 +9,9 @@ from typing import Any, TypeVar, cast
 from google.rpc.error_details_pb2 import ErrorInfo
 
 from holdfast_runtime.calls import Call, current, enter
-from holdfast_runtime.errors import NOT_HOLDER, Code, HoldfastError, Malformed, Refused, Retry
+from holdfast_runtime.errors import Code, HoldfastError, Malformed, Refused, Retry
 from holdfast_runtime.ports.clock import MonotonicClock
-from holdfast_runtime.rpc.client import DEFAULT_DEADLINE_SECS, HOLDER_TRIES
+from holdfast_runtime.rpc.client import DEFAULT_DEADLINE_SECS, of_the_holder
 from holdfast_runtime.rpc.contracts import Method, methods
 from holdfast_runtime.rpc.server import describe, told
 from holdfast_simulation.world.faults import Kind, Weather
@@ -84,13 +84,7 @@ class Wire:
 
     async def call(self, edge: str, service: str, method: Method, request: Any, clock: MonotonicClock) -> Any:
         """Raises as the gRPC client does. Who does not hold the account says so at once: the next one is asked."""
-        for _ in range(HOLDER_TRIES - 1):
-            try:
-                return await self._call(edge, service, method, request, clock)
-            except Refused as error:
-                if error.reason != NOT_HOLDER:
-                    raise
-        return await self._call(edge, service, method, request, clock)
+        return await of_the_holder(lambda: self._call(edge, service, method, request, clock))
 
     async def _call(self, edge: str, service: str, method: Method, request: Any, clock: MonotonicClock) -> Any:
         parent = current()
