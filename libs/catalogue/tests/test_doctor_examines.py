@@ -8,7 +8,7 @@ import pytest
 
 from holdfast.doctor.v1 import doctor_pb2 as pb
 from holdfast_catalogue.doctor.checks import Check, Result, Verdict, doubtful, examine, gravest, red, well
-from holdfast_catalogue.doctor.clinic import ANSWER_WITHIN_SECS, Clinic
+from holdfast_catalogue.doctor.clinic import ANSWER_WITHIN_SECS, REQUEST_TRIES, Clinic
 from holdfast_catalogue.doctor.examiner import (
     AGAIN,
     ASKED,
@@ -23,6 +23,7 @@ from holdfast_catalogue.doctor.examiner import (
 from holdfast_core.sessions import calendar_of
 from holdfast_runtime.clock import WallMarketClock
 from holdfast_runtime.errors import AskPerson, Retry
+from holdfast_runtime.ports.buckets import Entry
 from holdfast_runtime.secrets import Secret
 from holdfast_simulation.manual_clock import ManualMonotonicClock
 from holdfast_simulation.memory_bus import MemoryBucket
@@ -234,8 +235,8 @@ async def test_in_lock_step_what_the_venue_counts_is_looked_at_on_demand_only():
 class Stack:
     """Two services and admin, who asks."""
 
-    def __init__(self):
-        self.bucket = MemoryBucket("doctor")
+    def __init__(self, bucket: MemoryBucket | None = None):
+        self.bucket = MemoryBucket("doctor") if bucket is None else bucket
         self.processes = {name: Process(self.bucket, name) for name in ("gate", "scoring", "admin")}
         self.admin = self.processes["admin"]
         self.clinic = Clinic(
@@ -279,6 +280,41 @@ async def test_who_asks_while_all_are_being_examined_gets_the_same_answers():
     stack = Stack()
     await stack.turn()
     assert await stack.clinic.ask() == await stack.clinic.ask()
+
+
+class Contested(MemoryBucket):
+    """Somebody else asks between the next `others` reads of the request and what is written upon them."""
+
+    others = 0
+
+    async def get(self, key: str) -> Entry | None:
+        entry = await super().get(key)
+        if key == REQUEST and self.others and entry is not None:
+            self.others -= 1
+            await self.update(key, entry.value, revision=entry.revision)
+        return entry
+
+
+async def asked_beside(others: int) -> tuple[int, int]:
+    """The number of a request that is made while others are, and of the newest of theirs."""
+    stack = Stack(Contested("doctor"))
+    await stack.turn()
+    first = await stack.bucket.create(REQUEST, b"examine")
+    stack.bucket.others = others
+    asked = await stack.clinic.ask()
+    return asked.number, first + others
+
+
+async def test_who_asks_beside_somebody_else_asks_anew():
+    """BS-5: what the other one asked may have been answered before this was wished for."""
+    number, theirs = await asked_beside(2)
+    assert number == theirs + 1
+
+
+async def test_who_cannot_ask_for_all_the_others_that_do_says_so():
+    """BS-5: the tries are bounded."""
+    number, _ = await asked_beside(REQUEST_TRIES)
+    assert number == 0
 
 
 async def test_a_service_that_does_not_answer_is_red():

@@ -22,6 +22,9 @@ ANSWER_WITHIN_SECS = 15.0
 ANSWERS = "answers"
 """Name of the check that a process fails that says nothing."""
 
+REQUEST_TRIES = 4
+"""Of one request, where others write at the same moment."""
+
 log = structlog.get_logger()
 
 
@@ -74,21 +77,27 @@ class Clinic:
         if self._asked is not None and not self.complete:
             return self._asked
         try:
-            entry = await self._bucket.get(REQUEST)
-            if entry is None:
-                number = await self._bucket.create(REQUEST, b"examine")
-            else:
-                number = await self._bucket.update(REQUEST, b"examine", revision=entry.revision)
-        except RevisionConflict:
-            # Somebody else has just asked: their request is as good.
-            entry = await self._bucket.get(REQUEST)
-            number = 0 if entry is None else entry.revision
+            number = await self._write_request()
         except (Retry, GiveUp) as error:
             log.warning("doctor.nobody_asked", error=str(error))
             number = 0
         self._asked = Asked(number, self._clock.now_secs())
         self._own = asyncio.ensure_future(self._examiner.examine(ASKED, number))
         return self._asked
+
+    async def _write_request(self) -> int:
+        """The number of a request that nobody has answered yet. Made from a fresh read where another writer came
+        between (BS-5): what they asked may have been answered before this was wished for. Raises Retry where they
+        always do."""
+        for _ in range(REQUEST_TRIES):
+            entry = await self._bucket.get(REQUEST)
+            try:
+                if entry is None:
+                    return await self._bucket.create(REQUEST, b"examine")
+                return await self._bucket.update(REQUEST, b"examine", revision=entry.revision)
+            except RevisionConflict:
+                continue
+        raise Retry(f"{REQUEST}: somebody else wrote it {REQUEST_TRIES} times in a row", after_secs=1)
 
     def examinations(self) -> list[pb.Examination]:
         """The newest of every process in the order of services; who does not answer has one that says so."""
