@@ -35,7 +35,7 @@ def test_everything_holds_where_nothing_is_taken_out(case: Case) -> None:
     assert all(outcome.fired[fault.kind] for fault in case.plan.faults)
 
 
-def test_a_safeguard_that_is_taken_out_is_noticed_by_its_life() -> None:
-    mutant = named("terminal states do not absorb")
-
-    assert (hunt(mutant.name) or "").startswith(f"{mutant.life}: invariant 13")
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_safeguard_that_is_taken_out_is_noticed_by_its_life(mutant: Mutant) -> None:
+    """TS-4. `make mutants` asks the other lives, too."""
+    assert (hunt(mutant.name, everywhere=False) or "").startswith(f"{mutant.life}: ")

@@ -178,6 +178,8 @@ def refusals_end(world: World) -> Iterator[str]:
     refused = [name for name in world.server.evidence.refused if name in world.history.entries]
     if not refused:
         yield "entries that the broker refuses"
+    elif not _said(world, "next=abort"):
+        yield "an end by the rule for refused entries, not by the ledger's own guard behind it"
     if len(refused) > MAX_SENDS:
         yield f"a strategy that stops at the first wish that is refused for good, not {len(refused)} refusals"
 

@@ -24,9 +24,9 @@ Answer = TypeVar("Answer")
 
 DEFAULT_DEADLINE_SECS = 5.0
 HOLDER_PAUSES_SECS = (0.0, 0.05, 0.2)
-"""Before each further try of one call, where who stands by says that it does not hold the account: the channel asks each
-in turn, and with a standby every second call would come back. It has recorded nothing, so asking the next one is safe.
-The first at once, as a rule the other one; the pauses are for a channel that reaches the standby alone as yet."""
+"""Before each further try of one call, where who stands by says that it does not hold the account: the channel asks
+each in turn, and with a standby every second call would come back. It has recorded nothing, so asking the next one is
+safe. The first at once, as a rule the other one; the pauses are for a channel that reaches the standby alone as yet."""
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 RENEW_GRACE_SECS = 10.0
 """For calls under way when the certificate is exchanged: longer than any deadline."""
