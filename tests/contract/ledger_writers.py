@@ -9,7 +9,9 @@ from decimal import Decimal
 from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
+from holdfast_core.schedules import Firing, TradeKind
 from holdfast_execution.adapters.sql.sql_ledger import SqlLedger
+from holdfast_execution.domain.firings import BUY_MISSED, FiringState, Settlement
 from holdfast_execution.domain.intents import OPEN, IllegalTransition, IntentState, Purpose
 from holdfast_execution.rows import ClaimRefused, IntentRow, LedgerError, NewFill, NewIntent
 from holdfast_runtime.ports.venue import BrokerAsset, OrderType, Side, TimeInForce
@@ -18,6 +20,18 @@ from holdfast_runtime.wire import to_decimal, to_timestamp
 START = datetime(2013, 10, 7, 13, 35, tzinfo=UTC)
 SYMBOLS = ("AIG", "BAC", "IBM", "SPY")
 REFUSALS = (LedgerError, ClaimRefused, IllegalTransition)
+
+
+def buy(strategy: str, planned_at: datetime) -> Firing:
+    """A buy by the clock with a grace of a minute."""
+    return Firing(
+        firing_id=f"{strategy}.{planned_at:%Y-%m-%d}.buy.{planned_at:%H%M%S}",
+        strategy=strategy,
+        kind=TradeKind.BUY,
+        planned_at=planned_at,
+        due_at=planned_at,
+        ends_at=planned_at + timedelta(minutes=1),
+    )
 
 
 class Writers:
@@ -38,7 +52,7 @@ class Writers:
         return [
             self.cycle, self.cycle, self.claim, self.claim, self.ack, self.ack, self.fill, self.fill, self.stop,
             self.state, self.next_leg, self.replace, self.protect, self.own, self.verdict, self.halt, self.clear,
-            self.strategy, self.note, self.asset, self.publish,
+            self.strategy, self.note, self.asset, self.publish, self.skip,
         ]  # fmt: skip
 
     def one(self) -> None:
@@ -66,6 +80,14 @@ class Writers:
         decisions = [self.decision(symbol) for symbol in self.chance.sample(SYMBOLS, 2)]
         wishes = {each.signal_id: self.entry(each) for each in decisions if each.allowed}
         self.ledger.store_cycle(self.epoch, self.now, decisions, wishes)
+
+    def skip(self) -> None:
+        """A buy by the clock that is planned, and missed."""
+        planned_at = self.now - timedelta(days=self.chance.choice((0, 1, 3)))
+        firing = buy(self.chance.choice(("sma", "etf")), planned_at)
+        self.ledger.plan_firings(self.epoch, self.now, [firing])
+        missed = Settlement(FiringState.SKIPPED, BUY_MISSED)
+        self.ledger.settle_firing(self.epoch, self.now, firing.firing_id, missed)
 
     def decision(self, symbol: str) -> gate.Decision:
         self._count += 1

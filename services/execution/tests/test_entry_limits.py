@@ -46,6 +46,7 @@ VIEW = LedgerView(
     entries_last_minute=0,
     strategies=(StrategyRow(strategy="sma", state="running", last_decided_cycle_time=NOW - timedelta(minutes=1)),),
     verdict=CLEAN,
+    skipped_buys=frozenset(),
 )
 
 
@@ -109,6 +110,7 @@ CASES: dict[str, LedgerView] = {
     "ENTRIES_HALTED": replace(VIEW, halts=(halt("credentials"),)),
     "STRATEGY_STOPPED": replace(VIEW, strategies=(replace(VIEW.strategies[0], state="stopped"),)),
     "CYCLE_EXPIRED": replace(VIEW, now=NOW + timedelta(minutes=1)),
+    "BUY_MISSED": replace(VIEW, skipped_buys=frozenset({("sma", NOW)})),
     "SYMBOL_OWNED": replace(VIEW, positions=(held(strategy="etf"),)),
     "POSITION_HELD": replace(VIEW, open_intents=(working(),)),
     "COOLDOWN_ACTIVE": replace(
@@ -145,6 +147,11 @@ def test_entries_need_a_clean_verdict_younger_than_ninety_seconds() -> None:
 def test_a_cycle_older_than_the_last_decided_one_is_expired() -> None:
     newer = StrategyRow(strategy="sma", state="running", last_decided_cycle_time=NOW + timedelta(seconds=1))
     assert reason(replace(VIEW, strategies=(newer,))) == "CYCLE_EXPIRED"
+
+
+def test_a_skipped_buy_is_one_strategys_at_one_instant() -> None:
+    others = {("etf", NOW), ("sma", NOW - timedelta(minutes=1))}
+    assert reason(replace(VIEW, skipped_buys=frozenset(others))) == "ALLOWED"
 
 
 def test_the_lock_blocks_entries_and_says_why() -> None:

@@ -265,6 +265,18 @@ async def test_a_buy_that_was_decided_is_done(make_desk: Any, allowed: bool) -> 
     assert alarm() == "OK"
 
 
+async def test_a_buy_that_was_told_as_missed_is_not_bought_after_all(make_desk: Any) -> None:
+    """BS-3, SQ-13: this clock was ahead when it gave the buy up; by the one that is right the cycle is in time."""
+    desk = await timed(make_desk, buy=("09:33",), sell=("15:50",))
+    await desk.at(OPEN + 3 * MINUTE)
+    late = desk.decision("IBM", signal_id="sma.IBM.20131007T133300Z.ENTER_LONG", valid_secs=3600)
+    await desk.at(OPEN + 4 * MINUTE)
+    assert await told(desk, BUY) == ["due", "skipped: BUY_MISSED"]
+    (ruled,) = (await desk.submit(late)).decisions
+    assert (ruled.allowed, ruled.reason) == (False, "BUY_MISSED")
+    assert "IBM" not in [each.symbol for each in await desk.intents()]
+
+
 async def test_the_next_session_is_planned_at_the_close(make_desk: Any) -> None:
     """Stored before its instant, so that no restart forgets it."""
     desk = await timed(make_desk)

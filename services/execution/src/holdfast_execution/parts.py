@@ -100,6 +100,8 @@ class Parts:
     verdict: execution.ReconciliationVerdict | None
     entries: Mapping[str, tuple[int, ...]]
     """When entries were allowed, in microseconds, oldest first, by symbol."""
+    skipped_buys: frozenset[tuple[str, datetime]]
+    """See `LedgerView`."""
     recent: tuple[Touched, ...] = field(default=(), compare=False)
     """What the commits before touched, oldest first, without a gap."""
 

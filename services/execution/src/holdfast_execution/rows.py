@@ -366,6 +366,8 @@ class LedgerView:
     entries_last_minute: int
     strategies: tuple[StrategyRow, ...]
     verdict: execution.ReconciliationVerdict | None
+    skipped_buys: frozenset[tuple[str, datetime]]
+    """Recent buys by the clock that were settled as not to be: of which strategy, and for which instant planned."""
 
 
 LimitsCheck = Callable[[LedgerView, Sequence[gate.Decision]], Sequence[gate.Decision]]

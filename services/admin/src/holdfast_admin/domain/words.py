@@ -6,6 +6,7 @@ REASONS: dict[str, str] = {
     "ADDITION_SKIPPED": "Below its target, but nothing is added to a position",
     "ASSET_NOT_TRADABLE": "The broker does not trade this asset now",
     "ASSET_UNKNOWN": "The broker has not told about this asset",
+    "BUY_MISSED": "The time of this buy was over, and it was told as missed",
     "BUYING_POWER_SHORT": "Not enough buying power",
     "CASH_UNSETTLED": "Cash from sales has not settled yet",
     "CAP_NOTIONAL": "The smallest order costs more than the cap allows",

@@ -15,6 +15,7 @@ from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_core.instruments import is_dust
 from holdfast_core.money import ZERO, plain
+from holdfast_execution.domain.firings import BUY_MISSED
 from holdfast_execution.domain.intents import Purpose
 from holdfast_execution.domain.strategies import STOPPED
 from holdfast_execution.rows import HaltRow, LedgerView, LimitsCheck
@@ -213,8 +214,11 @@ class _Tally:
         valid_until = from_timestamp(decision.valid_until)
         if now >= valid_until:
             return Breach("CYCLE_EXPIRED", "the cycle is no longer valid", _instants(now=now, valid_until=valid_until))
-        progress = self._progress.get(decision.strategy)
         market_time = from_timestamp(decision.market_time)
+        if (decision.strategy, market_time) in self._view.skipped_buys:
+            # Whoever was told so does not expect it any more, however late or early a clock was when it was told.
+            return Breach(BUY_MISSED, "this buy by the clock was settled as missed", _instants(planned=market_time))
+        progress = self._progress.get(decision.strategy)
         if progress is None or progress.last_decided_cycle_time is None:
             return None
         if market_time < progress.last_decided_cycle_time:

@@ -6,11 +6,12 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from holdfast.execution.v1 import execution_pb2 as execution
-from holdfast_core.schedules import Firing
+from holdfast_core.schedules import Firing, TradeKind
 from holdfast_execution.adapters.sql import convert, queries, tables
 from holdfast_execution.adapters.sql.session import Transaction
 from holdfast_execution.adapters.sql.writes import SqlWrites
 from holdfast_execution.domain.firings import FiringRow, FiringState, Settlement
+from holdfast_execution.parts import Unforeseen
 from holdfast_execution.rows import ClaimRefused, UnknownRow
 
 _f = tables.firings.c
@@ -47,6 +48,9 @@ class FiringWrites(SqlWrites):
             return row
 
     def _tell_firing(self, transaction: Transaction, now: datetime, row: FiringRow) -> None:
+        if row.kind is TradeKind.BUY and row.state is FiringState.SKIPPED:
+            # A few a day: the next view reads them.
+            transaction.note(Unforeseen())
         told = f"timed {row.kind} of {row.strategy} at {row.due_at:%Y-%m-%d %H:%M} UTC is {row.state}"
         summary = told + (f": {row.reason}" if row.reason else "")
         transaction.append(now, "note", f"firing.{row.firing_id}", summary, execution.Fact())

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 
+from holdfast_core.schedules import TradeKind
 from holdfast_execution.adapters.sql import tables
 from holdfast_execution.domain.firings import FiringState
 from holdfast_runtime.ports.venue import Side
@@ -141,6 +142,14 @@ FIRINGS_DUE = (
     .where(_t.account == _account, _t.state == FiringState.DUE.value)
     .order_by(_t.due_at, _t.firing_id)
 )
+_skipped = sa.and_(
+    _t.account == _account, _t.state == FiringState.SKIPPED.value, _t.kind == TradeKind.BUY.value
+)
+_newest_skipped = sa.select(sa.func.max(_t.planned_at)).where(_skipped).scalar_subquery()
+SKIPPED_BUYS = sa.select(_t.strategy, _t.planned_at).where(
+    _skipped, _t.planned_at >= _newest_skipped - sa.bindparam("memory")
+)
+"""Of the time before the newest one: a cycle of an older one is long over."""
 _b = tables.assets.c
 ASSETS = (
     sa.select(

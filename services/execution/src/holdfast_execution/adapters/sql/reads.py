@@ -194,6 +194,7 @@ class SqlReads:
                 entries_last_minute=parts.entries_last_minute(now),
                 strategies=tuple(parts.strategies.values()),
                 verdict=parts.verdict,
+                skipped_buys=parts.skipped_buys,
             )
 
     def ledger_state(self, since: datetime | None = None) -> LedgerState:
@@ -254,6 +255,10 @@ class SqlReads:
             assets=tuple(self.assets()),
             verdict=self.verdict(),
             entries={symbol: tuple(times) for symbol, times in entries.items()},
+            skipped_buys=frozenset(
+                (each["strategy"], from_micros(each["planned_at"]))
+                for each in self._rows(queries.SKIPPED_BUYS, memory=ENTRY_MEMORY // timedelta(microseconds=1))
+            ),
         )
 
     def _parents(self, intents: Mapping[str, IntentRow]) -> dict[str, IntentState]:
