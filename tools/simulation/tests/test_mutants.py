@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from holdfast_simulation.cases import CASES, Case
-from holdfast_simulation.mutants import MUTANTS, Mutant, hunt, mutated, named
+from holdfast_simulation.mutants import hunt, mutated, named
+from holdfast_simulation.safeguards import MUTANTS, Mutant
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

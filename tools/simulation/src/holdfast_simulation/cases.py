@@ -107,6 +107,20 @@ CASES = (
         ),
     ),
     Case(
+        name="a buy by the clock that a clock ahead of its time gives up",
+        plan=plan(
+            22,
+            [
+                # Of these numbers seed 22 draws more than the grace.
+                *(fault(4 + n, Kind.CLOCK_JUMP, f"execution-{n}", 2.0, 5.2) for n in (0, 1)),
+                fault(30, Kind.CALL_DELAYED, "gate>execution", 3.9, 4.6),
+            ],
+            (),
+            timed=BOUGHT_BY_THE_CLOCK,
+        ),
+        holds=expectations.missed_buy_is_refused,
+    ),
+    Case(
         name="a kill switch between a decision and its commit",
         plan=plan(
             2,

@@ -11,11 +11,13 @@ import sqlalchemy as sa
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_exchange.orders import Fill, Order, Side, Status
 from holdfast_execution.adapters.sql import convert, tables
+from holdfast_execution.domain.firings import BUY_MISSED
 from holdfast_execution.domain.intents import IntentState
 from holdfast_execution.rows import MAX_SENDS
 from holdfast_simulation.plan_writing import CHAOS_SECS
 from holdfast_simulation.world.evidence import Departure
 from holdfast_simulation.world.run import World
+from holdfast_simulation.world.timed import CLOCK
 
 ZERO = Decimal(0)
 KNOWN_WITHIN_SECS = 45.0
@@ -108,6 +110,15 @@ def sold_by_the_clock(world: World) -> Iterator[str]:
         yield f"a sale by the clock, not {[(each.intent_id, each.state) for each in sales]}"
     if len(sales) > 1:
         yield f"one sale by the clock, not {len(sales)}"
+
+
+def missed_buy_is_refused(world: World) -> Iterator[str]:
+    """BS-3: what was told as missed is not bought after all, though by the right clock it would be in time."""
+    reasons = sa.select(tables.decisions.c.reason).where(tables.decisions.c.strategy == CLOCK)
+    with world.database.read.connect() as connection:
+        found = set(connection.execute(reasons).scalars())
+    if found != {BUY_MISSED}:
+        yield f"a buy that is refused as missed, not {sorted(found)}"
 
 
 def restarts(world: World) -> Iterator[str]:
