@@ -142,9 +142,7 @@ FIRINGS_DUE = (
     .where(_t.account == _account, _t.state == FiringState.DUE.value)
     .order_by(_t.due_at, _t.firing_id)
 )
-_skipped = sa.and_(
-    _t.account == _account, _t.state == FiringState.SKIPPED.value, _t.kind == TradeKind.BUY.value
-)
+_skipped = sa.and_(_t.account == _account, _t.state == FiringState.SKIPPED.value, _t.kind == TradeKind.BUY.value)
 _newest_skipped = sa.select(sa.func.max(_t.planned_at)).where(_skipped).scalar_subquery()
 SKIPPED_BUYS = sa.select(_t.strategy, _t.planned_at).where(
     _skipped, _t.planned_at >= _newest_skipped - sa.bindparam("memory")
