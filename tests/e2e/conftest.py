@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +13,13 @@ import pytest
 import yaml
 
 from tests.e2e.cluster import Cluster, NoCluster, current_context, load, run
-from tests.e2e.release import CHART, NAME, Release, Row
+from tests.e2e.release import CHART, NAME, STORES, Release, Row
 from tests.integration.stack import running
 
 ORDER = (
     "images",
     "default_values",
+    "full_volumes",
     "replayed_day",
     "doctor",
     "strategies",
@@ -36,6 +38,11 @@ DAY = {"start": "2013-10-08", "end": "2013-10-08"}
 WEEK = {"start": "2013-10-07", "end": "2013-10-11"}
 TAG = os.environ.get("E2E_TAG", "e2e")
 BUILD_SECS = 1200.0
+SMALL_VOLUME = """\
+        - name: data
+          emptyDir: {medium: Memory, sizeLimit: 192Mi}
+{{- end }}
+"""
 BLOCKING_STRATEGY = Path(__file__).with_name("blocking_strategy")
 ROWS = pytest.StashKey[list[Row]]()
 
@@ -156,6 +163,33 @@ def unsaid(context: str, images: str, table: list[Row], tmp_path: Path) -> Itera
     """A release with no values, but which images."""
     release = Release(Cluster(context, "holdfast-e2e-unsaid"), {"image": {"tag": images}}, images, table)
     yield from install_for_a_while(release, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def cramped(
+    context: str,
+    images: str,
+    table: list[Row],
+    undisturbed_week: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Release]:
+    """A release that replays a week in lock-step, whose stores have little room that is theirs alone."""
+    folder = tmp_path_factory.mktemp("e2e-cramped")
+    chart = folder / "chart"
+    shutil.copytree(CHART, chart)
+    for store in STORES:
+        _cramp(chart / "templates" / f"{store}.yaml")
+    release = Release(
+        Cluster(context, "holdfast-e2e-cramped"), values_of(images, WEEK), images, table, undisturbed_week, chart
+    )
+    yield from install_for_a_while(release, folder)
+
+
+def _cramp(template: Path) -> None:
+    """Puts a volume in memory in the claim's place: a claim on one node's disk is as large as that disk."""
+    before, claim, _ = template.read_text().partition("  volumeClaimTemplates:\n")
+    assert claim, template
+    template.write_text(before + SMALL_VOLUME)
 
 
 @pytest.fixture(scope="session")

@@ -82,6 +82,7 @@ class Release:
     table: list[Row]
     reference: Mapping[str, Any] | None = None
     """The report of an undisturbed local run of the same recording."""
+    chart: Path = CHART
     _files: list[Path] = field(default_factory=list)
 
     # helm
@@ -94,7 +95,7 @@ class Release:
         file = folder / "values.yaml"
         file.write_text(yaml.safe_dump(dict(self.values)))
         self._files = [file]
-        self.cluster.helm("install", NAME, str(CHART), *self._given(), "--wait", "--timeout", "5m", limit_secs=330)
+        self.cluster.helm("install", NAME, str(self.chart), *self._given(), "--wait", "--timeout", "5m", limit_secs=330)
         self.bring_operator_back()
 
     def bring_operator_back(self) -> None:
@@ -106,7 +107,7 @@ class Release:
     def upgrade(self, *words: str, limit_secs: float = 240.0) -> None:
         """Upgrades with further values. Raises CommandFailed where helm refuses or gives up."""
         self.cluster.helm(
-            "upgrade", NAME, str(CHART), *self._given(), *words, "--wait", "--timeout", f"{int(limit_secs)}s",
+            "upgrade", NAME, str(self.chart), *self._given(), *words, "--wait", "--timeout", f"{int(limit_secs)}s",
             limit_secs=limit_secs + 30,
         )  # fmt: skip
 

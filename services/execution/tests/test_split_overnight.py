@@ -1,5 +1,6 @@
 """A split while shares are held: what the broker adjusts is taken over, and nothing is sold for it (invariant 6, 9)."""
 
+import asyncio
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -8,6 +9,7 @@ from holdfast_exchange.account_commands import Announce
 from holdfast_exchange.corporate_actions import ActionKind, CorporateAction
 from holdfast_exchange.faults.commands import ScalePrices
 from holdfast_execution.domain.intents import IntentState, Purpose
+from holdfast_simulation.memory_venue import Fault
 
 
 def split(desk: Any, new: int = 7, old: int = 1) -> None:
@@ -124,3 +126,94 @@ async def test_a_dividend_is_counted_when_the_broker_is_read(desk: Any) -> None:
     assert (await desk.position()).realised_pnl == Decimal("7.5")
     assert (await desk.position()).stop_price == Decimal("94.25"), "lowered with the price, by the broker"
     await agrees(desk)
+
+
+async def unheard(desk: Any) -> None:
+    """A split of which no news comes."""
+    desk.broker.drop_updates = 9
+    split(desk)
+    await desk.settled()
+    desk.broker.drop_updates = 0
+    assert (await desk.position()).quantity == 10
+
+
+async def test_prices_that_fall_by_a_split_that_nobody_told_of_sell_nothing(desk: Any) -> None:
+    """Invariant 9: before the monitor sells it asks whether the broker has moved the stop with the prices."""
+    await held(desk)
+    await unheard(desk)
+    await trades_on(desk)
+    assert [row.purpose for row in await desk.intents()] == [Purpose.ENTRY, Purpose.STOP]
+    position = await desk.position()
+    assert (position.quantity, position.stop_price, position.protection) == (70, Decimal("13.57"), "active")
+    await agrees(desk)
+
+
+async def test_a_stop_that_is_due_in_new_shares_is_sold_all_the_same(desk: Any) -> None:
+    """Invariant 7: what the broker's stop does not do the monitor does, once it knows what is held."""
+    await held(desk)
+    await unheard(desk)
+    (stop,) = desk.resting()
+    await desk.broker.cancel_order(stop.id)
+    desk.broker.drop_updates = 0
+    await trades_on(desk)
+    await desk.minute(5)
+    assert (await desk.position()).quantity in (0, 70)
+    await agrees(desk)
+
+
+async def split_and_counted(desk: Any) -> None:
+    """Reconciliation was first: the ledger knows of the split before anybody tells of an order."""
+    split(desk)
+    fees, epoch, now = await desk.broker.fees(since=None), desk.lease.epoch, desk.clock.now()
+    await desk.runner.run(lambda ledger: [ledger.apply_fee(epoch, now, fee) for fee in fees])
+
+
+async def test_a_stop_that_waits_to_be_sent_asks_for_the_price_in_new_shares(desk: Any) -> None:
+    """Invariant 7: at the old price it would be refused, and what is held be sold for that."""
+    await held(desk)
+    desk.broker.script("submit_order", Fault.NO_CONNECTION)
+    sent = len(desk.broker.calls)
+    (stop,) = desk.resting()
+    await desk.broker.cancel_order(stop.id)
+    await desk.until(lambda: any(call.startswith("submit_order") for call in desk.broker.calls[sent:]))
+    await split_and_counted(desk)
+    await desk.settled()
+    await trades_on(desk)
+    assert sum(order.quantity for order in desk.resting()) == 70
+    assert {order.stop_price for order in desk.resting()} == {Decimal("13.57")}
+    assert (await desk.position()).protection == "active"
+    await agrees(desk)
+
+
+async def test_a_stop_that_nobody_knows_of_does_not_bring_the_old_price_back(desk: Any) -> None:
+    """Invariant 7: what the next stop asks for is the price in new shares, whatever the one before it was sent with."""
+    await held(desk)
+    desk.broker.script("submit_order", Fault.LOST_AFTER)
+    desk.broker.script("order_by_client_id", Fault.GATED)
+    (stop,) = desk.resting()
+    await desk.broker.cancel_order(stop.id)
+    desk.broker.drop_updates = 9
+    await desk.until(lambda: "order_by_client_id" in desk.broker.calls, advancing=True)
+    await split_and_counted(desk)
+    desk.clock.set(desk.clock.now() + timedelta(seconds=1))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert (await desk.position()).stop_price == Decimal("13.57")
+    desk.broker.open_gate()
+    await desk.settled()
+    position = await desk.position()
+    assert (position.quantity, position.stop_price, position.protection) == (70, Decimal("13.57"), "active")
+    await agrees(desk)
+
+
+async def test_a_split_of_what_somebody_else_holds_is_not_counted(desk: Any) -> None:
+    """Invariant 6: it would be a position of ours that nobody has bought, and a stop for it."""
+    desk.broker.send_foreign("SPY", Decimal(10), Decimal(101))
+    await desk.minute(1)
+    assert desk.broker.exchange.books.held("SPY") == 10
+    split(desk)
+    await desk.settled()
+    await desk.engine.merger.merge("positions differ")
+    row = await desk.runner.read(lambda ledger: ledger.position("SPY"))
+    assert row is None or row.quantity == 0
+    assert not [each for each in await desk.intents() if each.purpose is Purpose.STOP]

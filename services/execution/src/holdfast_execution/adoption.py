@@ -20,6 +20,7 @@ from holdfast_execution.guard import NO_GOOD_ANSWER
 from holdfast_execution.ledger import Ledger, LedgerReads, UnknownRow
 from holdfast_execution.restated import (
     is_replaced_by,
+    is_split_of,
     take_back,
     take_restated,
     to_be_replaced,
@@ -241,6 +242,14 @@ class Adopter:
         known = await self._books.read(partial(_known_fees, fees=fees))
         if missing := [fee for fee in fees if fee.activity_id not in known]:
             await self._books.write(partial(book_fees, fees=missing))
+
+    async def is_split(self, intent: IntentRow, order: BrokerOrder) -> bool:
+        """True where a split explains that the order found is not of the quantity that was sent. Raises what the
+        broker raises."""
+        if intent.purpose is not Purpose.STOP:
+            return False
+        await self.take_fees(intent.created_at)
+        return await self._books.read(partial(is_split_of, intent=intent, order=order))
 
     async def _take(self, order: BrokerOrder, details: Sequence[NewFill] = ()) -> Adopted:
         """What the order's news says of itself; of nothing that it replaces, or that replaces it."""

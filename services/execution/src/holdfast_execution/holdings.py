@@ -1,6 +1,8 @@
 """Views of the mirror for the pure rules: one holding for each symbol."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from decimal import Decimal
 
 from holdfast_core.money import ZERO
 from holdfast_execution.books import Mirror
@@ -36,18 +38,13 @@ class Holdings:
         intents = mirror.of_symbol(symbol)
         strategy = position.strategy if position is not None and position.quantity else ""
         orders = tuple(self._order(intent, mirror) for intent in intents)
-        stop_prices = [
-            order.stop_price
-            for order in orders
-            if order.role is Role.STOP and order.stop_price is not None and not order.dormant
-        ]
         book = (position.book if position is not None else "") or (intents[0].book if intents else "equity")
         known = position.stop_price if position is not None and position.quantity else None
         return HoldingView(
             symbol=symbol,
             strategy=strategy or (intents[0].strategy if intents else ""),
             quantity=position.quantity if position is not None else ZERO,
-            stop_price=max(stop_prices, default=known),
+            stop_price=_stop_price(orders, known),
             owner=_owner(position.exit_owner if position is not None else ""),
             orders=orders,
             book=book,
@@ -81,6 +78,15 @@ class Holdings:
             first_fill_at=first_fill_at,
             uncertain_since_secs=self._resolver.unknown_since_secs(intent.intent_id),
         )
+
+
+def _stop_price(orders: Iterable[OrderView], known: Decimal | None) -> Decimal | None:
+    """That of the orders that the broker has, else the ledger's. One that nobody knows of, or that waits to be sent,
+    may be from before a split: its price counts where there is no other."""
+    stops = [each for each in orders if each.role is Role.STOP and each.stop_price is not None and not each.dormant]
+    there = [each.stop_price for each in stops if each.phase in (Phase.LIVE, Phase.CANCELLING) and each.stop_price]
+    wished = [each.stop_price for each in stops if each.stop_price]
+    return max(there, default=known or max(wished, default=None))
 
 
 def sale_owner(intent: IntentRow) -> Owner | None:

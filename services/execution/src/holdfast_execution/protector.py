@@ -139,14 +139,18 @@ class Protector:
             if not await self._waits_for_open(holding, first):
                 return await self._hand_over(holding, first, intents)
         elif self._judge(holding, mirror) is Watch.SELL:
-            await self._hands.sell(holding.symbol, Purpose.FLATTEN, MONITOR_REASON)
+            await self._sell_unless_moved(holding, intents)
             return True
         self._ahead += ends_of(intents.values())
         if await self._reductions.drop(holding, mirror) or await self._protect(holding, intents):
             return True
         for order in holding.of(Role.STOP):
             if order.phase is Phase.PENDING and holding.owner is Owner.STOP:
-                return await self._send_stop(holding, intents[order.intent_id])
+                if holding.stop_price == order.stop_price:
+                    return await self._send_stop(holding, intents[order.intent_id])
+                # A split came between: the next one asks for the price in new shares.
+                await self._hands.drop(order.intent_id, "STOP_PRICE_CHANGED")
+                return True
         # A part that its stop has given up is bare until the broker has its sale: the ledger says so before.
         noted = await self._note_protection(holding, mirror.positions.get(holding.symbol))
         return noted or await self._reductions.send(holding, mirror)
@@ -157,6 +161,17 @@ class Protector:
         if due_at is not None and verdict is Watch.WAIT:
             self._ahead.append(due_at)
         return verdict
+
+    async def _sell_unless_moved(self, holding: HoldingView, intents: dict[str, IntentRow]) -> None:
+        """A split moves the broker's stop together with the prices, and its news may have been lost: the broker is
+        asked before anything is sold for a price (invariant 9)."""
+        stops = [order for order in holding.of(Role.STOP) if order.phase is Phase.LIVE and not order.dormant]
+        await self._hands.hear_of_moves(holding.symbol, [intents[order.intent_id] for order in stops])
+        now = self._holdings.of(holding.symbol, await self._books.look())
+        if (now.quantity, now.stop_price) == (holding.quantity, holding.stop_price):
+            await self._hands.sell(holding.symbol, Purpose.FLATTEN, MONITOR_REASON)
+        else:
+            log.warning("monitor.stop_moved", symbol=holding.symbol, stop_price=str(now.stop_price))
 
     # --- entries that must not work any longer
 

@@ -251,7 +251,7 @@ class Resolver:
         # A replacement's own id and a leg's broker-made id prove as much as the client order id that was sent.
         known = order.order_id == intent.broker_order_id
         outcome = read_lookup(request_of(intent), order)
-        if outcome.lookup is Lookup.ABORT and not known:
+        if outcome.lookup is Lookup.ABORT and not known and not await self._adopter.is_split(intent, order):
             await self._abort(intent, trail, outcome)
             trail.due_secs = self._clock.now_secs() + MAX_BACKOFF_SECS
             return

@@ -55,6 +55,17 @@ def _is_restated(ledger: LedgerReads, row: IntentRow, order: BrokerOrder) -> boo
         return False
     if order.quantity == row.leg_quantity:
         return order.stop_price is not None
+    return _was_split(ledger, row)
+
+
+def is_split_of(ledger: LedgerReads, *, intent: IntentRow, order: BrokerOrder) -> bool:
+    """True where `order` is the stop that was sent as `intent`, in the quantity that a split has made of it."""
+    same = (order.client_order_id, order.symbol, order.side) == (intent.client_order_id, intent.symbol, intent.side)
+    return same and intent.purpose is Purpose.STOP and _was_split(ledger, intent)
+
+
+def _was_split(ledger: LedgerReads, row: IntentRow) -> bool:
+    """True where the broker told of a split of the symbol since the intent was made."""
     adjustments = ledger.ledger_state(row.created_at).adjustments
     return any(each.kind == SPLIT and each.symbol == row.symbol for each in adjustments)
 

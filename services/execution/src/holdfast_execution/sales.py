@@ -1,5 +1,6 @@
 """Sales, stops and cancels as the ledger and the broker see them: what the protective lane does with its hands."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -35,6 +36,8 @@ log = structlog.get_logger()
 
 MAX_INTENTS_PER_PURPOSE = 1_000
 """Of one position and purpose: far more than a session can need, so that a loop ends."""
+MOVES_MEMORY = timedelta(days=5)
+"""Splits are asked for so far back: longer than any closed stretch of the market."""
 DEFAULT_STOP_FRACTION = Decimal("0.05")
 
 
@@ -105,7 +108,8 @@ class Hands:
             if position is None or position.quantity <= 0:
                 return None
             origin = origin_of(ledger, position)
-            stop_price = price or origin.stop_price or self._fallback_stop(position)
+            # The ledger's own price first: a split may have been counted since the caller looked.
+            stop_price = position.stop_price or price or origin.stop_price or self._fallback_stop(position)
             form = self._stop_of(position, stop_price)
             return self._store(ledger, epoch, now, origin, Purpose.STOP, quantity, form, "PROTECT")
 
@@ -269,6 +273,20 @@ class Hands:
                 span.set(unknown=str(error))
                 log.warning("order.cancel_unknown", intent=intent.intent_id, error=str(error))
             metrics.SENDS.labels(request="cancel", outcome="asked").inc()
+
+    async def hear_of_moves(self, symbol: str, stops: Sequence[IntentRow]) -> None:
+        """What the broker has moved of a holding, by a split or for a dividend, counted now. Raises what the broker
+        raises where a stop is asked for: it protects meanwhile. What is bare waits for no answer."""
+        for stop in stops:
+            order = await self._broker.order(stop.broker_order_id)
+            if order is not None:
+                await self._adopter.apply(order)
+        if stops:
+            return
+        try:
+            await self._adopter.take_fees(self._books.now - MOVES_MEMORY)
+        except NO_GOOD_ANSWER as error:
+            log.warning("monitor.moves_unknown", symbol=symbol, error=str(error))
 
     async def extend(self, intent: IntentRow) -> bool:
         """A DAY stop becomes GTC. False where it has to be tried again."""

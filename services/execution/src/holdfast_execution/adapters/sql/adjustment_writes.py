@@ -9,10 +9,11 @@ import sqlalchemy as sa
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast_core.instruments import book_of, round_price
 from holdfast_execution import messages
-from holdfast_execution.adapters.sql import convert, tables
+from holdfast_execution.adapters.sql import convert, queries, tables
 from holdfast_execution.adapters.sql.fill_writes import FillWrites
 from holdfast_execution.adapters.sql.session import Transaction
 from holdfast_execution.domain.intents import IntentState
+from holdfast_execution.domain.positions import Adjustment, Execution, fold
 from holdfast_execution.rows import CLAIM, AdjustmentRow, IntentRow, PositionClaim, PositionRow
 from holdfast_runtime.ledger_halts import to_micros
 from holdfast_runtime.ports.venue import SPLIT, FeeActivity
@@ -26,6 +27,8 @@ class AdjustmentWrites(FillWrites):
     def apply_fee(self, epoch: int, now: datetime, fee: FeeActivity) -> AdjustmentRow | None:
         quantity, cash = convert.quantity_units(fee.quantity), convert.cash_units(fee.cash)
         if not (quantity or cash) or self.has_adjustment(fee.activity_id):
+            return None
+        if fee.kind == SPLIT and not self._was_held(fee.symbol, to_micros(fee.at)):
             return None
         with self._write(epoch) as transaction:
             held = self.position(fee.symbol) if fee.symbol else None
@@ -47,6 +50,13 @@ class AdjustmentWrites(FillWrites):
             if fee.kind == SPLIT and held is not None:
                 self._restate_stop(transaction, now, held)
             return row
+
+    def _was_held(self, symbol: str, at: int) -> bool:
+        """True where the book held some of the symbol at that instant: what somebody else held was split for them."""
+        fills = self._rows(queries.FILLS_OF_SYMBOL, symbol=symbol)
+        before: list[Execution | Adjustment] = [*map(convert.execution_of, fills), *self._adjustments_of(symbol)]
+        holding, _ = fold(each for each in before if each.at <= at)
+        return holding.quantity != 0
 
     def claim_position(self, epoch: int, now: datetime, claim: PositionClaim) -> AdjustmentRow:
         with self._write(epoch) as transaction:
