@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.e2e.cluster import Cluster, NoCluster, current_context, load, run
-from tests.e2e.release import CHART, NAME, STORES, Release, Row
+from tests.e2e.release import CHART, CRAMPED_FOLDER, NAME, STORES, Release, Row
 from tests.integration.stack import running
 
 ORDER = (
@@ -177,19 +177,33 @@ def cramped(
     folder = tmp_path_factory.mktemp("e2e-cramped")
     chart = folder / "chart"
     shutil.copytree(CHART, chart)
-    for store in STORES:
-        _cramp(chart / "templates" / f"{store}.yaml")
+    _cramp(chart / "templates")
     release = Release(
         Cluster(context, "holdfast-e2e-cramped"), values_of(images, WEEK), images, table, undisturbed_week, chart
     )
     yield from install_for_a_while(release, folder)
 
 
-def _cramp(template: Path) -> None:
-    """Puts a volume in memory in the claim's place: a claim on one node's disk is as large as that disk."""
-    before, claim, _ = template.read_text().partition("  volumeClaimTemplates:\n")
-    assert claim, template
-    template.write_text(before + SMALL_VOLUME)
+def _cramp(templates: Path) -> None:
+    """Puts volumes in memory in the place of the stores' claims: a claim on one node's disk is as large as that disk.
+    The reloader beside each store, which has a shell, gets at them."""
+    for store in STORES:
+        template = templates / f"{store}.yaml"
+        before, claim, _ = template.read_text().partition("  volumeClaimTemplates:\n")
+        assert claim, template
+        template.write_text(before + SMALL_VOLUME)
+    # What is written into memory counts as the writer's.
+    mounts = "- {name: configuration, mountPath: /etc/reload, readOnly: true}"
+    _change(templates / "_certificates.tpl", mounts, f"{mounts}\n    - {{name: data, mountPath: {CRAMPED_FOLDER}}}")
+    _change(templates / "_certificates.tpl", "limits: {memory: 64Mi}", "limits: {memory: 512Mi}")
+    # Streams reserve what the disk has to begin with: it is filled later, by something else.
+    _change(templates / "_nats.tpl", "max_memory_store: 64MB", "max_memory_store: 64MB\n  max_file_store: 2GB")
+
+
+def _change(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert text.count(old) == 1, (file, old)
+    file.write_text(text.replace(old, new))
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,8 @@ NAME = "holdfast"
 """Of the release, and with it of its objects: holdfast-execution."""
 SERVICES = ("signal", "scoring", "gate", "execution", "reconciliation", "admin", "papermarket")
 STORES = ("nats", "postgresql")
+CRAMPED_FOLDER = "/cramped"
+"""Where the reloader beside a store sees its volume, in a chart whose stores have little room."""
 OURS = "e2e-"
 """What the tests add to the namespace begins so."""
 OPERATOR = f"{OURS}operator"
