@@ -13,6 +13,8 @@ from holdfast_execution.resolver import Resolver
 from holdfast_execution.rows import IntentRow
 
 MONITOR_REASON = "MONITOR_STOP_UNFILLED"
+THROUGH_PRICE = "STOP_THROUGH_PRICE"
+"""The broker takes no stop above the market: its price has traded."""
 
 _PHASES = {
     IntentState.PENDING: Phase.PENDING,

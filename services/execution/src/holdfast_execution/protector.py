@@ -3,7 +3,7 @@
 One serial loop for everything that reduces risk at the broker: cancels, stops, sales.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -23,7 +23,7 @@ from holdfast_execution.domain.strategies import STOPPED
 from holdfast_execution.domain.views import HoldingView, OrderView, Owner, Phase, Role, rank
 from holdfast_execution.extensions import Extensions
 from holdfast_execution.guard import NO_GOOD_ANSWER
-from holdfast_execution.holdings import MONITOR_REASON, Holdings
+from holdfast_execution.holdings import MONITOR_REASON, THROUGH_PRICE, Holdings
 from holdfast_execution.lanes import Rest
 from holdfast_execution.reductions import Reductions, ends_of
 from holdfast_execution.resting import Resting
@@ -139,7 +139,8 @@ class Protector:
             if not await self._waits_for_open(holding, first):
                 return await self._hand_over(holding, first, intents)
         elif self._judge(holding, mirror) is Watch.SELL:
-            await self._sell_unless_moved(holding, intents)
+            stops = [order for order in holding.of(Role.STOP) if order.phase is Phase.LIVE and not order.dormant]
+            await self._sell_unless_moved(holding.symbol, MONITOR_REASON, [intents[order.intent_id] for order in stops])
             return True
         self._ahead += ends_of(intents.values())
         if await self._reductions.drop(holding, mirror) or await self._protect(holding, intents):
@@ -162,16 +163,16 @@ class Protector:
             self._ahead.append(due_at)
         return verdict
 
-    async def _sell_unless_moved(self, holding: HoldingView, intents: dict[str, IntentRow]) -> None:
+    async def _sell_unless_moved(self, symbol: str, reason: str, stops: Sequence[IntentRow]) -> None:
         """A split moves the broker's stop together with the prices, and its news may have been lost: the broker is
         asked before anything is sold for a price (invariant 9)."""
-        stops = [order for order in holding.of(Role.STOP) if order.phase is Phase.LIVE and not order.dormant]
-        await self._hands.hear_of_moves(holding.symbol, [intents[order.intent_id] for order in stops])
-        now = self._holdings.of(holding.symbol, await self._books.look())
-        if (now.quantity, now.stop_price) == (holding.quantity, holding.stop_price):
-            await self._hands.sell(holding.symbol, Purpose.FLATTEN, MONITOR_REASON)
+        before = self._holdings.of(symbol, await self._books.look())
+        await self._hands.hear_of_moves(symbol, stops)
+        after = self._holdings.of(symbol, await self._books.look())
+        if (after.quantity, after.stop_price) == (before.quantity, before.stop_price):
+            await self._hands.sell(symbol, Purpose.FLATTEN, reason)
         else:
-            log.warning("monitor.stop_moved", symbol=holding.symbol, stop_price=str(now.stop_price))
+            log.warning("protection.stop_moved", symbol=symbol, stop_price=str(after.stop_price), reason=reason)
 
     # --- entries that must not work any longer
 
@@ -356,7 +357,7 @@ class Protector:
         else:
             self._backoffs.succeeded(symbol)
         if sent.outcome is not None and sent.outcome.follow_up is FollowUp.FLATTEN:
-            await self._hands.sell(symbol, Purpose.FLATTEN, "STOP_THROUGH_PRICE")
+            await self._sell_unless_moved(symbol, THROUGH_PRICE, [])
             self._backoffs.succeeded(symbol)
 
     async def _note_protection(self, holding: HoldingView, position: PositionRow | None) -> bool:

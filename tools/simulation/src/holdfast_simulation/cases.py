@@ -121,6 +121,42 @@ CASES = (
         holds=expectations.missed_buy_is_refused,
     ),
     Case(
+        name="a split that is seen in the prices alone",
+        plan=plan(
+            2,
+            [
+                fault(1, Kind.SPLIT, SYMBOL, 10.0, 11.0),
+                fault(50, Kind.UPDATE_LOST, "updates", 9.5, 16.0),
+                fault(51, Kind.PAUSE, "reconciliation", 9.5, 16.0),
+            ],
+            LONG,
+        ),
+        holds=expectations.split_sells_nothing,
+    ),
+    Case(
+        name="a split while nobody executes",
+        plan=plan(2, [fault(1, Kind.SPLIT, SYMBOL, 10.0, 11.0), *both_crash(60, 9.0, 14.0)], LONG),
+        holds=expectations.split_sells_nothing,
+    ),
+    Case(
+        name="a split with a fraction that is paid out, and nobody hears of it",
+        plan=plan(
+            3,
+            [fault(2, Kind.SPLIT, SYMBOL, 10.0, 11.0), fault(50, Kind.UPDATES_MUTE, "updates", 9.5, 14.0)],
+            LONG,
+        ),
+        holds=expectations.split_sells_nothing,
+    ),
+    Case(
+        name="a split of what somebody else holds",
+        plan=plan(
+            2,
+            [fault(0, Kind.FOREIGN_ORDER, SYMBOL, 4.0, 5.0), fault(1, Kind.SPLIT, SYMBOL, 10.0, 11.0)],
+            (),
+        ),
+        holds=expectations.split_of_others_is_theirs,
+    ),
+    Case(
         name="a kill switch between a decision and its commit",
         plan=plan(
             2,

@@ -14,7 +14,8 @@ from holdfast_execution.adapters.sql import convert, tables
 from holdfast_execution.domain.firings import BUY_MISSED
 from holdfast_execution.domain.intents import IntentState
 from holdfast_execution.rows import MAX_SENDS
-from holdfast_simulation.plan_writing import CHAOS_SECS
+from holdfast_runtime.ports.venue import SPLIT
+from holdfast_simulation.plan_writing import CHAOS_SECS, SYMBOL
 from holdfast_simulation.world.evidence import Departure
 from holdfast_simulation.world.run import World
 from holdfast_simulation.world.timed import CLOCK
@@ -110,6 +111,33 @@ def sold_by_the_clock(world: World) -> Iterator[str]:
         yield f"a sale by the clock, not {[(each.intent_id, each.state) for each in sales]}"
     if len(sales) > 1:
         yield f"one sale by the clock, not {len(sales)}"
+
+
+def split_sells_nothing(world: World) -> Iterator[str]:
+    """Invariant 9: before the calm nothing is sold, but by the stop that has moved with the prices; and the ledger has
+    counted the split once."""
+    adjustments = tables.adjustments.c
+    with world.database.read.connect() as connection:
+        counted = connection.execute(sa.select(adjustments.symbol).where(adjustments.kind == SPLIT)).scalars().all()
+    if counted != [SYMBOL]:
+        yield f"one split that is counted, not {counted}"
+    for post in world.server.arrived:
+        if post.order.side.value == "sell" and post.order.stop_price is None and post.sent_secs < CHAOS_SECS:
+            yield f"no sale for a split, not {post.order.client_order_id}"
+
+
+def split_of_others_is_theirs(world: World) -> Iterator[str]:
+    """Invariant 6: no position of ours, and no stop for it."""
+    query = sa.select(tables.positions.c.quantity).where(tables.positions.c.symbol == SYMBOL)
+    with world.database.read.connect() as connection:
+        held = connection.execute(query).scalar()
+    if held:
+        yield f"nothing of {SYMBOL} in the ledger, not {held}"
+    yield from (
+        f"no sale of it, not {post.order.client_order_id}"
+        for post in world.server.arrived
+        if post.order.symbol == SYMBOL
+    )
 
 
 def missed_buy_is_refused(world: World) -> Iterator[str]:

@@ -112,6 +112,27 @@ MUTANTS = (
         without="        if False:",
     ),
     Mutant(
+        name="it is not asked whether a split has moved the stop",
+        life="a split that is seen in the prices alone",
+        module=f"{_EXECUTION}.protector",
+        safeguard="        await self._hands.hear_of_moves(symbol, stops)\n",
+        without="",
+    ),
+    Mutant(
+        name="a split of what somebody else holds is counted",
+        life="a split of what somebody else holds",
+        module=f"{_EXECUTION}.adapters.sql.adjustment_writes",
+        safeguard="        if fee.kind == SPLIT and not self._was_held(fee.symbol, to_micros(fee.at)):",
+        without="        if False:",
+    ),
+    Mutant(
+        name="a stop that a split has changed stays as it was sent",
+        life="a split while nobody executes",
+        module=f"{_EXECUTION}.adoption",
+        safeguard="intent=take_restated(ledger, epoch, now, taken.intent, order)",
+        without="intent=taken.intent",
+    ),
+    Mutant(
         name="attempts are not counted",
         life="warm-restart",
         module=f"{_EXECUTION}.adapters.sql.intent_writes",

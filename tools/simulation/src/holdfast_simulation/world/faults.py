@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 
@@ -52,6 +53,8 @@ class Kind(StrEnum):
     REPLACEMENT_HELD = "replacement_held"
     """The venue takes its time over replacements; those under way at the end are rejected, or come late."""
     PRICE_FALLS = "price_falls"
+    SPLIT = "split"
+    """Shares, orders and prices change together, in the middle of a session: harder than overnight."""
     KILL_SWITCH = "kill_switch"
     STRATEGY_STOPPED = "strategy_stopped"
     """A person stops the strategy, and starts it when that is over."""
@@ -137,6 +140,14 @@ JUMPS_BY_SECS = (1.0, 5.0, 30.0, 120.0, 300.0)
 """Of market time."""
 
 
+FIRST_SPLIT = 4_000
+"""Numbers of splits begin here."""
+LIVES_WITH_A_SPLIT = 0.25
+RATES = ((Decimal(2), Decimal(1)), (Decimal(7), Decimal(1)), (Decimal(3), Decimal(2)))
+"""New shares for old ones. None makes fewer: the price of a minute ago would then be below every stop, which no night
+leaves so."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """Between `at_secs` and `until_secs` it strikes each chance it has with `probability`. `number` names it for good:
@@ -162,7 +173,7 @@ class Fault:
 
 def draw(chance: random.Random, *, count: int, within_secs: float) -> list[Fault]:
     """`count` faults that all end before `within_secs`."""
-    # What people do to strategies, held replacements, and clocks are drawn apart: see `stops`, `holds` and `jumps`.
+    # What people do to strategies, held replacements, clocks and splits are drawn apart, each by a function of its own.
     kinds = [kind for kind in Kind if kind in _TARGETS]
     weights = [WEIGHTS.get(kind, 1.0) for kind in kinds]
     found = []
@@ -236,6 +247,27 @@ def jumps(chance: random.Random, *, within_secs: float) -> list[Fault]:
             )
         )
     return found
+
+
+def splits(chance: random.Random, *, within_secs: float) -> list[Fault]:
+    """A split of one symbol, in a part of the lives."""
+    if chance.random() >= LIVES_WITH_A_SPLIT:
+        return []
+    return [
+        Fault(
+            number=FIRST_SPLIT + chance.randrange(len(RATES)),
+            kind=Kind.SPLIT,
+            target=chance.choice(SYMBOLS),
+            at_secs=chance.uniform(0.5, within_secs - 1.0),
+            lasts_secs=1.0,
+            probability=1.0,
+        )
+    ]
+
+
+def split_rates(fault: Fault) -> tuple[Decimal, Decimal]:
+    """New shares for old ones."""
+    return RATES[fault.number % len(RATES)]
 
 
 def jump_secs(fault: Fault, *, seed: int) -> float:

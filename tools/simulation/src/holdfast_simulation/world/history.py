@@ -1,6 +1,7 @@
 """What the ledger's facts say, one after the other as they are committed: moves between states and what they rest on,
 fences, who sells, and the limits on entries. Each commit is looked at as it is made."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -15,8 +16,9 @@ from holdfast_exchange.orders import Status
 from holdfast_execution.adapters.sql import convert, tables
 from holdfast_execution.adapters.sql.database import Database
 from holdfast_execution.domain.intents import PROVEN, TERMINAL, TRANSITIONS, IntentState, Purpose
-from holdfast_execution.holdings import MONITOR_REASON
+from holdfast_execution.holdings import MONITOR_REASON, THROUGH_PRICE
 from holdfast_runtime.ledger_halts import from_micros
+from holdfast_runtime.ports.venue import SPLIT
 from holdfast_runtime.settings import Settings
 from holdfast_runtime.wire import from_decimal, from_timestamp
 from holdfast_simulation.world.clocks import HostClocks
@@ -25,6 +27,7 @@ from holdfast_simulation.world.loop import SeededLoop
 from holdfast_simulation.world.part_judge import PartJudge
 from holdfast_simulation.world.timed_judge import TimedJudge
 from holdfast_simulation.world.venue import VenueServer
+from holdfast_simulation.world.venue_faults import Split
 
 UNPROVEN = frozenset({IntentState.PENDING, IntentState.SENDING, IntentState.UNKNOWN})
 PRICE_MEMORY = timedelta(seconds=190)
@@ -52,6 +55,8 @@ class History:
     server: VenueServer
     settings: Settings
     clocks: HostClocks
+    splits: Mapping[str, Split]
+    """By symbol, those that have taken effect."""
     _last_event_id: int = 0
     intents: dict[str, execution.Intent] = field(default_factory=dict)
     """As last told."""
@@ -157,7 +162,8 @@ class History:
                 flattened = _purpose(other) is Purpose.FLATTEN and _state(other) not in TERMINAL
                 if stopped or flattened:
                     self.judge.violated(9, f"{sale.intent_id} goes before {other.intent_id}, which outranks it")
-        if purpose is Purpose.FLATTEN and sale.reason == MONITOR_REASON and not self._traded_through(connection, sale):
+        for_price = purpose is Purpose.FLATTEN and sale.reason in (MONITOR_REASON, THROUGH_PRICE)
+        if for_price and not self._traded_through(connection, sale):
             self.judge.violated(9, f"{sale.intent_id} sells by a stop whose price never traded")
 
     def _traded_through(self, connection: sa.Connection, sale: execution.Intent) -> bool:
@@ -169,7 +175,20 @@ class History:
             return False
         market = self.server.exchange.market
         bars = market.minute_bars(sale.symbol, from_micros(opened_at), market.released + timedelta(minutes=1))
-        return any(bar.low <= stop_price for bar in bars)
+        split = self.splits.get(sale.symbol)
+        if split is None or from_micros(opened_at) >= split.at:
+            # What is bought after it, as decided before it, is sold again at once: no market splits while it trades.
+            return sale.reason == THROUGH_PRICE or any(bar.low <= stop_price for bar in bars)
+        # Everything in new shares, whether the ledger knows of the split or not.
+        adjustments = tables.adjustments.c
+        counted = sa.select(adjustments.adjustment_id).where(
+            adjustments.symbol == sale.symbol, adjustments.kind == SPLIT
+        )
+        if connection.execute(counted).first() is None:
+            stop_price /= split.ratio
+        seen = [bar.low / (split.ratio if bar.start < split.at else 1) for bar in bars]
+        price = market.price(sale.symbol)
+        return any(each <= stop_price for each in (seen if price is None else [*seen, price]))
 
     def _newest_stop(self, symbol: str) -> Decimal | None:
         """What a position that has noted no stop yet is protected by: one that filled before its entry was counted."""

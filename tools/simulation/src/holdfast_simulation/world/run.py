@@ -10,14 +10,9 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
-from holdfast_exchange.commands import Command
 from holdfast_exchange.exchange import Exchange, ExchangeConfig
-from holdfast_exchange.faults.commands import Halt, ScalePrices
-from holdfast_exchange.holds import Step
 from holdfast_exchange.market import Market
-from holdfast_exchange.orders import Refusal, Status
 from holdfast_exchange.recording import MINUTE
-from holdfast_exchange.venue_commands import Hold, RejectReplacement
 from holdfast_execution.adapters.sql import tables
 from holdfast_execution.adapters.sql.sql_ledger import open_ledger
 from holdfast_runtime.ledger_halts import KILL_SWITCH, to_micros
@@ -38,6 +33,7 @@ from holdfast_simulation.world.signal import Signal
 from holdfast_simulation.world.story import Story
 from holdfast_simulation.world.timed_judge import TimedJudge
 from holdfast_simulation.world.venue import Post, VenueServer
+from holdfast_simulation.world.venue_faults import Split, VenueFaults
 from holdfast_simulation.world.wire import Wire
 from holdfast_simulation.world.workload import Scoring, Stream
 
@@ -52,7 +48,6 @@ PARTS_SECS = 6.0
 REST_SECS = 40.0
 """How long the world may then still take until everything is at rest."""
 LOOK_SECS = 0.25
-FALL = Decimal("0.93")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +153,17 @@ class World:
             )
         }
         self.foreign: set[str] = set()
+        self.splits: dict[str, Split] = {}
+        self._venue_faults = VenueFaults(
+            server=self.server,
+            weather=self.weather,
+            market_clock=self.market_clock,
+            story=self.story,
+            foreign=self.foreign,
+            splits=self.splits,
+            speed=plan.speed,
+            until=self.ticks[-1],
+        )
         self.invariants = Invariants(
             database=self.database,
             account=self.account,
@@ -186,6 +192,7 @@ class World:
             server=self.server,
             settings=settings,
             clocks=self.clocks,
+            splits=self.splits,
         )
         self.server.on_post = self._posted
         self.server.evidence.on_departure = self.history.left
@@ -321,12 +328,9 @@ class World:
             Kind.PAUSE: self._pause,
             Kind.UNAUTHORISED: self._revoke,
             Kind.SHORT_MEMORY: self._forget,
-            Kind.TRADING_HALT: self._halt,
-            Kind.PRICE_FALLS: self._fall,
             Kind.KILL_SWITCH: self._kill_switch,
-            Kind.FOREIGN_ORDER: self._foreign,
-            Kind.REPLACEMENT_HELD: self._hold_replacements,
             Kind.CLOCK_JUMP: self._jump,
+            **self._venue_faults.begins,
         }
         begin = begins.get(fault.kind)
         await asyncio.sleep(fault.at_secs)
@@ -343,7 +347,7 @@ class World:
         elif fault.kind is Kind.SHORT_MEMORY:
             self.server.forgets_before = None
         elif fault.kind is Kind.REPLACEMENT_HELD:
-            self._let_go(fault)
+            self._venue_faults.let_go(fault)
         elif fault.kind is Kind.CLOCK_JUMP:
             self._jump(fault, back=True)
 
@@ -363,25 +367,6 @@ class World:
     def _forget(self, _: Fault) -> None:
         self.server.forgets_before = self.market_clock.now()
 
-    def _halt(self, fault: Fault) -> None:
-        now = self.market_clock.now()
-        self._at_venue(Halt(now, fault.target, now + timedelta(seconds=fault.lasts_secs * self.plan.speed)))
-
-    def _hold_replacements(self, fault: Fault) -> None:
-        secs = Decimal(str(fault.lasts_secs * self.plan.speed))
-        self._at_venue(Hold(self.market_clock.now(), Step.REPLACE, secs, fault.target))
-
-    def _let_go(self, fault: Fault) -> None:
-        now = self.market_clock.now()
-        self._at_venue(Hold(now, Step.REPLACE, Decimal(0), fault.target))
-        for order in self.server.exchange.open_orders():
-            leaving = order.symbol == fault.target and order.status is Status.PENDING_REPLACE
-            if leaving and self.weather.chance(fault).random() < fault.probability:
-                self._at_venue(RejectReplacement(now, order.id))
-
-    def _fall(self, fault: Fault) -> None:
-        self._at_venue(ScalePrices(self.market_clock.now(), fault.target, FALL, self.ticks[-1]))
-
     def _kill_switch(self, _: Fault) -> None:
         now = self.market_clock.now()
         with self.database.write.begin() as connection:
@@ -397,17 +382,3 @@ class World:
             )
         if self.invariants.killed_since_secs is None:
             self.invariants.killed_since_secs = self.loop.time()
-
-    def _foreign(self, fault: Fault) -> None:
-        price = self.server.exchange.market.price(fault.target) or Decimal(100)
-        self.foreign.add(fault.target)
-        try:
-            self.server.send_foreign(fault.target, Decimal(3), (price * 2).quantize(markets.CENT))
-        except Refusal as refusal:
-            self.story.say(f"foreign order refused: {refusal}")
-
-    def _at_venue(self, command: Command) -> None:
-        try:
-            self.server.carry_out(command)
-        except Refusal as refusal:
-            self.story.say(f"refused: {refusal}")
