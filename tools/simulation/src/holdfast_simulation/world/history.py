@@ -13,7 +13,7 @@ from holdfast.common.v1 import common_pb2 as common
 from holdfast.execution.v1 import execution_pb2 as execution
 from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_exchange.orders import Status
-from holdfast_execution.adapters.sql import convert, tables
+from holdfast_execution.adapters.sql import convert, plain, tables
 from holdfast_execution.adapters.sql.database import Database
 from holdfast_execution.domain.intents import PROVEN, TERMINAL, TRANSITIONS, IntentState, Purpose
 from holdfast_execution.holdings import MONITOR_REASON, THROUGH_PRICE
@@ -35,6 +35,22 @@ PRICE_MEMORY = timedelta(seconds=190)
 is never under two seconds of the wall."""
 STRATEGY_GAP, ACCOUNT_WINDOW = timedelta(seconds=1), timedelta(seconds=60)
 ZERO = Decimal(0)
+
+# Asked at every commit, so built once (adapters/sql/plain.py).
+_e, _h, _p, _a = tables.events.c, tables.halts.c, tables.positions.c, tables.adjustments.c
+NEW_FACTS = (
+    sa.select(_e.event_id, _e.kind, _e.aggregate, _e.fact, _e.summary)
+    .where(_e.event_id > sa.bindparam("last"))
+    .order_by(_e.event_id)
+)
+HOLDER = sa.select(tables.lease.c.holder)
+PROTECTION = sa.select(_p.stop_price, _p.opened_at).where(_p.symbol == sa.bindparam("symbol"))
+SPLITS = sa.select(_a.adjustment_id).where(_a.symbol == sa.bindparam("symbol"), _a.kind == SPLIT)
+COVERING_HALTS = sa.select(_h.kind).where(
+    _h.cleared_at.is_(None),
+    _h.symbol.in_(("", sa.bindparam("symbol"))),
+    _h.strategy.in_(("", sa.bindparam("strategy"))),
+)
 
 
 class Judge(Protocol):
@@ -75,22 +91,18 @@ class History:
 
     def _committed(self, connection: sa.Connection) -> None:
         """Called inside every commit, by whoever commits."""
-        table = tables.events.c
-        new = connection.execute(
-            sa.select(table.event_id, table.kind, table.aggregate, table.fact, table.summary)
-            .where(table.event_id > self._last_event_id)
-            .order_by(table.event_id)
-        ).all()
+        new = plain.rows(connection, NEW_FACTS, {"last": self._last_event_id})
         if not new:
             return
-        self._last_event_id = new[-1].event_id
-        self._look_at_fence(connection, [row.kind for row in new])
+        self._last_event_id = new[-1]["event_id"]
+        self._look_at_fence(connection, {row["kind"] for row in new})
         for row in new:
-            if CANARY.encode() in row.fact or CANARY in row.summary:
-                self.judge.violated(17, f"a fact tells a secret: {row.summary}")
-            if row.aggregate.startswith("firing."):
-                self.timed.noted(row.aggregate.removeprefix("firing."), row.summary, self.entries)
-            fact = execution.Fact.FromString(row.fact)
+            summary, aggregate = row["summary"], row["aggregate"]
+            if CANARY.encode() in row["fact"] or CANARY in summary:
+                self.judge.violated(17, f"a fact tells a secret: {summary}")
+            if aggregate.startswith("firing."):
+                self.timed.noted(aggregate.removeprefix("firing."), summary, self.entries)
+            fact = execution.Fact.FromString(row["fact"])
             if fact.HasField("intent"):
                 self._look_at_intent(connection, fact.intent)
             for decision in fact.decisions.decisions:
@@ -98,11 +110,12 @@ class History:
 
     # --- 12: fences
 
-    def _look_at_fence(self, connection: sa.Connection, kinds: list[str]) -> None:
+    def _look_at_fence(self, connection: sa.Connection, kinds: set[str]) -> None:
         writer = self.loop.node.name
-        holder = connection.execute(sa.select(tables.lease.c.holder)).scalar_one()
-        if writer != holder and set(kinds) != {"lease"}:
-            self.judge.violated(12, f"{writer} has written {', '.join(sorted(set(kinds)))}; {holder} holds the lease")
+        [lease] = plain.rows(connection, HOLDER, {})
+        holder = lease["holder"]
+        if writer != holder and kinds != {"lease"}:
+            self.judge.violated(12, f"{writer} has written {', '.join(sorted(kinds))}; {holder} holds the lease")
 
     # --- 13 and 11: moves, and what they rest on
 
@@ -167,9 +180,8 @@ class History:
             self.judge.violated(9, f"{sale.intent_id} sells by a stop whose price never traded")
 
     def _traded_through(self, connection: sa.Connection, sale: execution.Intent) -> bool:
-        table = tables.positions.c
-        query = sa.select(table.stop_price, table.opened_at).where(table.symbol == sale.symbol)
-        noted, opened_at = connection.execute(query).one()
+        [position] = plain.rows(connection, PROTECTION, {"symbol": sale.symbol})
+        noted, opened_at = position["stop_price"], position["opened_at"]
         stop_price = self._newest_stop(sale.symbol) if noted is None else convert.quantity(noted)
         if stop_price is None or opened_at is None:
             return False
@@ -180,11 +192,7 @@ class History:
             # What is bought after it, as decided before it, is sold again at once: no market splits while it trades.
             return sale.reason == THROUGH_PRICE or any(bar.low <= stop_price for bar in bars)
         # Everything in new shares, whether the ledger knows of the split or not.
-        adjustments = tables.adjustments.c
-        counted = sa.select(adjustments.adjustment_id).where(
-            adjustments.symbol == sale.symbol, adjustments.kind == SPLIT
-        )
-        if connection.execute(counted).first() is None:
+        if not plain.rows(connection, SPLITS, {"symbol": sale.symbol}):
             stop_price /= split.ratio
         seen = [bar.low / (split.ratio if bar.start < split.at else 1) for bar in bars]
         price = market.price(sale.symbol)
@@ -206,14 +214,9 @@ class History:
         self._wished_at[decision.signal_id] = from_timestamp(decision.market_time)
         if not decision.allowed or decision.direction != common.DIRECTION_ENTER_LONG:
             return
-        halts = tables.halts.c
-        covering = (
-            halts.cleared_at.is_(None),
-            halts.symbol.in_(("", decision.symbol)),
-            halts.strategy.in_(("", decision.strategy)),
-        )
-        if (kind := connection.execute(sa.select(halts.kind).where(*covering)).scalar()) is not None:
-            self.judge.violated(10, f"{decision.signal_id} is allowed in spite of {kind}")
+        halts = plain.rows(connection, COVERING_HALTS, {"symbol": decision.symbol, "strategy": decision.strategy})
+        if halts:
+            self.judge.violated(10, f"{decision.signal_id} is allowed in spite of {halts[0]['kind']}")
         rules = self.settings.gate
         times = self._entered.setdefault(decision.symbol, [])
         if times and (decided_at - times[-1]).total_seconds() < rules.cooldown_secs:

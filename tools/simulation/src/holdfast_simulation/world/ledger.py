@@ -2,10 +2,13 @@
 
 import asyncio
 import random
+import sqlite3
 from collections.abc import Callable
+from functools import cache
 from typing import TypeVar
 
-from holdfast_execution.adapters.sql.sql_ledger import SqlLedger
+from holdfast_execution.adapters.sql.database import Database, open_database
+from holdfast_execution.adapters.sql.sql_ledger import SqlLedger, open_ledger
 from holdfast_execution.adapters.sql.writer import Inline
 from holdfast_execution.ledger import Ledger, LedgerReads
 from holdfast_execution.parts import Parts
@@ -15,6 +18,28 @@ from holdfast_simulation.world.faults import Kind, Weather
 T = TypeVar("T")
 
 COMMIT_SECS = 0.002
+
+
+def new_database(account: str) -> Database:
+    """An empty migrated ledger in memory. It is migrated once, and the others begin as its copies."""
+    database = open_database("sqlite://")
+    _driver(database).deserialize(_migrated(account))
+    return database
+
+
+@cache
+def _migrated(account: str) -> bytes:
+    database, _ = open_ledger("sqlite://", account)
+    image = _driver(database).serialize()
+    database.close()
+    return image
+
+
+def _driver(database: Database) -> sqlite3.Connection:
+    with database.write.connect() as connection:
+        driver = connection.connection.dbapi_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
 
 
 class WorldLedger:

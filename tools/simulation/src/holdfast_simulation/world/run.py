@@ -14,7 +14,6 @@ from holdfast_exchange.exchange import Exchange, ExchangeConfig
 from holdfast_exchange.market import Market
 from holdfast_exchange.recording import MINUTE
 from holdfast_execution.adapters.sql import tables
-from holdfast_execution.adapters.sql.sql_ledger import open_ledger
 from holdfast_runtime.ledger_halts import KILL_SWITCH, to_micros
 from holdfast_runtime.settings import GateSettings, Settings
 from holdfast_simulation.world import faults as fault_lists
@@ -24,6 +23,7 @@ from holdfast_simulation.world.clocks import HostClocks, WorldMarketClock, World
 from holdfast_simulation.world.faults import SERVICES, Fault, Kind, Weather
 from holdfast_simulation.world.history import History
 from holdfast_simulation.world.invariants import Invariants
+from holdfast_simulation.world.ledger import new_database
 from holdfast_simulation.world.loop import SeededLoop, Spinning, Stalled
 from holdfast_simulation.world.part_judge import QUIET_SECS, PartJudge
 from holdfast_simulation.world.person import Person
@@ -125,7 +125,7 @@ class World:
             }
         )
         self.account = settings.account.id
-        self.database, _ = open_ledger("sqlite://", self.account)
+        self.database = new_database(self.account)
         self.wire = Wire(self.loop, self.weather, chance)
         self.stream = Stream()
         ground = Ground(
