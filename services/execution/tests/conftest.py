@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from holdfast_execution.lease import LeaseKeeper
 from holdfast_execution.rows import HaltRow, IntentRow, PositionRow
 from holdfast_execution.service import ExecutionService
 from holdfast_runtime.activity import ActivityTracker
+from holdfast_runtime.loops import supervise
 from holdfast_runtime.schedule_settings import ScheduleSettings
 from holdfast_runtime.settings import Settings, StrategySettings
 from holdfast_runtime.wire import to_decimal, to_timestamp
@@ -66,6 +68,10 @@ def bars_of(symbol: str, rows: list[tuple[str, str, str, str]], volume: int) -> 
     ]
 
 
+def _nothing() -> None:
+    """Nobody watches the progress of a loop here."""
+
+
 def _is_of_the_engine(task: "asyncio.Task[Any]") -> bool:
     """What the engine has begun beside its loops: sends, and what is stored for a caller."""
     code = getattr(task.get_coro(), "cr_code", None)
@@ -102,9 +108,9 @@ class Desk:
 
     # --- processes
 
-    async def start(self, *, clean: bool = True, settles: bool = True) -> None:
+    async def start(self, *, clean: bool = True, settles: bool = True, supervised: bool = False) -> None:
         """A process that takes the lease and the broker's word over. `clean`: reconciliation says so, too; `settles`:
-        nothing is left unresolved that needs longer."""
+        nothing is left unresolved that needs longer; `supervised`: loops that fail are begun again, as in life."""
         self._processes += 1
         self._database, ledger = open_ledger(self.url, "paper")
         self.runner = Inline(ledger)
@@ -121,8 +127,11 @@ class Desk:
             settings=self.settings,
         )
         self.lease, self.engine, self.service = parts.lease, parts.engine, parts.service
-        loops = parts.loops.values()
-        self._tasks = [asyncio.ensure_future(loop(lambda: None)) for loop in loops]
+        turns = {name: partial(loop, _nothing) for name, loop in parts.loops.items()}
+        self._tasks = [
+            asyncio.ensure_future(supervise(name, turn, self.monotonic, _nothing) if supervised else turn())
+            for name, turn in turns.items()
+        ]
         await self.until(lambda: self.lease.is_holder, advancing=True)
         if not settles:
             await self.until(lambda: self.engine.stream_up, advancing=True)

@@ -217,3 +217,18 @@ async def test_a_split_of_what_somebody_else_holds_is_not_counted(desk: Any) -> 
     row = await desk.runner.read(lambda ledger: ledger.position("SPY"))
     assert row is None or row.quantity == 0
     assert not [each for each in await desk.intents() if each.purpose is Purpose.STOP]
+
+
+async def test_a_fraction_that_is_paid_out_to_somebody_else_is_no_position(desk: Any) -> None:
+    """Invariant 6: the ledger held less than nothing, and then a share that had cost nothing. The cash is real."""
+    desk.broker.send_foreign("SPY", Decimal(3), Decimal(101))
+    await desk.minute(1)
+    cash = desk.broker.exchange.books.cash
+    split(desk, new=3, old=2)
+    await desk.settled()
+    await desk.engine.merger.merge("positions differ")
+    row = await desk.position()
+    assert (row.quantity, row.cost) == (0, 0)
+    account = await desk.runner.read(lambda ledger: ledger.account())
+    assert account.realised_pnl == desk.broker.exchange.books.cash - cash > 0
+    assert not [each for each in await desk.intents() if each.purpose is Purpose.STOP]

@@ -84,6 +84,8 @@ class Protector:
         self._reductions = Reductions(
             books, broker, sender, hands, holdings, self._wait, clock=monotonic_clock, settings=settings
         )
+        self._unfinished: set[str] = set()
+        """Symbols whose last step ended by an error that nobody expects."""
         self._ahead: list[datetime] = []
         self._wait_secs = IDLE_TURN_SECS
         self._pending = False
@@ -96,7 +98,9 @@ class Protector:
         self._holdings.forget(mirror)
         self._extensions.forget(mirror.by_id)
         did = False
-        for symbol in self._resting.awake(mirror, self._books.now):
+        awake = self._resting.awake(mirror, self._books.now)
+        # Nobody's protection waits behind what ends the whole turn.
+        for symbol in sorted(awake, key=self._unfinished.__contains__):
             known_ahead = len(self._ahead)
             wait_secs = self._backoffs.wait_secs(symbol)
             if wait_secs > 0 and not _barred(mirror.of_symbol(symbol), mirror):
@@ -106,6 +110,7 @@ class Protector:
                     await self._note_protection(self._holdings.of(symbol, mirror), mirror.positions.get(symbol)) or did
                 )
                 continue
+            self._unfinished.add(symbol)
             try:
                 holding = self._holdings.of(symbol, mirror)
                 done = await self._step(holding, mirror)
@@ -114,11 +119,13 @@ class Protector:
                     self._resting.let_rest(symbol, mirror, min(self._ahead[known_ahead:], default=None))
                 did = done or did
             except Unauthorised:
+                self._unfinished.discard(symbol)
                 return Rest()
             except NO_GOOD_ANSWER as error:
                 log.warning("protection.retried", symbol=symbol, error=str(error))
                 self._backoffs.failed(symbol)
                 self._wait(self._backoffs.wait_secs(symbol), self._backoffs.failures(symbol))
+            self._unfinished.discard(symbol)
         if (end := self._resting.first_end) is not None:
             self._ahead.append(end)
         return Rest(did=did, pending=self._pending, after_secs=self._wait_secs, at=min(self._ahead, default=None))

@@ -180,8 +180,8 @@ class FillActivity:
     at: datetime
 
 
-SPLIT, DIVIDEND = "SPLIT", "DIV"
-ADJUSTMENTS = ("CFEE", "FEE", SPLIT, "CIL", DIVIDEND)
+SPLIT, CASH_IN_LIEU, DIVIDEND = "SPLIT", "CIL", "DIV"
+ADJUSTMENTS = ("CFEE", "FEE", SPLIT, CASH_IN_LIEU, DIVIDEND)
 """The venue's words for what changes position or cash without a trade: fees, splits, cash in lieu, dividends."""
 
 

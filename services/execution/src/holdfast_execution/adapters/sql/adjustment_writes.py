@@ -16,7 +16,7 @@ from holdfast_execution.domain.intents import IntentState
 from holdfast_execution.domain.positions import Adjustment, Execution, fold
 from holdfast_execution.rows import CLAIM, AdjustmentRow, IntentRow, PositionClaim, PositionRow
 from holdfast_runtime.ledger_halts import to_micros
-from holdfast_runtime.ports.venue import SPLIT, FeeActivity
+from holdfast_runtime.ports.venue import CASH_IN_LIEU, SPLIT, FeeActivity
 
 _INSERT = sa.insert(tables.adjustments)
 
@@ -25,10 +25,12 @@ class AdjustmentWrites(FillWrites):
     """The adjustments half of the port."""
 
     def apply_fee(self, epoch: int, now: datetime, fee: FeeActivity) -> AdjustmentRow | None:
-        quantity, cash = convert.quantity_units(fee.quantity), convert.cash_units(fee.cash)
-        if not (quantity or cash) or self.has_adjustment(fee.activity_id):
+        if self.has_adjustment(fee.activity_id):
             return None
-        if fee.kind == SPLIT and not self._was_held(fee.symbol, to_micros(fee.at)):
+        quantity, cash = convert.quantity_units(fee.quantity), convert.cash_units(fee.cash)
+        if fee.kind in (SPLIT, CASH_IN_LIEU) and not self._was_held(fee.symbol, to_micros(fee.at)):
+            quantity = 0
+        if not (quantity or cash):
             return None
         with self._write(epoch) as transaction:
             held = self.position(fee.symbol) if fee.symbol else None
@@ -52,7 +54,8 @@ class AdjustmentWrites(FillWrites):
             return row
 
     def _was_held(self, symbol: str, at: int) -> bool:
-        """True where the book held some of the symbol at that instant: what somebody else held was split for them."""
+        """True where the book held some of the symbol at that instant. What somebody else held was split for them; that
+        the account is paid for their fraction counts all the same."""
         fills = self._rows(queries.FILLS_OF_SYMBOL, symbol=symbol)
         before: list[Execution | Adjustment] = [*map(convert.execution_of, fills), *self._adjustments_of(symbol)]
         holding, _ = fold(each for each in before if each.at <= at)
