@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from holdfast_core.schedules import TradeKind
 from holdfast_simulation.world import faults as fault_lists
-from holdfast_simulation.world import market, workload
+from holdfast_simulation.world import market, timed, workload
 from holdfast_simulation.world.faults import Fault, Kind
 from holdfast_simulation.world.timed import TimedTrade
 from holdfast_simulation.world.workload import CyclePlan, Wish
@@ -62,6 +62,7 @@ def plan_of(seed: int) -> Plan:
             workload.draw(random.Random(f"{seed} workload"), count=shape.randint(10, 60), within_secs=chaos_secs)
         ),
         day=random.Random(f"{seed} day").choice(DAYS) if faults else market.DAY,
+        timed=timed.draw(random.Random(f"{seed} timed"), within_secs=chaos_secs * speed) if faults else (),
         sweep_secs=random.Random(f"{seed} sweep").choice((SWEEP_SECS, ALL_DAY_SECS)),
     )
 
