@@ -122,7 +122,7 @@ MUTANTS = (
         name="a split of what somebody else holds is counted",
         life="a split of what somebody else holds",
         module=f"{_EXECUTION}.adapters.sql.adjustment_writes",
-        safeguard="        if fee.kind == SPLIT and not self._was_held(fee.symbol, to_micros(fee.at)):",
+        safeguard="        if fee.kind in (SPLIT, CASH_IN_LIEU) and not self._was_held(fee.symbol, to_micros(fee.at)):",
         without="        if False:",
     ),
     Mutant(
