@@ -127,7 +127,8 @@ class AdjustmentWrites(FillWrites):
     def _restate_stop(self, transaction: Transaction, now: datetime, before: PositionRow) -> None:
         """The price at which the position is to be sold, in new shares: what protects it anew asks for it."""
         after = self._held(before.symbol)
-        if before.stop_price is None or not before.quantity or not after.quantity:
+        # A sale that the split has made larger may be counted before the split itself: less than nothing has no stop.
+        if before.stop_price is None or before.quantity <= 0 or after.quantity <= 0:
             return
         price = round_price(before.stop_price * before.quantity / after.quantity, up=False)
         self._change_position(transaction, now, before.symbol, stop_price=convert.optional_units(price))
