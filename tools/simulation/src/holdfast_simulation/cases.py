@@ -319,6 +319,37 @@ CASES = (
         holds=expectations.all_sold_beside_an_unknown_part,
     ),
     Case(
+        name="a cycle whose calls to the gate are lost",
+        plan=plan(2, [fault(0, Kind.REQUEST_LOST, "scoring>gate", 4.0, 9.0)], LONG),
+    ),
+    Case(
+        name="a cycle that scoring has in hand when it crashes",
+        plan=plan(
+            2,
+            [
+                fault(0, Kind.REQUEST_LOST, "scoring>gate", 4.0, 9.0),
+                fault(1, Kind.CRASH, "scoring", 6.0, 7.0),
+            ],
+            LONG,
+        ),
+    ),
+    Case(
+        name="a cycle that comes again and again, since nobody hears that it was decided",
+        plan=plan(2, [fault(0, Kind.ACK_LOST, "scoring", 4.0, 12.0)], LONG),
+    ),
+    Case(
+        name="a cycle that waits for the bus",
+        plan=plan(
+            2,
+            [
+                fault(0, Kind.BUS_AWAY, "bus", 4.0, 9.0),
+                fault(1, Kind.STALE_READ, "weights", 10.0, 11.0),
+                fault(2, Kind.CYCLE_AGAIN, "scoring", 12.0, 14.0),
+            ],
+            LONG,
+        ),
+    ),
+    Case(
         name="a part that nobody hears of",
         plan=plan(
             23,

@@ -239,9 +239,7 @@ def stale_feed_buys_nothing(world: World) -> Iterator[str]:
     """No entry leaves in the silence; when prices come again, entries go on, and nobody had to do anything."""
     silent = [each for each in _entries(world) if 9.0 <= _secs(world, each.at) <= 20.0]
     yield from (f"no entry in the silence, not {each.client_order_id}" for each in silent)
-    blocked = [
-        d for a in world.stream.answered.values() for d in a.decisions if d.reason.startswith(("FEED_", "COLLAR_"))
-    ]
+    blocked = [each for each in world.cycles.answered.values() if each.reason.startswith(("FEED_", "COLLAR_"))]
     if not blocked:
         yield "wishes that are blocked for the silence"
     if not [each for each in _entries(world) if _secs(world, each.at) > 20.0]:

@@ -1,7 +1,8 @@
 """The bus and its buckets in memory, behind the same ports and with the same semantics as over NATS.
 
 It outlives the services that use it, as a server does: cancelling `consume` is a crash of the worker, whose message is
-given again. `away` stands for a server that does not answer, `lose()` for one whose store is gone.
+given again; `dropped()` tells of one without a cancel. `away` stands for a server that does not answer, `lose()` for
+one whose store is gone.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from holdfast_runtime.bus.dead_letters import DeadLetter, dead_letter, unreadable
 from holdfast_runtime.bus.envelope import incoming, outgoing
-from holdfast_runtime.bus.settlement import Again, Dead, Outcome, attempt
+from holdfast_runtime.bus.settlement import ACK_WAIT_SECS, Again, Dead, Outcome, attempt
 from holdfast_runtime.bus.streams import STREAMS, Stream, bucket_named, matches, stream_named, stream_of
 from holdfast_runtime.errors import GiveUp, Retry
 from holdfast_runtime.ports.buckets import Entry, RevisionConflict
@@ -96,6 +97,8 @@ class _Place:
     """Nothing up to here is still to be delivered: what need not be searched again."""
     in_hand: int = 0
     deliveries: int = 0
+    not_before_secs: float = 0.0
+    """What is in hand is given again from this monotonic instant on."""
 
 
 class MemoryBus:
@@ -193,6 +196,13 @@ class MemoryBus:
                 # Other work has its turn between two messages, as it has between two reads of a socket.
                 await asyncio.sleep(0)
 
+    def dropped(self, consumer: Consumer) -> None:
+        """Whoever consumes is gone without a word: nobody acknowledges what it had in hand, which waits for that."""
+        place = self._place(consumer)
+        place.one_at_a_time = asyncio.Lock()
+        if place.in_hand > place.finished:
+            place.not_before_secs = self._clock.now_secs() + ACK_WAIT_SECS
+
     async def _deliver_next(self, consumer: Consumer, place: _Place, handler: MessageHandler) -> float | None:
         """Seconds until the next delivery; None where there is nothing to deliver now."""
         message = None
@@ -202,6 +212,8 @@ class MemoryBus:
             place.searched = message.sequence - 1 if message else stored.last
         if message is None:
             return None
+        if (wait_secs := place.not_before_secs - self._clock.now_secs()) > 0:
+            return wait_secs
         if place.in_hand != message.sequence:
             place.in_hand, place.deliveries = message.sequence, 0
         place.deliveries += 1

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 _EXECUTION = "holdfast_execution"
+_SCORING = "holdfast_scoring"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a send whose answer could not be written down never left",
-        life="refused-again-and-not-written-down",
+        life="a stop that nobody knows of",
         module=f"{_EXECUTION}.sender",
         safeguard="            self.deadlines[intent.intent_id] = began_secs + self._timeout_secs\n",
         without="",
@@ -323,5 +324,26 @@ MUTANTS = (
         module=f"{_EXECUTION}.protector",
         safeguard="    halts = [halt for halt in mirror.halts if halt.kind == KILL_SWITCH]",
         without="    halts = list[HaltRow]()",
+    ),
+    Mutant(
+        name="a fraction that is paid out to somebody else is ours",
+        life="fraction-of-somebody-elses-shares-paid-out",
+        module=f"{_EXECUTION}.adapters.sql.adjustment_writes",
+        safeguard="fee.kind in (SPLIT, CASH_IN_LIEU)",
+        without="fee.kind == SPLIT",
+    ),
+    Mutant(
+        name="a cycle is let go when the gate does not answer",
+        life="a cycle whose calls to the gate are lost",
+        module=f"{_SCORING}.consumer",
+        safeguard="                reason, wait_secs = error, max(delay_secs, error.after_secs)",
+        without="                return gate_pb.EvaluateResponse()",
+    ),
+    Mutant(
+        name="a cycle that comes again counts as decided",
+        life="a cycle that scoring has in hand when it crashes",
+        module=f"{_SCORING}.consumer",
+        safeguard="        return wanted <= {decision.signal_id for decision in answer.decisions}",
+        without="        return True",
     ),
 )

@@ -22,12 +22,12 @@ from holdfast_runtime.bus.envelope import incoming, outgoing
 from holdfast_runtime.bus.link import BUS_ERRORS, BusAway, NatsLink, TlsContext, heed_cancellation
 from holdfast_runtime.bus.provision import BusMismatch, Provision, Survey
 from holdfast_runtime.bus.reading import Reading
+from holdfast_runtime.bus.settlement import ACK_WAIT_SECS
 from holdfast_runtime.bus.streams import Stream, stream_named, stream_of
 from holdfast_runtime.errors import GiveUp, Retry
 from holdfast_runtime.ports.bus import Consumer, Letter, Message, MessageHandler
 from holdfast_runtime.telemetry import metrics
 
-ACK_WAIT_SECS = 3.0
 """A delivery without a sign of life for so long is given to another worker: the bound of a take-over."""
 
 PUBLISH_BOUND_SECS = 3.0

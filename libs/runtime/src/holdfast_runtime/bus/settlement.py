@@ -18,6 +18,8 @@ from holdfast_runtime.errors import GiveUp, Retry
 from holdfast_runtime.ports.bus import Consumer, Message, MessageHandler
 from holdfast_runtime.telemetry import metrics
 
+ACK_WAIT_SECS = 3.0
+"""What nobody speaks of for so long is given again."""
 FIRST_DELAY_SECS = 0.25
 MAX_DELAY_SECS = 10.0
 

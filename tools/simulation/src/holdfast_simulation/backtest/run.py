@@ -42,13 +42,13 @@ from holdfast_runtime.wire import to_timestamp
 from holdfast_simulation.backtest.feed import RecordedFeed
 from holdfast_simulation.backtest.metrics import Point
 from holdfast_simulation.backtest.quiet import Quiet
-from holdfast_simulation.backtest.services import Scoring, Signal
+from holdfast_simulation.backtest.services import Signal
 from holdfast_simulation.memory_bus import MemoryBus
 from holdfast_simulation.memory_clock import ManualMarketClock
 from holdfast_simulation.world.clocks import WorldMonotonicClock
 from holdfast_simulation.world.faults import Weather
 from holdfast_simulation.world.loop import SeededLoop, Spinning, Stalled
-from holdfast_simulation.world.services import Execution, Gate, Ground, Process, Reconciliation
+from holdfast_simulation.world.services import Execution, Gate, Ground, Process, Reconciliation, Scoring
 from holdfast_simulation.world.venue import VenueServer
 from holdfast_simulation.world.wire import Wire
 

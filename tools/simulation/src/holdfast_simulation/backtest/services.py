@@ -1,14 +1,11 @@
-"""What the world leaves out: signal with its strategies, and scoring, wired as their own `__main__` does."""
+"""What the world leaves out: signal with its strategies, wired as its own `__main__` does."""
 
 from collections.abc import Mapping
 
 from holdfast_core.instruments import book_of
 from holdfast_core.sessions import calendar_of
-from holdfast_runtime.ports.calls import ExecutionCalls, GateCalls
+from holdfast_runtime.ports.calls import ExecutionCalls
 from holdfast_runtime.settings import Book
-from holdfast_scoring.consumer import CycleConsumer
-from holdfast_scoring.scorer import Scorer
-from holdfast_scoring.weights import WeightKeeper
 from holdfast_signal.cycles import CycleDesk
 from holdfast_signal.data_flow import DataFlow
 from holdfast_signal.engine import Engine
@@ -98,30 +95,6 @@ class Signal(Process):
         self.run("timers", timers.run)
         self.run("cycles", desk.watch)
         self.run("market-outbox", outbox.run)
-
-
-class Scoring(Process):
-    """Scoring, on a bus in memory."""
-
-    def __init__(self, ground: Ground, bus: MemoryBus) -> None:
-        super().__init__(ground, "scoring")
-        self._bus = bus
-
-    def build(self) -> None:
-        """As the service's own wiring does."""
-        wire = self.ground.wire
-        weights = WeightKeeper(self._bus.bucket("weights"), clock=self.clock, progress=_nothing)
-        consumer = CycleConsumer(
-            bus=self._bus,
-            gate=wire.remote(GateCalls, "gate", self.service, self.clock),
-            execution=wire.remote(ExecutionCalls, "execution", self.service, self.clock),
-            scorer=Scorer(lambda: weights.present),
-            clock=self.clock,
-            activity=self.activity,
-            progress=_nothing,
-        )
-        self.run("cycles", consumer.run)
-        self.run("weights", weights.run)
 
 
 def _nothing() -> None:

@@ -59,7 +59,13 @@ class Kind(StrEnum):
     STRATEGY_STOPPED = "strategy_stopped"
     """A person stops the strategy, and starts it when that is over."""
     FOREIGN_ORDER = "foreign_order"
+    # The bus between signal and scoring.
     CYCLE_AGAIN = "cycle_again"
+    """A cycle is published once more, when the bus has forgotten its id."""
+    BUS_AWAY = "bus_away"
+    ACK_LOST = "ack_lost"
+    STALE_READ = "stale_read"
+    """A bucket answers as it was before its newest write."""
     # The day that is lived through; of the plan, and in no list of faults.
     CLOCKS_FORWARD = "clocks_forward"
     """The first session after the clocks of the exchange were put forward: it opens an hour earlier in UTC."""
@@ -69,6 +75,7 @@ class Kind(StrEnum):
 SERVICES = ("execution-0", "execution-1", "gate", "reconciliation", "scoring", "signal")
 EDGES = (
     "scoring>gate",
+    "scoring>execution",
     "gate>execution",
     "gate>signal",
     "execution>signal",
@@ -140,6 +147,12 @@ JUMPS_BY_SECS = (1.0, 5.0, 30.0, 120.0, 300.0)
 """Of market time."""
 
 
+MAX_OF_THE_BUS = 2
+FIRST_OF_THE_BUS = 5_000
+"""Numbers of faults of the bus begin here."""
+OF_THE_BUS = {Kind.BUS_AWAY: "bus", Kind.ACK_LOST: "scoring", Kind.STALE_READ: "weights"}
+"""With their targets."""
+
 FIRST_SPLIT = 4_000
 """Numbers of splits begin here."""
 LIVES_WITH_A_SPLIT = 0.25
@@ -173,7 +186,7 @@ class Fault:
 
 def draw(chance: random.Random, *, count: int, within_secs: float) -> list[Fault]:
     """`count` faults that all end before `within_secs`."""
-    # What people do to strategies, held replacements, clocks and splits are drawn apart, each by a function of its own.
+    # People, held replacements, clocks, splits and the bus are drawn apart, each by a function of its own.
     kinds = [kind for kind in Kind if kind in _TARGETS]
     weights = [WEIGHTS.get(kind, 1.0) for kind in kinds]
     found = []
@@ -263,6 +276,25 @@ def splits(chance: random.Random, *, within_secs: float) -> list[Fault]:
             probability=1.0,
         )
     ]
+
+
+def of_the_bus(chance: random.Random, *, within_secs: float) -> list[Fault]:
+    """What befalls the bus: nothing to `MAX_OF_THE_BUS` faults, all over before `within_secs`."""
+    found = []
+    for number in range(chance.randint(0, MAX_OF_THE_BUS)):
+        kind = chance.choice(tuple(OF_THE_BUS))
+        lasts_secs = min(chance.expovariate(1 / 4.0) + 0.5, within_secs / 2)
+        found.append(
+            Fault(
+                number=FIRST_OF_THE_BUS + number,
+                kind=kind,
+                target=OF_THE_BUS[kind],
+                at_secs=chance.uniform(0.5, within_secs - lasts_secs),
+                lasts_secs=lasts_secs,
+                probability=chance.choice((0.2, 0.6, 1.0)),
+            )
+        )
+    return found
 
 
 def split_rates(fault: Fault) -> tuple[Decimal, Decimal]:

@@ -24,7 +24,6 @@ from holdfast_runtime.ledger_halts import to_micros
 from holdfast_simulation.world.clocks import HostClocks, WorldMarketClock
 from holdfast_simulation.world.evidence import CANARY
 from holdfast_simulation.world.venue import Post, VenueServer
-from holdfast_simulation.world.workload import FIRST_CALM, PASSING_REASONS, Stream
 
 ZERO = Decimal(0)
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -42,7 +41,6 @@ class Invariants:
     account: str
     server: VenueServer
     market_clock: WorldMarketClock
-    stream: Stream
     clocks: HostClocks
     foreign: set[str]
     """Symbols in which somebody else has traded."""
@@ -170,16 +168,6 @@ class Invariants:
         for steered in self._reads.strategies():
             if steered.state != "running":
                 yield f"10: {steered.strategy} is {steered.state}: {steered.reason}"
-        for strategy, requests in self.stream.published.items():
-            for request in requests:
-                if request.cycle_id not in self.stream.answered:
-                    yield f"15: cycle {request.cycle_id} of {strategy} was never answered"
-        for cycle_id, answer in self.stream.answered.items():
-            if cycle_id.rpartition(".")[2] >= str(FIRST_CALM) and len(cycle_id.rpartition(".")[2]) == 4:
-                for decision in answer.decisions:
-                    if decision.reason in PASSING_REASONS and not self.foreign:
-                        yield f"18: {decision.signal_id} is blocked in the calm: {decision.reason}"
-        yield from (f"15: cycle {each} was answered in two ways" for each in self.stream.contradicted)
 
     def _open_wishes(self, rows: dict[str, IntentRow]) -> Iterator[str]:
         for row in rows.values():

@@ -53,6 +53,7 @@ def plan_of(seed: int) -> Plan:
         faults += fault_lists.holds(random.Random(f"{seed} holds"), within_secs=chaos_secs)
         faults += fault_lists.jumps(random.Random(f"{seed} jumps"), within_secs=chaos_secs)
         faults += fault_lists.splits(random.Random(f"{seed} splits"), within_secs=chaos_secs)
+        faults += fault_lists.of_the_bus(random.Random(f"{seed} bus"), within_secs=chaos_secs)
     return Plan(
         seed=seed,
         speed=speed,

@@ -14,12 +14,15 @@ from holdfast_exchange.exchange import Exchange, ExchangeConfig
 from holdfast_exchange.market import Market
 from holdfast_exchange.recording import MINUTE
 from holdfast_execution.adapters.sql import tables
+from holdfast_execution.adapters.sql.reads import SqlReads
+from holdfast_execution.adapters.sql.session import Session
 from holdfast_runtime.ledger_halts import KILL_SWITCH, to_micros
 from holdfast_runtime.settings import GateSettings, Settings
 from holdfast_simulation.world import faults as fault_lists
 from holdfast_simulation.world import market as markets
 from holdfast_simulation.world import timed, workload
 from holdfast_simulation.world.clocks import HostClocks, WorldMarketClock, WorldMonotonicClock
+from holdfast_simulation.world.cycles import Cycles, WorldBus
 from holdfast_simulation.world.faults import SERVICES, Fault, Kind, Weather
 from holdfast_simulation.world.history import History
 from holdfast_simulation.world.invariants import Invariants
@@ -28,14 +31,14 @@ from holdfast_simulation.world.loop import SeededLoop, Spinning, Stalled
 from holdfast_simulation.world.part_judge import QUIET_SECS, PartJudge
 from holdfast_simulation.world.person import Person
 from holdfast_simulation.world.plans import Plan
-from holdfast_simulation.world.services import Execution, Gate, Ground, Process, Reconciliation
+from holdfast_simulation.world.services import Execution, Gate, Ground, Process, Reconciliation, Scoring
 from holdfast_simulation.world.signal import Signal
 from holdfast_simulation.world.story import Story
 from holdfast_simulation.world.timed_judge import TimedJudge
 from holdfast_simulation.world.venue import Post, VenueServer
 from holdfast_simulation.world.venue_faults import Split, VenueFaults
 from holdfast_simulation.world.wire import Wire
-from holdfast_simulation.world.workload import Scoring, Stream
+from holdfast_simulation.world.workload import CyclePlan
 
 TOMBSTONE_SECS = 20.0
 """Of monotonic time: shorter than in production, and longer than an order may be under way, as there."""
@@ -48,6 +51,8 @@ PARTS_SECS = 6.0
 REST_SECS = 40.0
 """How long the world may then still take until everything is at rest."""
 LOOK_SECS = 0.25
+LEAST_ACTIVE_SECS = 300.0
+"""Of market time, where anything is held by then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +132,10 @@ class World:
         self.account = settings.account.id
         self.database = new_database(self.account)
         self.wire = Wire(self.loop, self.weather, chance)
-        self.stream = Stream()
+        outside = WorldMonotonicClock(self.loop, 0.0)
+        self.bus = WorldBus(outside, self.weather)
+        reads = SqlReads(Session(self.database, self.account))
+        self.cycles = Cycles(self.bus, reads, self.weather, random.Random(f"{plan.seed} cycles"), outside)
         ground = Ground(
             loop=self.loop,
             settings=settings,
@@ -140,7 +148,7 @@ class World:
             clocks=self.clocks.by_host,
         )
         self.ground = ground
-        self.signal = Signal(ground, "signal", self.stream)
+        self.signal = Signal(ground, "signal", self.cycles)
         self.processes: dict[str, Process] = {
             process.name: process
             for process in (
@@ -149,7 +157,7 @@ class World:
                 Execution(ground, "execution-1"),
                 Gate(ground, "gate"),
                 Reconciliation(ground, "reconciliation"),
-                Scoring(ground, "scoring", self.stream),
+                Scoring(ground, self.bus),
             )
         }
         self.foreign: set[str] = set()
@@ -169,7 +177,6 @@ class World:
             account=self.account,
             server=self.server,
             market_clock=self.market_clock,
-            stream=self.stream,
             clocks=self.clocks,
             foreign=self.foreign,
         )
@@ -197,6 +204,7 @@ class World:
         self.server.on_post = self._posted
         self.server.evidence.on_departure = self.history.left
         self.wire.on_message = self.invariants.told
+        self.wire.on_answer = self.cycles.told
         self.active_secs = 0.0
         self._chance = chance
 
@@ -242,6 +250,7 @@ class World:
                 self._market(),
                 self._looks(),
                 self._strategies(),
+                self.cycles.run(),
                 self.person.run(),
                 *(self._befall(f) for f in self.plan.faults),
             )
@@ -252,10 +261,10 @@ class World:
             process.start()
         await asyncio.sleep(HEAL_SECS - CALM_SECS)
         for plan in workload.calm(self.plan.chaos_secs):
-            self.stream.publish(self.ground, plan)
+            self._want(plan)
         await asyncio.sleep(CALM_SECS - PARTS_SECS)
         for plan in workload.calm_parts(self.plan.chaos_secs):
-            self.stream.publish(self.ground, plan)
+            self._want(plan)
         await asyncio.sleep(PARTS_SECS)
         open_ = await self._come_to_rest()
         for each in open_:
@@ -269,10 +278,14 @@ class World:
         """What is still open after the bound; empty where everything came to rest before."""
         until_secs = self.loop.time() + REST_SECS
         while True:
-            open_ = [*self.invariants.at_rest(), *self._unsettled(), *self._timed_trades()]
-            if not open_ or self.loop.time() >= until_secs:
+            open_ = [*self.invariants.at_rest(), *self._cycles(), *self._unsettled(), *self._timed_trades()]
+            lived = self.active_secs >= LEAST_ACTIVE_SECS
+            if (lived and not open_) or self.loop.time() >= until_secs:
                 return open_
             await asyncio.sleep(1.0)
+
+    def _cycles(self) -> list[str]:
+        return list(self.cycles.at_rest(alone=not self.foreign))
 
     def _timed_trades(self) -> list[str]:
         if self.foreign:
@@ -313,7 +326,14 @@ class World:
     async def _strategies(self) -> None:
         for plan in self.plan.cycles:
             await asyncio.sleep(max(0.0, plan.at_secs - self.loop.time()))
-            self.stream.publish(self.ground, plan)
+            self._want(plan)
+
+    def _want(self, plan: CyclePlan) -> None:
+        exchange, now = self.server.exchange, self.market_clock.now()
+        held = exchange.books.positions
+        cycle = workload.cycle_of(plan, now=now, holds=held.__contains__, price=exchange.market.price)
+        if cycle.signals:
+            self.cycles.publish(cycle)
 
     def _posted(self, post: Post) -> None:
         self.story.say(f"POST {post.order.client_order_id} {post.order.side} {post.order.quantity} {post.order.symbol}")
@@ -330,6 +350,8 @@ class World:
             Kind.SHORT_MEMORY: self._forget,
             Kind.KILL_SWITCH: self._kill_switch,
             Kind.CLOCK_JUMP: self._jump,
+            Kind.BUS_AWAY: self._bus_goes,
+            Kind.STALE_READ: self._stale_read,
             **self._venue_faults.begins,
         }
         begin = begins.get(fault.kind)
@@ -350,6 +372,8 @@ class World:
             self._venue_faults.let_go(fault)
         elif fault.kind is Kind.CLOCK_JUMP:
             self._jump(fault, back=True)
+        elif fault.kind is Kind.BUS_AWAY:
+            self.bus.away = False
 
     def _crash(self, fault: Fault) -> None:
         self.processes[fault.target].crash()
@@ -360,6 +384,12 @@ class World:
     def _jump(self, fault: Fault, *, back: bool = False) -> None:
         by = timedelta(seconds=fault_lists.jump_secs(fault, seed=self.plan.seed))
         self.clocks.jump(fault.target, -by if back else by, now_secs=self.loop.time())
+
+    def _bus_goes(self, _: Fault) -> None:
+        self.bus.away = True
+
+    def _stale_read(self, fault: Fault) -> None:
+        self.bus.bucket(fault.target).stale_reads += 1
 
     def _revoke(self, _: Fault) -> None:
         self.server.keys_revoked = True

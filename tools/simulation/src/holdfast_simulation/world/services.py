@@ -18,9 +18,13 @@ from holdfast_reconciliation.reconciler import Reconciler
 from holdfast_runtime.activity import ActivityTracker
 from holdfast_runtime.errors import AskPerson
 from holdfast_runtime.loops import GaveUp, supervise
-from holdfast_runtime.ports.calls import ExecutionCalls, PricesCalls
+from holdfast_runtime.ports.calls import ExecutionCalls, GateCalls, PricesCalls
 from holdfast_runtime.ports.clock import MarketClock
 from holdfast_runtime.settings import Settings
+from holdfast_scoring.consumer import CONSUMER, CycleConsumer
+from holdfast_scoring.scorer import Scorer
+from holdfast_scoring.weights import WeightKeeper
+from holdfast_simulation.memory_bus import MemoryBus
 from holdfast_simulation.world.clocks import WorldMonotonicClock
 from holdfast_simulation.world.faults import Weather
 from holdfast_simulation.world.ledger import WorldLedger
@@ -202,6 +206,36 @@ class Reconciliation(Process):
         )
         ground.wire.serve("reconciliation", self.node, self.clock, self.reconciler)
         self.run("reconcile", turn(self.reconciler.run))
+
+
+class Scoring(Process):
+    """Scoring, on a bus in memory."""
+
+    def __init__(self, ground: Ground, bus: MemoryBus) -> None:
+        super().__init__(ground, "scoring")
+        self._bus = bus
+
+    def build(self) -> None:
+        """As the service's own wiring does."""
+        wire = self.ground.wire
+        weights = WeightKeeper(self._bus.bucket("weights"), clock=self.clock, progress=nothing)
+        consumer = CycleConsumer(
+            bus=self._bus,
+            gate=wire.remote(GateCalls, "gate", self.service, self.clock),
+            execution=wire.remote(ExecutionCalls, "execution", self.service, self.clock),
+            scorer=Scorer(lambda: weights.present),
+            clock=self.clock,
+            activity=self.activity,
+            progress=nothing,
+        )
+        self.run("cycles", consumer.run)
+        self.run("weights", weights.run)
+
+    def crash(self) -> None:
+        """As kill -9."""
+        if self.running:
+            self._bus.dropped(CONSUMER)
+        super().crash()
 
 
 def turn(loop: Loop) -> Callable[[], Awaitable[None]]:

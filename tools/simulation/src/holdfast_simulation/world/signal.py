@@ -3,7 +3,6 @@ want is drawn (`workload`)."""
 
 from collections.abc import Iterable
 
-from holdfast.gate.v1 import gate_pb2 as gate
 from holdfast_runtime.ports.clock import MarketClock
 from holdfast_runtime.ports.venue import Bar
 from holdfast_signal.cycles import cycle_of
@@ -14,9 +13,9 @@ from holdfast_signal.strategy import makers_of
 from holdfast_signal.timers import Timers
 from holdfast_simulation.memory_feed import MemoryFeed
 from holdfast_simulation.world import market
+from holdfast_simulation.world.cycles import Cycles
 from holdfast_simulation.world.services import Ground, Process, nothing
 from holdfast_simulation.world.timed import CLOCK
-from holdfast_simulation.world.workload import SCORE, Stream
 
 
 class Signal(Process):
@@ -25,9 +24,9 @@ class Signal(Process):
     board: Prices
     engine: Engine
 
-    def __init__(self, ground: Ground, name: str, stream: Stream) -> None:
+    def __init__(self, ground: Ground, name: str, cycles: Cycles) -> None:
         super().__init__(ground, name)
-        self._stream = stream
+        self._cycles = cycles
 
     def build(self) -> None:
         """A new board knows nothing until the next bar, but what is bought by the clock: of that history is read."""
@@ -47,7 +46,7 @@ class Signal(Process):
             feed=MemoryFeed(clock),
             settings=ground.settings.feed,
             prices=self.board,
-            desk=_Desk(clock, self._stream),
+            desk=_Desk(clock, self._cycles),
             timers=timers,
             clock=clock,
             monotonic=self.clock,
@@ -72,23 +71,15 @@ class Signal(Process):
 
 
 class _Desk:
-    """Puts cycles on the durable stream, scored; one that comes again may show other prices."""
+    """Publishes cycles; one that comes again may show other prices."""
 
-    def __init__(self, clock: MarketClock, stream: Stream) -> None:
+    def __init__(self, clock: MarketClock, cycles: Cycles) -> None:
         self._clock = clock
-        self._stream = stream
+        self._cycles = cycles
 
     def offer(self, drafts: Iterable[Draft], *, replayed: bool = False) -> None:  # noqa: ARG002 - of the port
         """See signal.engine.Desk."""
         now = self._clock.now()
-        for cycle in (cycle_of(draft, now) for draft in drafts if draft.valid_until > now):
-            request = gate.EvaluateRequest(
-                cycle_id=cycle.cycle_id,
-                strategy=cycle.strategy,
-                book=cycle.book,
-                market_time=cycle.market_time,
-                valid_until=cycle.valid_until,
-            )
-            for each in cycle.signals:
-                request.signals.add(signal=each, score=SCORE)
-            self._stream.keep(request)
+        for draft in drafts:
+            if draft.valid_until > now:
+                self._cycles.publish(cycle_of(draft, now))

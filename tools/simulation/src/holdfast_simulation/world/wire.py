@@ -45,7 +45,9 @@ class Wire:
         self._turns: dict[str, int] = {}
         self.failures: list[str] = []
         self.on_message: Callable[[str, bytes], None] = lambda _edge, _message: None
-        """Sees everything that is answered."""
+        """Sees everything that is answered, refusals, too."""
+        self.on_answer: Callable[[str, bytes], None] = lambda _edge, _answer: None
+        """Sees what a call returns, also where its caller never does."""
 
     def serve(self, service: str, node: Node, clock: MonotonicClock, implementation: object) -> None:
         """`implementation` answers for `service` from `node`, beside others that do."""
@@ -142,6 +144,8 @@ class Wire:
         finally:
             server.waiting.pop(reset, None)
         self._show(edge, outcome)
+        if isinstance(outcome, bytes):
+            self.on_answer(edge, outcome)
         if answer is None or self._weather.strikes(Kind.REPLY_LOST, edge):
             return
 
