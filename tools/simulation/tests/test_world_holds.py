@@ -26,8 +26,8 @@ SEEDS = int(os.environ.get("HOLDFAST_SIMULATED_SEEDS", "500"))
 SEEDS_TOLD = 4
 MANY, MAY_BE_MISSED = 400, 2
 """Each kind of fault fires where there are many seeds; of fewer the rarest, a few in a hundred seeds, may have none."""
-LEAST_ACTIVE_SECS = 300
-"""Of market time, on average over the seeds."""
+LEAST_ACTIVE_SECS, QUIET_SHARE = 300, 0.02
+"""Of market time, in each life but the few whose limits and halts let nobody trade."""
 
 
 @pytest.mark.timeout(3600)
@@ -35,14 +35,16 @@ def test_fresh_seeds_violate_nothing() -> None:
     first = random.SystemRandom().randrange(2**32)
     print(f"seeds {first} to {first + SEEDS - 1}")
 
-    found = Summary()
+    found, short = Summary(), []
     for outcome, cpu_secs in lives(range(first, first + SEEDS), jobs=os.cpu_count() or 1):
         found.add(outcome, cpu_secs)
+        if outcome.active_secs < LEAST_ACTIVE_SECS:
+            short.append(outcome.plan.seed)
 
     assert [(each.plan.seed, each.violations) for each in found.failed] == []
     assert found.posts
     assert found.fills
-    assert found.active_secs >= LEAST_ACTIVE_SECS * SEEDS
+    assert len(short) <= max(1, QUIET_SHARE * SEEDS), short
     assert len(found.never_fired) <= (0 if SEEDS >= MANY else MAY_BE_MISSED)
 
 
