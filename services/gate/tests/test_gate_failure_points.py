@@ -89,6 +89,23 @@ async def test_without_prices_the_gates_show_an_error_until_they_stream(station)
     assert await station.status("gate.prices_away") == "OK"
 
 
+async def test_a_cycle_that_is_decided_near_its_end_shows_before_one_is_late(station, make_request, make_scored):
+    """IN-2: an alarm at 80 % of its time. One that is late is scoring's point."""
+    began = station.stack.clock.at
+    await station.ledger(100)
+    assert await station.status("gate.nearly_late") == "OK"
+    for secs, cycles in ((47, 0), (48, 1), (59, 2), (60, 2), (61, 2)):
+        station.stack.clock.at = began + timedelta(seconds=secs)
+        await station.stack.service.evaluate(make_request(make_scored("SPY", 3.0), cycle_id=f"sma.{secs}", at=began))
+        message = await station.lookout.look("gate.nearly_late")
+        assert (message.status, message.shown["cycles"]) == (2 if cycles else 1, str(cycles)), secs
+    station.stack.clock.at = began + timedelta(seconds=50)
+    for number in range(3):
+        await station.stack.service.evaluate(make_request(make_scored("SPY", 3.0), cycle_id=f"sma.{number}", at=began))
+    assert await station.status("gate.nearly_late") == "ERROR"
+    assert await station.status("gate.nearly_late", after_secs=310) == "OK"
+
+
 async def test_the_kill_switch_is_shown_with_who_when_and_why(station, world):
     """KS-1, KS-2, MG-3: it turns the light RED, and alarms nobody: a person did it."""
     world.halt("kill_switch")

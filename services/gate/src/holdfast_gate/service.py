@@ -38,6 +38,8 @@ LONGEST_WAIT_SECS = 4.0
 PASSING_WAIT_SECS = 0.5
 """How long a live decision waits for a merge to end, or a comparison to be renewed."""
 RETRY_SECS = 0.2
+NEARLY_LATE = 0.8
+"""Of a cycle's time: who decides it later than this is slow, and the next one may be too late (IN-2)."""
 
 log = structlog.get_logger()
 
@@ -147,6 +149,9 @@ class GateService:
         self, request: pb.EvaluateRequest, cycle: CycleFacts, candidates: list[Candidate], view: LedgerView
     ) -> SubmitRequest:
         now = self.market_clock.now()
+        if NEARLY_LATE <= cycle.spent(now) < 1:
+            metrics.CYCLES_NEARLY_LATE.labels(cycle.strategy).inc()
+            log.warning("cycle.nearly_late", cycle_id=cycle.cycle_id, spent=f"{cycle.spent(now):.2f}")
         prices = self.prices.by_symbol
         evaluation = Evaluation(
             Context(

@@ -17,6 +17,8 @@ from holdfast_runtime.telemetry import metrics
 
 AWAY_SECS = 5.0
 LATELY_SECS = 60.0
+NEARLY_LATE_SECS = 300.0
+NEARLY_LATE_TO_ALARM = 5
 _MAX_SYMBOLS = 20
 """Shown with their numbers; of more, the first ones."""
 _NO_TIME = timedelta(0)
@@ -43,6 +45,7 @@ def watches(
     return [
         Watch(point=point("gate.snapshot_missing"), detect=_snapshot_missing(snapshots, monotonic)),
         Watch(point=point("gate.prices_away"), detect=_prices_away(prices, monotonic)),
+        Watch(point=point("gate.nearly_late"), detect=_nearly_late(monotonic)),
         Watch(point=point("gate.kill_switch"), detect=lambda: _kill_switch(snapshots)),
         *(
             Watch(point=point(f"gate.{name}"), detect=_blocks(name, service, snapshots, monotonic))
@@ -75,6 +78,20 @@ def _prices_away(prices: Prices, monotonic: MonotonicClock) -> Callable[[], Find
             return ok(f"prices of {len(prices.by_symbol)} symbols", symbols=len(prices.by_symbol))
         text = f"no prices for {secs:.0f} s"
         return error(text) if secs >= AWAY_SECS else warn(text)
+
+    return detect
+
+
+def _nearly_late(monotonic: MonotonicClock) -> Callable[[], Finding]:
+    lately = Growth(lambda: total(metrics.CYCLES_NEARLY_LATE), monotonic, within_secs=NEARLY_LATE_SECS)
+
+    def detect() -> Finding:
+        count = lately()
+        shown = {"cycles": f"{count:.0f}"}
+        if not count:
+            return ok("every cycle is decided well within its time", **shown)
+        text = f"{count:.0f} cycles lately were decided when 80 % of their time was over"
+        return error(text, **shown) if count >= NEARLY_LATE_TO_ALARM else warn(text, **shown)
 
     return detect
 

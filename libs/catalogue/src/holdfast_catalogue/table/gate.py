@@ -51,6 +51,21 @@ POINTS: tuple[FailurePoint, ...] = (
         proofs=(f"{_TESTS}::test_without_prices_the_gates_show_an_error_until_they_stream",),
     ),
     FailurePoint(
+        id="gate.nearly_late",
+        title="Cycles are decided just before their time is over",
+        owner="gate",
+        severity=Severity.HIGH,
+        covers=("IN-2",),
+        detector="Cycles that were decided with 80 % of their time over, within the last 5 minutes: WARN from one on, "
+        "ERROR from five on.",
+        why_no_healer="They are traded all the same; a slower one is not. What delays them is a point of its own.",
+        manual_steps=(
+            "Look at the stages of a trade: `holdfast trace <signal>`.",
+            "Look at chain.away and bus.away, and at the processor and the disk.",
+        ),
+        proofs=(f"{_TESTS}::test_a_cycle_that_is_decided_near_its_end_shows_before_one_is_late",),
+    ),
+    FailurePoint(
         id="gate.kill_switch",
         title="The kill switch is engaged",
         owner="gate",

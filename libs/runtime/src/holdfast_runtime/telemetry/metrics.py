@@ -162,6 +162,12 @@ CYCLES = Counter(
     ["strategy", "outcome"],
     registry=REGISTRY,
 )
+CYCLES_NEARLY_LATE = Counter(
+    "holdfast_cycles_nearly_late",
+    "Cycles that were decided when 80 % of their time, or more, was over: in time still.",
+    ["strategy"],
+    registry=REGISTRY,
+)
 SIGNALS = Counter("holdfast_signals", "Signals published.", ["strategy", "direction"], registry=REGISTRY)
 DECISIONS = Counter(
     "holdfast_decisions",

@@ -62,6 +62,11 @@ class CycleFacts:
     market_time: datetime
     valid_until: datetime
 
+    def spent(self, now: datetime) -> float:
+        """The share of its time that is over at `now`: 0 when it was published, from 1 on it is late (IN-2)."""
+        whole = self.valid_until - self.market_time
+        return (now - self.market_time) / whole if whole else 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
