@@ -12,7 +12,7 @@ import structlog
 from holdfast_execution.aborts import abort
 from holdfast_execution.adoption import Adopter
 from holdfast_execution.books import Books, Mirror
-from holdfast_execution.domain.intents import IntentState, Purpose
+from holdfast_execution.domain.intents import IntentState, Purpose, outranks_exit
 from holdfast_execution.domain.outcomes import (
     ATTEMPTS_EXHAUSTED,
     MAX_BACKOFF_SECS,
@@ -237,6 +237,10 @@ class Resolver:
         if position is None or position.quantity <= 0:
             return False
         if intent.purpose is Purpose.REDUCE and self._is_out_of_time(intent, mirror):
+            return False
+        if intent.purpose is Purpose.EXIT and any(
+            outranks_exit(each.purpose, each.state) for each in mirror.of_symbol(intent.symbol)
+        ):
             return False
         # Beside a sale of all, a stop would hold the shares that are about to be sold, and a part sell them twice.
         owned_by_stop = position.exit_owner in ("", Owner.STOP.value)

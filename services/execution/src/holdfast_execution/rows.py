@@ -37,7 +37,7 @@ class UnknownRow(LedgerError):
 
 class ClaimRefused(LedgerError):
     """An intent may not be sent now. `reason` is coded: KILL_SWITCH_ENGAGED, SYMBOL_HALTED, STRATEGY_STOPPED,
-    CYCLE_EXPIRED, ATTEMPTS_EXHAUSTED, NOT_CLAIMABLE."""
+    CYCLE_EXPIRED, EXIT_OUTRANKED, ATTEMPTS_EXHAUSTED, NOT_CLAIMABLE."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)

@@ -117,6 +117,11 @@ def is_late_fill(before: IntentState) -> bool:
     return before in TERMINAL
 
 
+def outranks_exit(purpose: Purpose, state: IntentState) -> bool:
+    """True for an open order before which no scheduled sale leaves (invariant 9): one that protects, and sells."""
+    return purpose is Purpose.FLATTEN or (purpose is Purpose.STOP and state is IntentState.PARTIALLY_FILLED)
+
+
 def may_claim(state: IntentState) -> bool:
     """From here a POST may be prepared: a first send, or the same client order id after a look-up found nothing."""
     return state in (IntentState.PENDING, IntentState.UNKNOWN)

@@ -19,6 +19,7 @@ from holdfast_execution.domain.intents import (
     Purpose,
     may_begin_next_leg,
     may_claim,
+    outranks_exit,
     transition,
 )
 from holdfast_execution.domain.limits import halt_reason
@@ -264,6 +265,7 @@ class IntentWrites(DecisionWrites):
         if row["order_attempts"] >= MAX_SENDS or (entry and row["total_attempts"] >= MAX_SENDS):
             raise ClaimRefused(ATTEMPTS_EXHAUSTED, f"{intent_id} was sent {row['total_attempts']} times")
         if not entry:
+            self._check_rank(row)
             return
         if row["valid_until"] is not None and to_micros(now) >= row["valid_until"]:
             raise ClaimRefused("CYCLE_EXPIRED", f"{intent_id} was valid until {from_micros(row['valid_until'])}")
@@ -275,6 +277,14 @@ class IntentWrites(DecisionWrites):
         strategy = self.strategy(row["strategy"])
         if not strategy.runs:
             raise ClaimRefused(STOPPED, f"{strategy.strategy} is {strategy.state}: {strategy.reason}")
+
+    def _check_rank(self, row: Mapping[str, Any]) -> None:
+        """Invariant 9: a scheduled sale gives way to what outranks it, also where that was learnt a moment ago."""
+        if row["part"] or Purpose(row["purpose"]) is not Purpose.EXIT:
+            return
+        for other in self.open_intents():
+            if other.symbol == row["symbol"] and outranks_exit(other.purpose, other.state):
+                raise ClaimRefused("EXIT_OUTRANKED", f"{row['intent_id']}: {other.intent_id} is {other.state}")
 
     def _insert_intents(
         self, transaction: Transaction, now: datetime, wishes: Sequence[NewIntent], *, claim_first: bool = False
