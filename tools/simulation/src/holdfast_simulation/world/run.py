@@ -396,6 +396,7 @@ class World:
 
     def _forget(self, _: Fault) -> None:
         self.server.forgets_before = self.market_clock.now()
+        self.invariants.forgotten = True
 
     def _kill_switch(self, _: Fault) -> None:
         now = self.market_clock.now()

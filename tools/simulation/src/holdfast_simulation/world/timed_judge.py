@@ -29,6 +29,8 @@ REQUIREMENT = "SQ-13"
 USUAL_OPEN = time(9, 30)
 UNDER_WAY = timedelta(seconds=1)
 """Of market time: from the last look at the end of the grace to the socket."""
+UNPLANNED_FOR = timedelta(minutes=10)
+"""Of market time after the open: what was over by then may have found nobody who planned it."""
 SETTLED_WITHIN = timedelta(minutes=2)
 """Of market time, when nothing goes wrong any more."""
 
@@ -60,6 +62,8 @@ class TimedJudge:
     """By signal."""
     _told: Counter[str] = field(default_factory=Counter)
     """What the ledger's log has said of a firing, and how often."""
+    _planned_from: datetime | None = None
+    """When somebody has planned for the first time, by the clock that has been furthest ahead."""
     _bought_before: dict[str, frozenset[str]] = field(default_factory=dict)
     """By sale that has fired: the signals whose entries were there."""
 
@@ -115,6 +119,8 @@ class TimedJudge:
         """The ledger says what became of a firing; `entries` are those that it knows."""
         state = FiringState(summary.partition(" is ")[2].partition(":")[0])
         settled = state is not FiringState.DUE
+        if not settled and self._planned_from is None:
+            self._planned_from = self._latest_now
         self._told[f"{firing_id} {'settled' if settled else 'planned'}"] += 1
         if self._told[f"{firing_id} settled"] > 1:
             self._break(f"{firing_id} is settled again: {summary}")
@@ -170,6 +176,9 @@ class TimedJudge:
         for each in self._expected.values():
             row = rows.get(each.firing_id)
             judged_at = each.due_at if each.kind is TradeKind.SELL else each.ends_at
+            if row is None and each.ends_at <= (self._planned_from or self.opens_at + UNPLANNED_FOR):
+                # Over before anybody could plan it for the first time.
+                continue
             if row is None or (row.state == FiringState.DUE and judged_at + SETTLED_WITHIN < now):
                 yield f"{REQUIREMENT}: {each.firing_id} is not settled"
             elif row.state == FiringState.SKIPPED:
