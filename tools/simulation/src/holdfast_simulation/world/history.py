@@ -150,7 +150,8 @@ class History:
                 return any(name == o.client_order_id and o.status is Status.REJECTED for o in orders)
             case IntentState.TOMBSTONED:
                 young_secs = self.settings.venue.timeout_secs + self.settings.execution.tombstone_after_secs
-                return evidence.proven_absent(name, evidence.left_secs.get(name, 0.0) + young_secs)
+                left_secs = evidence.left_secs.get(name)
+                return evidence.proven_absent(name, 0.0 if left_secs is None else left_secs + young_secs)
             case IntentState.PENDING | IntentState.NOT_SENT | IntentState.ABORTED:
                 return name not in evidence.left_secs
             case _:
