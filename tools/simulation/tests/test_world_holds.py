@@ -22,7 +22,7 @@ from holdfast_simulation.world.run import run
 from holdfast_simulation.world.sweep import Summary, lives
 
 SAVED = sorted(Path(__file__).parent.joinpath("plans").glob("*.json"))
-SEEDS = int(os.environ.get("HOLDFAST_SIMULATED_SEEDS", "500"))
+SEEDS = int(os.environ.get("HOLDFAST_SIMULATED_SEEDS", "120"))
 SEEDS_TOLD = 4
 MANY, MAY_BE_MISSED = 400, 2
 """Each kind of fault fires where there are many seeds; of fewer the rarest, a few in a hundred seeds, may have none."""
