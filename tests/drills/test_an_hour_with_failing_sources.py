@@ -22,7 +22,7 @@ from holdfast.scoring.v1 import scoring_pb2 as scoring
 from holdfast_runtime.ports.calls import ScoringCalls
 from tests.drills.fault_plans import HOUR, Plan
 from tests.drills.test_an_hour_with_each_fault import ABOUT_POSITIONS, alerts_of, broken
-from tests.integration.stack import Stack, backtest, comparable, eventually, running
+from tests.integration.stack import Stack, assert_alike, backtest, eventually, running
 from tests.integration.visitor import call, report_of, secret, venue
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
@@ -109,7 +109,7 @@ def test_an_hour_trades_as_ever_while_the_sources_beside_the_broker_fail(tmp_pat
         alarms = alerts_of(stack) & ABOUT_POSITIONS
     undisturbed: dict[str, Any] = backtest(tmp_path, *HOUR)
     assert report["fills"], "an hour without a fill proves nothing"
-    assert comparable(report) == comparable(undisturbed)
+    assert_alike(report, undisturbed)
     assert broken(report) == set()
     assert report["reconciliation"]["state"] == "clean"
     assert not alarms

@@ -31,7 +31,7 @@ from tests.drills.drilled_hour import (
     story_of,
     wait_for_fault,
 )
-from tests.integration.stack import backtest, comparable, eventually
+from tests.integration.stack import assert_alike, backtest, eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
@@ -206,7 +206,7 @@ def test_sq_9_a_cold_start_ends_as_if_nothing_had_happened(crashes: tuple[Story,
     for service in SERVICES:
         assert len(story.logged("service.started", service)) >= 2, service
     undisturbed = backtest(tmp_path, *HOUR, "--config", str(story.folder.parents[2] / "config.yaml"))
-    assert comparable(story.report) == comparable(undisturbed)
+    assert_alike(story.report, undisturbed)
     assert story.broken() == set()
 
 

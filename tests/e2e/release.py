@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from tests.e2e.cluster import Cluster, CommandFailed, eventually
+from tests.integration.stack import differences
 
 CHART = Path("deploy/helm/holdfast")
 NAME = "holdfast"
@@ -269,10 +270,10 @@ class Release:
 
 def assert_beginning_of(found: Mapping[str, Any], reference: Mapping[str, Any]) -> None:
     """Every fill and order of a run that still goes on is the undisturbed run's, and none is missing."""
-    fills, expected = _fills(found), _fills(reference)
-    assert fills == expected[: len(fills)], "the fills are not those of the undisturbed run"
-    orders, expected = _orders(found), _orders(reference)
-    assert orders == expected[: len(orders)], "the orders are not those of the undisturbed run"
+    for what, rows in (("fills", _fills), ("orders", _orders)):
+        has, wanted = rows(found), rows(reference)
+        until_now = {what: wanted[: len(has)]}
+        assert not (different := differences({what: has}, until_now)), f"not as in the undisturbed run:\n{different}"
 
 
 def _fills(report: Mapping[str, Any]) -> list[tuple[str, ...]]:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.cluster import CommandFailed, eventually
 from tests.e2e.release import NAME, Release, Row
-from tests.integration.stack import comparable
+from tests.integration.stack import assert_alike
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 REST_SECS = 600.0
@@ -22,7 +22,7 @@ def test_the_disturbed_week_ends_as_the_undisturbed_one(
     """Same orders, fills, decisions and money: no order was sent twice, and no cycle was lost."""
     report = release.report("--until-end", limit_secs=REST_SECS)
     assert [each for each in report["invariants"] if not each["held"]] == []
-    assert comparable(report) == comparable(undisturbed_week)
+    assert_alike(report, undisturbed_week)
     table.append(
         Row("the whole week", None, f"{len(report['orders'])} orders, equity {report['equity']}: as undisturbed")
     )

@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.cluster import eventually
 from tests.e2e.release import NAME, READY_SECS, SERVICES, Release, Row
-from tests.integration.stack import comparable
+from tests.integration.stack import assert_alike
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 REPLAY_SECS = 600.0
@@ -22,7 +22,7 @@ def test_the_day_ends_with_the_orders_and_the_money_of_a_local_run(
     assert report["fills"], "a day without a fill proves nothing"
     assert [each for each in report["invariants"] if not each["held"]] == []
     assert report["reconciliation"] == {"state": "clean", "discrepancies": []}
-    assert comparable(report) == comparable(undisturbed_day)
+    assert_alike(report, undisturbed_day)
 
 
 @pytest.mark.parametrize("service", SERVICES)

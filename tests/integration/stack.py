@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -188,3 +189,25 @@ def comparable(report: dict[str, Any]) -> dict[str, Any]:
         ),
         **{key: report[key] for key in ("cash", "equity", "realised_pnl", "unrealised_pnl", "decisions")},
     }
+
+
+SHOWN_DIFFERENCES = 12
+
+
+def assert_alike(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Two reports of the same recording agree. Fails with what differs alone, few lines: a log may be cut."""
+    assert not (different := differences(comparable(found), comparable(expected))), different
+
+
+def differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+    """The first rows and values that only one side has, in words; empty where both are equal."""
+    told: list[str] = []
+    for key, value in expected.items():
+        if not isinstance(value, list):
+            told += [f"{key}: {found[key]}, not {value}"] if found[key] != value else []
+            continue
+        has, wanted = (Counter(json.dumps(row) for row in rows) for rows in (found[key], value))
+        told += [f"{key}: has {row}" for row in (has - wanted).elements()]
+        told += [f"{key}: lacks {row}" for row in (wanted - has).elements()]
+    left_out = [f"and {len(told) - SHOWN_DIFFERENCES} more"] if len(told) > SHOWN_DIFFERENCES else []
+    return "\n".join(told[:SHOWN_DIFFERENCES] + left_out)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import LOCKSTEP
-from tests.integration.stack import backtest, comparable, running
+from tests.integration.stack import assert_alike, backtest, running
 from tests.integration.test_replayed_day import read_books
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
@@ -46,7 +46,7 @@ def test_coins_trade_at_night_and_every_invariant_holds(undisturbed_night: Night
 
 def test_the_backtest_gives_the_same_night(undisturbed_night: Night, tmp_path: Path) -> None:
     report, _ = undisturbed_night
-    assert comparable(backtest(tmp_path, *CRYPTO)) == comparable(report)
+    assert_alike(backtest(tmp_path, *CRYPTO), report)
 
 
 def test_positions_and_cash_are_fills_less_fees_by_the_venues_own_books(undisturbed_night: Night) -> None:
@@ -90,7 +90,7 @@ def test_the_same_night_again_with_execution_killed_in_it_is_the_same(undisturbe
         report = stack.report()
     assert_sound(report)
     first, _ = undisturbed_night
-    assert comparable(report) == comparable(first)
+    assert_alike(report, first)
     assert report["books"] == first["books"]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import DAY, LOCKSTEP
-from tests.integration.stack import HOLDFAST, Stack, comparable, eventually, running
+from tests.integration.stack import HOLDFAST, Stack, assert_alike, eventually, running
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
@@ -72,4 +72,4 @@ def test_a_ledger_without_room_trades_nothing_is_named_and_goes_on(
             filler.unlink()
         report = stack.report()
     assert [each for each in report["invariants"] if not each["held"]] == []
-    assert comparable(report) == comparable(undisturbed_day[0])
+    assert_alike(report, undisturbed_day[0])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import DAY, LOCKSTEP
-from tests.integration.stack import comparable, running
+from tests.integration.stack import assert_alike, running
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
@@ -26,4 +26,4 @@ def test_a_killed_process_changes_nothing(
         report = stack.report()
     assert [each for each in report["invariants"] if not each["held"]] == []
     assert report["reconciliation"]["state"] == "clean"
-    assert comparable(report) == comparable(undisturbed_day[0])
+    assert_alike(report, undisturbed_day[0])

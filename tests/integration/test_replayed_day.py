@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import DAY, LOCKSTEP
-from tests.integration.stack import backtest, comparable, running
+from tests.integration.stack import assert_alike, backtest, running
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
@@ -75,7 +75,7 @@ def test_every_position_had_a_stop(undisturbed_day: Day) -> None:
 def test_lockstep_gives_the_same_orders_fills_and_pnl_twice(undisturbed_day: Day, tmp_path: Path) -> None:
     first, _ = undisturbed_day
     with running(tmp_path, *LOCKSTEP, *DAY) as stack:
-        assert comparable(stack.report()) == comparable(first)
+        assert_alike(stack.report(), first)
 
 
 def test_the_report_has_the_latency_of_each_stage(undisturbed_day: Day) -> None:
@@ -88,4 +88,4 @@ def test_the_report_has_the_latency_of_each_stage(undisturbed_day: Day) -> None:
 def test_the_backtest_gives_the_same_orders_fills_and_pnl(undisturbed_day: Day, tmp_path: Path) -> None:
     """The services in one process and in virtual time decide, send and fill as the running system does."""
     report, _ = undisturbed_day
-    assert comparable(backtest(tmp_path, *DAY)) == comparable(report)
+    assert_alike(backtest(tmp_path, *DAY), report)

@@ -14,7 +14,7 @@ from holdfast_runtime.ports.calls import ExecutionCalls
 from tests.integration import visitor
 from tests.integration.bad_input.disturbed import Disturbed
 from tests.integration.bad_input.malformed import CONSUMED, UNCONSUMED, a_cycle, a_signal
-from tests.integration.stack import HOLDFAST, comparable, eventually
+from tests.integration.stack import HOLDFAST, assert_alike, eventually
 
 pytestmark = pytest.mark.stack
 
@@ -41,7 +41,7 @@ def test_each_is_put_aside_once_byte_for_byte_with_its_reason(disturbed: Disturb
 def test_the_replay_ends_to_the_cent_as_if_they_had_not_come(disturbed: Disturbed, undisturbed: dict[str, Any]) -> None:
     """Nothing lost, no order: same decisions, orders, fills and cash."""
     assert undisturbed["orders"], "a replay without an order proves nothing"
-    assert comparable(disturbed.report) == comparable(undisturbed)
+    assert_alike(disturbed.report, undisturbed)
     assert [each for each in disturbed.report["invariants"] if not each["held"]] == []
     assert disturbed.report["reconciliation"] == {"state": "clean", "discrepancies": []}
     disturbed.unharmed()
