@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
+from holdfast_exchange.orders import Side
 from holdfast_exchange.recording import MINUTE, Bar
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_runtime.errors import Retry
 from holdfast_simulation.memory_venue import Fault
 
 OPEN = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
+FAILURES_OF_AN_OUTAGE = 6
+"""In a row: after so many no market time waits for a symbol any more."""
 
 
 @pytest.mark.parametrize("arrived", [False, True])
@@ -110,6 +113,22 @@ async def test_entries_wait_while_the_stream_is_rebuilt_and_go_on_after(desk: An
     await desk.settled()
     await desk.enter()
     assert len(desk.broker.posts) == 1
+
+
+@pytest.mark.parametrize("call", ["cancel_order", "positions", "submit_order"])
+async def test_a_sale_leaves_as_soon_as_a_broker_is_back_that_was_away_for_long(desk: Any, call: str) -> None:
+    """Invariant 9: it does not wait for what failed before, and until it is sold no market time passes."""
+    await desk.enter()
+    await desk.minute(1)
+    desk.broker.script(call, *[Fault.NO_CONNECTION] * FAILURES_OF_AN_OUTAGE)
+    desk.broker.calls.clear()
+    await desk.submit(desk.decision(exit_=True))
+    while sum(each.startswith(call) for each in desk.broker.calls) < FAILURES_OF_AN_OUTAGE:
+        await desk.pass_secs(0.5)
+    desk.broker.break_stream()
+    await desk.until(lambda: not desk.engine.stream_up)
+    await desk.until(lambda: desk.activity.settled)
+    assert len([order for order in desk.orders() if order.side is Side.SELL and order.parent is None]) == 1
 
 
 async def test_a_foreign_order_halts_its_symbol(desk: Any) -> None:

@@ -114,7 +114,9 @@ class Engine:
             settings=settings.execution,
         )
         self.snapshots = Snapshots(books, market_clock=market_clock, monotonic_clock=monotonic_clock)
-        self._updates = Updates(books, self.guard, self.merger, self._resolver, monotonic_clock=monotonic_clock)
+        self._updates = Updates(
+            books, self.guard, self.merger, self._resolver, protector, monotonic_clock=monotonic_clock
+        )
         self._protective = self._lane("protect", protector.turn)
         self._entry_lane = EntryLane(books, self._sender, hands, self._yield_to_protection)
         self._entries = self._lane("entries", self._entry_lane.turn)

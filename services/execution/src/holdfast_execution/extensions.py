@@ -55,6 +55,10 @@ class Extensions:
         if not taken or asked > 1:
             log.warning("protection.replacement_waits", intent=stop.intent_id, asked=asked, again_after_secs=again_secs)
 
+    def nudge(self) -> None:
+        """The broker can be reached again."""
+        self._backoffs.clear()
+
     def forget(self, open_intents: Container[Hashable]) -> None:
         """Drops what is remembered of stops that are over."""
         self._backoffs.keep(open_intents)

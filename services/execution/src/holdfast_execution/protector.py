@@ -92,6 +92,12 @@ class Protector:
         self._resting = Resting()
         self._market_hours = BrokerHours(books, broker)
 
+    def nudge(self) -> None:
+        """The broker can be reached again: nothing that reduces risk waits for what failed while it was away."""
+        self._backoffs.clear()
+        for hand in (self._extensions, self._unsold, self._reductions):
+            hand.nudge()
+
     async def turn(self, mirror: Mirror) -> Rest:
         """One pass over everything that is held or open."""
         self._ahead, self._wait_secs, self._pending = [], IDLE_TURN_SECS, False

@@ -64,6 +64,10 @@ class Reductions:
         self._bare_since_secs: dict[str, float] = {}
         """Since when no order of ours sells a symbol's part, which its stop has given up."""
 
+    def nudge(self) -> None:
+        """The broker can be reached again."""
+        self._backoffs.clear()
+
     async def drop(self, holding: HoldingView, mirror: Mirror) -> bool:
         """Ends one that has become pointless, before its part is taken from the stop; True where there was one."""
         moves = list(self._moves(holding, mirror))

@@ -36,6 +36,11 @@ class Unsold:
         """Seconds until the broker may be asked about `symbol` again; zero where it may be now."""
         return self._nothing_free.wait_secs(symbol)
 
+    def nudge(self) -> None:
+        """The broker can be reached again."""
+        self._unanswered.clear()
+        self._nothing_free.clear()
+
     def failures(self, symbol: str) -> int:
         """How often in a row nothing was free."""
         return self._nothing_free.failures(symbol)

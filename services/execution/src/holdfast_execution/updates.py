@@ -9,6 +9,7 @@ import structlog
 from holdfast_execution.adoption import detail_of
 from holdfast_execution.books import Books
 from holdfast_execution.merge import Merger
+from holdfast_execution.protector import Protector
 from holdfast_execution.resolver import Resolver
 from holdfast_execution.waiting import Backoffs
 from holdfast_runtime import flows
@@ -32,12 +33,20 @@ class Updates:
     """Reads the stream into a bounded buffer, and applies it behind the merge."""
 
     def __init__(
-        self, books: Books, broker: Broker, merger: Merger, resolver: Resolver, *, monotonic_clock: MonotonicClock
+        self,
+        books: Books,
+        broker: Broker,
+        merger: Merger,
+        resolver: Resolver,
+        protector: Protector,
+        *,
+        monotonic_clock: MonotonicClock,
     ) -> None:
         self._books = books
         self._broker = broker
         self._merger = merger
         self._resolver = resolver
+        self._protector = protector
         self._clock = monotonic_clock
         self._backoffs = Backoffs(monotonic_clock, first_secs=0.1, limit_secs=2.0)
         self._buffer: asyncio.Queue[Item] = asyncio.Queue(BUFFER)
@@ -79,6 +88,7 @@ class Updates:
                 self.up = True
                 self._resolver.stream_down_since_secs = None
                 self._resolver.nudge()
+                self._protector.nudge()
                 self._books.unlock_entries(STARTING)
                 self._books.unlock_entries(RECONNECTING)
             case StreamDown():

@@ -94,6 +94,10 @@ class Backoffs:
         self._failures.pop(name, None)
         self._due_secs.pop(name, None)
 
+    def clear(self) -> None:
+        """Whatever failed may be tried at once, and its next failure is a first one."""
+        self.keep(())
+
     def keep(self, names: Container[Hashable]) -> None:
         """Every other name has not failed."""
         for name in [each for each in self._failures if each not in names]:
