@@ -16,9 +16,7 @@ from holdfast_exchange.recording import MINUTE
 from holdfast_execution.adapters.sql import tables
 from holdfast_execution.adapters.sql.reads import SqlReads
 from holdfast_execution.adapters.sql.session import Session
-from holdfast_runtime.ledger_halts import KILL_SWITCH, to_micros
 from holdfast_runtime.settings import GateSettings, Settings
-from holdfast_simulation.world import faults as fault_lists
 from holdfast_simulation.world import market as markets
 from holdfast_simulation.world import timed, workload
 from holdfast_simulation.world.clocks import HostClocks, WorldMarketClock, WorldMonotonicClock
@@ -31,6 +29,7 @@ from holdfast_simulation.world.loop import SeededLoop, Spinning, Stalled
 from holdfast_simulation.world.part_judge import QUIET_SECS, PartJudge
 from holdfast_simulation.world.person import Person
 from holdfast_simulation.world.plans import Plan
+from holdfast_simulation.world.process_faults import ProcessFaults
 from holdfast_simulation.world.services import Execution, Gate, Ground, Process, Reconciliation, Scoring
 from holdfast_simulation.world.signal import Signal
 from holdfast_simulation.world.story import Story
@@ -162,7 +161,7 @@ class World:
         }
         self.foreign: set[str] = set()
         self.splits: dict[str, Split] = {}
-        self._venue_faults = VenueFaults(
+        of_venue = VenueFaults(
             server=self.server,
             weather=self.weather,
             market_clock=self.market_clock,
@@ -180,6 +179,20 @@ class World:
             clocks=self.clocks,
             foreign=self.foreign,
         )
+        of_processes = ProcessFaults(
+            loop=self.loop,
+            processes=self.processes,
+            clocks=self.clocks,
+            bus=self.bus,
+            server=self.server,
+            market_clock=self.market_clock,
+            database=self.database,
+            account=self.account,
+            invariants=self.invariants,
+            seed=plan.seed,
+        )
+        self._begins = of_processes.begins | of_venue.begins
+        self._ends = of_processes.ends | of_venue.ends
         self.person = Person(ground, plan, judge=self.invariants, story=self.story)
         self.timed = TimedJudge(
             strategies=settings.strategies,
@@ -343,73 +356,13 @@ class World:
     # --- what befalls it
 
     async def _befall(self, fault: Fault) -> None:
-        begins: dict[Kind, Callable[[Fault], None]] = {
-            Kind.CRASH: self._crash,
-            Kind.PAUSE: self._pause,
-            Kind.UNAUTHORISED: self._revoke,
-            Kind.SHORT_MEMORY: self._forget,
-            Kind.KILL_SWITCH: self._kill_switch,
-            Kind.CLOCK_JUMP: self._jump,
-            Kind.BUS_AWAY: self._bus_goes,
-            Kind.STALE_READ: self._stale_read,
-            **self._venue_faults.begins,
-        }
-        begin = begins.get(fault.kind)
         await asyncio.sleep(fault.at_secs)
         self.story.say(f"fault {fault}")
+        begin, end = self._begins.get(fault.kind), self._ends.get(fault.kind)
         if begin is None:
             return
         self.weather.fired[fault.kind] += 1
         begin(fault)
         await asyncio.sleep(fault.lasts_secs)
-        if fault.kind is Kind.CRASH:
-            self.processes[fault.target].start()
-        elif fault.kind is Kind.UNAUTHORISED:
-            self.server.keys_revoked = False
-        elif fault.kind is Kind.SHORT_MEMORY:
-            self.server.forgets_before = None
-        elif fault.kind is Kind.REPLACEMENT_HELD:
-            self._venue_faults.let_go(fault)
-        elif fault.kind is Kind.CLOCK_JUMP:
-            self._jump(fault, back=True)
-        elif fault.kind is Kind.BUS_AWAY:
-            self.bus.away = False
-
-    def _crash(self, fault: Fault) -> None:
-        self.processes[fault.target].crash()
-
-    def _pause(self, fault: Fault) -> None:
-        self.loop.pause(self.processes[fault.target].node, fault.lasts_secs)
-
-    def _jump(self, fault: Fault, *, back: bool = False) -> None:
-        by = timedelta(seconds=fault_lists.jump_secs(fault, seed=self.plan.seed))
-        self.clocks.jump(fault.target, -by if back else by, now_secs=self.loop.time())
-
-    def _bus_goes(self, _: Fault) -> None:
-        self.bus.away = True
-
-    def _stale_read(self, fault: Fault) -> None:
-        self.bus.bucket(fault.target).stale_reads += 1
-
-    def _revoke(self, _: Fault) -> None:
-        self.server.keys_revoked = True
-
-    def _forget(self, _: Fault) -> None:
-        self.server.forgets_before = self.market_clock.now()
-        self.invariants.forgotten = True
-
-    def _kill_switch(self, _: Fault) -> None:
-        now = self.market_clock.now()
-        with self.database.write.begin() as connection:
-            connection.execute(
-                sa.insert(tables.halts).values(
-                    account=self.account,
-                    halt_id=f"kill_switch.{self.loop.time():.6f}",
-                    kind=KILL_SWITCH,
-                    reason="by hand",
-                    set_by="person",
-                    since=to_micros(now),
-                )
-            )
-        if self.invariants.killed_since_secs is None:
-            self.invariants.killed_since_secs = self.loop.time()
+        if end is not None:
+            end(fault)

@@ -55,8 +55,12 @@ class VenueFaults:
             Kind.REPLACEMENT_HELD: self._hold_replacements,
         }
 
-    def let_go(self, fault: Fault) -> None:
-        """Replacements were held long enough."""
+    @property
+    def ends(self) -> dict[Kind, Callable[[Fault], None]]:
+        """What each kind does when it has lasted long enough; the others end by themselves, or never."""
+        return {Kind.REPLACEMENT_HELD: self._let_go}
+
+    def _let_go(self, fault: Fault) -> None:
         now = self.market_clock.now()
         self._at_venue(Hold(now, Step.REPLACE, Decimal(0), fault.target))
         for order in self.server.exchange.open_orders():
