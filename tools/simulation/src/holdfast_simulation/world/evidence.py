@@ -40,12 +40,16 @@ class Evidence:
     absent_secs: dict[str, float] = field(default_factory=dict)
     """When it was last asked for by its id and not found."""
     on_departure: Callable[[Departure], None] = lambda _: None
+    """Told of the first POST of each."""
+    on_post: Callable[[str], None] = lambda _: None
+    """Told of every POST, arrived or not."""
     lists: list[tuple[float, frozenset[str]]] = field(default_factory=list)
     """The lists of all orders that were read."""
 
     def leaves(self, departure: Departure, now_secs: float) -> None:
         """A POST is on its way."""
         self.left_secs[departure.client_order_id] = now_secs
+        self.on_post(departure.client_order_id)
         if departure.client_order_id not in self.departures:
             self.departures[departure.client_order_id] = departure
             self.on_departure(departure)

@@ -216,6 +216,7 @@ class World:
         )
         self.server.on_post = self._posted
         self.server.evidence.on_departure = self.history.left
+        self.server.evidence.on_post = self.invariants.leaves
         self.wire.on_message = self.invariants.told
         self.wire.on_answer = self.cycles.told
         self.active_secs = 0.0
