@@ -10,6 +10,7 @@ from holdfast_exchange.corporate_actions import ActionKind, CorporateAction
 from holdfast_exchange.faults.commands import ScalePrices
 from holdfast_execution.domain.intents import IntentState, Purpose
 from holdfast_simulation.memory_venue import Fault
+from services.execution.tests.replaced_stops import SWEEP, at_work, takes
 
 
 def split(desk: Any, new: int = 7, old: int = 1) -> None:
@@ -203,6 +204,45 @@ async def test_a_stop_that_nobody_knows_of_does_not_bring_the_old_price_back(des
     await desk.settled()
     position = await desk.position()
     assert (position.quantity, position.stop_price, position.protection) == (70, Decimal("13.57"), "active")
+    await agrees(desk)
+
+
+async def test_a_split_that_a_replaced_stop_tells_of_moves_its_price_once(make_desk: Any) -> None:
+    """Invariant 7: the price of the replacement is in new shares. The split, when it was counted after it, moved that
+    price a second time, and what was then protected anew had its stop at a seventh of it."""
+    desk = await at_work(make_desk)
+    takes(desk, 0)
+    await unheard(desk)
+    desk.broker.drop_updates = 9
+    await desk.at(SWEEP)
+    stop, position = await desk.one(Purpose.STOP), await desk.position()
+    assert (stop.time_in_force.value, stop.stop_price, position.quantity) == ("gtc", Decimal("13.57"), 70)
+    await desk.broker.cancel_order(stop.broker_order_id)
+    desk.broker.drop_updates = 0
+    await desk.engine.merger.merge("orders differ")
+    await desk.settled()
+    assert [(order.quantity, order.stop_price) for order in desk.resting()] == [(70, Decimal("13.57"))]
+    assert (await desk.position()).protection == "active"
+    await agrees(desk)
+
+
+async def test_a_split_before_the_entry_s_answer_came_moves_its_stop_once(desk: Any) -> None:
+    """The same of the stop that comes with an entry, of which nobody knew before."""
+    desk.broker.script("submit_order", Fault.LOST_AFTER)
+    desk.broker.script("order_by_client_id", Fault.GATED)
+    desk.broker.drop_updates = 99
+    await desk.submit(desk.decision())
+    await desk.until(lambda: "order_by_client_id" in desk.broker.calls, advancing=True)
+    desk.broker.tick(desk.clock.now() + timedelta(minutes=1))
+    split(desk)
+    desk.broker.open_gate()
+    await desk.until(lambda: desk.engine.books.last_seen.positions.get("SPY") is not None, advancing=True)
+    (stop,) = desk.resting()
+    await desk.broker.cancel_order(stop.id)
+    desk.broker.drop_updates = 0
+    await desk.engine.merger.merge("orders differ")
+    await desk.settled()
+    assert [(order.quantity, order.stop_price) for order in desk.resting()] == [(70, Decimal("13.57"))]
     await agrees(desk)
 
 

@@ -282,10 +282,15 @@ class Adopter:
 
     async def _adjustments_of(self, order: BrokerOrder) -> list[FeeActivity]:
         """Splits and the like, where the broker has changed or cancelled an order of ours that nobody asked it to."""
-        if order.side is not Side.SELL or order.stop_price is None:
+        if not order.legs and (order.side is not Side.SELL or order.stop_price is None):
             return []
         since = await self._books.read(partial(unasked_since, order=order))
         return [] if since is None else await self._broker.fees(since=since)
+
+    async def _moved_since_asked(self, intent: IntentRow, order: BrokerOrder) -> list[FeeActivity]:
+        """Splits and the like, where the broker tells a stop of the intent at a price that nobody asked for. Whoever
+        writes that price down counts them first: a split that is counted later would move it once more."""
+        return [] if order.stop_price == intent.stop_price else await self._broker.fees(since=intent.created_at)
 
     async def _never_replaced(self, order: BrokerOrder) -> Adopted | None:
         """An order was rejected: where it is the present one, and never took the place of another, that one is the
@@ -303,7 +308,13 @@ class Adopter:
         if old.status == REPLACED:
             return None
         log.warning("order.replacement_rejected", order=order.order_id, replaced=old.order_id, status=old.status)
-        await self._books.write(partial(take_back, rejected=order, replaced=old))
+        moved = await self._moved_since_asked(intent, old)
+
+        def back(ledger: Ledger, epoch: int, now: datetime) -> None:
+            book_fees(ledger, epoch, now, moved)
+            take_back(ledger, epoch, now, rejected=order, replaced=old)
+
+        await self._books.write(back)
         return await self.apply(old)
 
     async def _recall(self, order: BrokerOrder, adopted: Adopted) -> Adopted:
@@ -345,7 +356,13 @@ class Adopter:
             if newer.quantity < intent.remaining and (old := await self._broker.order(intent.broker_order_id)):
                 # It may be the smaller for what the old one has filled: that counts first.
                 await self._take(old)
-            await self._books.write(partial(go_on, intent=intent, newer=newer, total=total))
+            moved = await self._moved_since_asked(intent, newer)
+
+            def go(ledger: Ledger, epoch: int, now: datetime) -> None:
+                book_fees(ledger, epoch, now, moved)
+                go_on(ledger, epoch, now, intent=intent, newer=newer, total=total)
+
+            await self._books.write(go)
             newer = await self._broker.order(newer.order_id) or newer
         return await self.apply(newer)
 

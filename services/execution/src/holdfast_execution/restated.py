@@ -19,8 +19,12 @@ CANCELED = "canceled"
 
 
 def unasked_since(ledger: LedgerReads, *, order: BrokerOrder) -> datetime | None:
-    """When the order was made, if the broker tells of it what nobody here has asked for."""
-    row = ledger.intent_of_order(broker_order_id=order.order_id)
+    """When the order was made, if the broker tells of it, or of a stop that came with it, what nobody here has asked
+    for."""
+    row = ledger.intent_of_order(broker_order_id=order.order_id, client_order_id=order.client_order_id)
+    if row is not None and row.purpose is Purpose.ENTRY:
+        new = [leg for leg in order.legs if ledger.intent_of_order(broker_order_id=leg.order_id) is None]
+        return row.created_at if any(leg.stop_price != row.protect_stop_price for leg in new) else None
     if row is None or row.purpose is not Purpose.STOP or row.broker_order_id != order.order_id or row.state in TERMINAL:
         return None
     cancelled = order.status == CANCELED and row.state is not IntentState.CANCELLING
