@@ -201,6 +201,7 @@ class World:
             server=self.server,
             market_clock=self.market_clock,
             clocks=self.clocks,
+            splits=self.splits,
         )
         self.parts = PartJudge(server=self.server, foreign=self.foreign, quiet_from_secs=plan.chaos_secs + QUIET_SECS)
         self.history = History(

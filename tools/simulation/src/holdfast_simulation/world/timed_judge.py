@@ -24,6 +24,7 @@ from holdfast_execution.timed_trades import ENTRY
 from holdfast_runtime.settings import StrategySettings
 from holdfast_simulation.world.clocks import HostClocks, WorldMarketClock
 from holdfast_simulation.world.venue import Post, VenueServer
+from holdfast_simulation.world.venue_faults import Split
 
 REQUIREMENT = "SQ-13"
 USUAL_OPEN = time(9, 30)
@@ -56,6 +57,7 @@ class TimedJudge:
     server: VenueServer
     market_clock: WorldMarketClock
     clocks: HostClocks
+    splits: Mapping[str, Split]
     broken: list[str] = field(default_factory=list)
     _expected: dict[str, Expected] = field(init=False)
     _buys: dict[str, Expected] = field(init=False)
@@ -215,13 +217,19 @@ class TimedJudge:
             ).all()
 
     def _intents(self, signal: str) -> list[tuple[str, Decimal]]:
-        """Entries of a signal with what they may buy."""
+        """Entries of a signal with the most that they may buy."""
         intents = tables.intents.c
-        query = sa.select(intents.intent_id, intents.quantity).where(
+        query = sa.select(intents.intent_id, intents.symbol, intents.quantity).where(
             intents.signal_id == signal, intents.purpose == Purpose.ENTRY.value
         )
         with self.database.read.connect() as connection:
-            return [(row.intent_id, convert.quantity(row.quantity)) for row in connection.execute(query)]
+            rows = connection.execute(query).all()
+        return [(row.intent_id, convert.quantity(row.quantity) * self._split(row.symbol)) for row in rows]
+
+    def _split(self, symbol: str) -> Decimal:
+        """What a split may have made of an order that was at the broker by then: new shares for each old one."""
+        split = self.splits.get(symbol)
+        return Decimal(1) if split is None else split.ratio
 
     def _orders(self, intent_id: str) -> list[str]:
         orders = tables.orders.c
